@@ -1,0 +1,289 @@
+package esl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/signalbox/signalbox/esl/wire"
+)
+
+// Defaults of a Link.
+const (
+	DefaultHeartbeatTimeout = 45 * time.Second // FreeSWITCH's heartbeat comes every 20 s
+	DefaultAttachTimeout    = 15 * time.Second
+	DefaultLookAgain        = 250 * time.Millisecond
+	DefaultBackoffMin       = 250 * time.Millisecond
+	DefaultBackoffMax       = 10 * time.Second
+	linkEventQueue          = 8192
+)
+
+// LinkOptions configure a Link; zero values mean the defaults.
+type LinkOptions struct {
+	// Node names the FreeSWITCH in logs.
+	Node string
+	// Dial says where it is and who we are. Its EventQueue defaults to 8,192
+	// events here and its Overflow is always OverflowClose: losing an event means
+	// looking again.
+	Dial DialOptions
+	// Subscribe lists the events wanted, subclasses with their "::". HEARTBEAT and
+	// BACKGROUND_JOB are always added.
+	Subscribe []string
+	// OnEvent takes each event in order of arrival, on Run's goroutine, never at
+	// the same time as OnAttach. While it works, events wait in the queue.
+	OnEvent func(*wire.Event)
+	// OnAttach looks at FreeSWITCH after each (re)connect, when the subscriptions
+	// stand and before the first event is handed to OnEvent, so that nothing is
+	// missed between the two. Returning an error that wraps ErrIncomplete means
+	// "let me look again": it is called again after LookAgain, until
+	// AttachTimeout. Any other error closes the connection.
+	OnAttach func(ctx context.Context, c *Conn) error
+	// OnRestart is called before OnAttach when the Core-UUID is another than at the
+	// last connection: FreeSWITCH was restarted, and its calls are gone.
+	OnRestart func(old, now string)
+	// OnDown is called when a connection that was up has ended, with the reason.
+	OnDown func(error)
+	// HeartbeatTimeout closes a connection on which nothing at all has come for so long,
+	// default 45 s.
+	HeartbeatTimeout time.Duration
+	// AttachTimeout bounds OnAttach with its repetitions, default 15 s.
+	AttachTimeout time.Duration
+	// LookAgain is the pause between two looks, default 250 ms.
+	LookAgain time.Duration
+	// BackoffMin and BackoffMax bound the pause before connecting again, 250 ms
+	// and 10 s. It doubles with each failure and each pause is a random part, between half and
+	// the whole, of it.
+	BackoffMin, BackoffMax time.Duration
+	// Logger, nil is none.
+	Logger *zap.Logger
+}
+
+// Link keeps one inbound connection to a FreeSWITCH up: it connects, logs in,
+// subscribes, looks until what it sees is complete, hands out events, watches the
+// heartbeat, and starts again when the connection ends. It never hangs up a call.
+type Link struct {
+	opt      LinkOptions
+	log      *zap.Logger
+	attempts atomic.Uint64
+	running  atomic.Bool
+
+	mu   sync.Mutex
+	conn *Conn // nil while down
+	core string
+}
+
+// NewLink makes a Link; Run brings it up.
+func NewLink(opt LinkOptions) *Link {
+	setDefault(&opt.HeartbeatTimeout, DefaultHeartbeatTimeout)
+	setDefault(&opt.AttachTimeout, DefaultAttachTimeout)
+	setDefault(&opt.LookAgain, DefaultLookAgain)
+	setDefault(&opt.BackoffMin, DefaultBackoffMin)
+	setDefault(&opt.BackoffMax, DefaultBackoffMax)
+	if opt.Dial.EventQueue <= 0 {
+		opt.Dial.EventQueue = linkEventQueue
+	}
+	opt.Dial.Overflow = OverflowClose
+	if opt.Logger == nil {
+		opt.Logger = zap.NewNop()
+	}
+	log := opt.Logger.With(zap.String("node", opt.Node))
+	if opt.Dial.Logger == nil {
+		opt.Dial.Logger = log
+	}
+	return &Link{opt: opt, log: log}
+}
+
+func setDefault(d *time.Duration, value time.Duration) {
+	if *d <= 0 {
+		*d = value
+	}
+}
+
+// Up tells whether the link is attached: connected, subscribed, and OnAttach done.
+func (l *Link) Up() bool { return l.Conn() != nil }
+
+// Conn is the connection while the link is up, else nil.
+func (l *Link) Conn() *Conn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.conn
+}
+
+// CoreUUID is the Core-UUID of the FreeSWITCH last connected to, "" before.
+func (l *Link) CoreUUID() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.core
+}
+
+// Attempts counts the connections tried.
+func (l *Link) Attempts() uint64 { return l.attempts.Load() }
+
+// API is Conn.API, or ErrDown.
+func (l *Link) API(ctx context.Context, command string) (string, error) {
+	c := l.Conn()
+	if c == nil {
+		return "", ErrDown
+	}
+	return c.API(ctx, command)
+}
+
+// BgAPI is Conn.BgAPI, or ErrDown.
+func (l *Link) BgAPI(ctx context.Context, command string) (string, error) {
+	c := l.Conn()
+	if c == nil {
+		return "", ErrDown
+	}
+	return c.BgAPI(ctx, command)
+}
+
+// Send is Conn.Send, or ErrDown.
+func (l *Link) Send(ctx context.Context, cmd Command) (Reply, error) {
+	c := l.Conn()
+	if c == nil {
+		return Reply{}, ErrDown
+	}
+	return c.Send(ctx, cmd)
+}
+
+// Run keeps the link up until ctx ends, and then returns nil. Failures are logged
+// and tried again for ever; a wrong password too, because a password may be put right
+// on the other side.
+func (l *Link) Run(ctx context.Context) error {
+	if !l.running.CompareAndSwap(false, true) {
+		return errors.New("event socket link is running already")
+	}
+	defer l.running.Store(false)
+	for failures := 0; ; {
+		began := time.Now()
+		wasUp, err := l.once(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if wasUp && time.Since(began) > l.opt.BackoffMax {
+			failures = 0
+		}
+		pause := backoff(failures, l.opt.BackoffMin, l.opt.BackoffMax, rand.Float64())
+		failures++
+		l.log.Warn("event socket link is down", zap.Error(err), zap.Duration("again_in", pause))
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// backoff is the pause before try n (from 0): a random part, between half and the whole,
+// of lowest doubled n times, at most highest. random is in [0, 1).
+func backoff(n int, lowest, highest time.Duration, random float64) time.Duration {
+	d := lowest
+	for ; n > 0 && d < highest; n-- {
+		d *= 2
+	}
+	d = min(d, highest)
+	return d/2 + time.Duration(random*float64(d-d/2))
+}
+
+// once is one connection from dialling to its end.
+func (l *Link) once(ctx context.Context) (wasUp bool, err error) {
+	l.attempts.Add(1)
+	c, err := Dial(ctx, l.opt.Dial)
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = c.Close() }()
+	if err := l.attach(ctx, c); err != nil {
+		return false, err
+	}
+	l.setConn(c)
+	l.log.Info("event socket link is up", zap.String("core_uuid", l.CoreUUID()))
+	err = l.pump(ctx, c)
+	l.setConn(nil)
+	if l.opt.OnDown != nil {
+		l.opt.OnDown(err)
+	}
+	return true, err
+}
+
+func (l *Link) setConn(c *Conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.conn = c
+}
+
+// attach subscribes, learns the Core-UUID, and looks until all is seen.
+func (l *Link) attach(ctx context.Context, c *Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, l.opt.AttachTimeout)
+	defer cancel()
+	names := append([]string{"HEARTBEAT", "BACKGROUND_JOB"}, l.opt.Subscribe...)
+	if err := c.Subscribe(ctx, names...); err != nil {
+		return fmt.Errorf("subscribing: %w", err)
+	}
+	c.jobsListen.Store(true)
+	core, err := c.API(ctx, "global_getvar core_uuid")
+	if err != nil {
+		return fmt.Errorf("asking for core_uuid: %w", err)
+	}
+	l.mu.Lock()
+	old := l.core
+	l.core = core
+	l.mu.Unlock()
+	if old != "" && old != core {
+		l.log.Warn("freeswitch was restarted", zap.String("was", old), zap.String("is", core))
+		if l.opt.OnRestart != nil {
+			l.opt.OnRestart(old, core)
+		}
+	}
+	if l.opt.OnAttach == nil {
+		return nil
+	}
+	for {
+		err := l.opt.OnAttach(ctx, c)
+		if !errors.Is(err, ErrIncomplete) {
+			if err != nil {
+				return fmt.Errorf("looking at freeswitch: %w", err)
+			}
+			return c.Err()
+		}
+		select {
+		case <-time.After(l.opt.LookAgain):
+		case <-c.Done():
+			return c.Err()
+		case <-ctx.Done():
+			return fmt.Errorf("looking at freeswitch: %w", err)
+		}
+	}
+}
+
+// pump hands out the events and watches the heartbeat until the connection ends. The
+// events that had arrived before the end are handed out too.
+func (l *Link) pump(ctx context.Context, c *Conn) error {
+	watch := time.NewTimer(l.opt.HeartbeatTimeout)
+	defer watch.Stop()
+	for {
+		select {
+		case e, ok := <-c.Events():
+			if !ok {
+				return c.Err()
+			}
+			if l.opt.OnEvent != nil {
+				l.opt.OnEvent(e)
+			}
+		case <-watch.C:
+			idle := c.Idle()
+			if idle >= l.opt.HeartbeatTimeout {
+				c.fail(fmt.Errorf("%w: %s", ErrSilent, idle.Round(time.Millisecond)))
+			}
+			watch.Reset(max(l.opt.HeartbeatTimeout-idle, time.Millisecond))
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
