@@ -1,0 +1,459 @@
+package sipproxy
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// This file is the pure part: what becomes of a request, and what the messages a proxy writes look like. Nothing here sends.
+
+// phrases are the reason phrases of the codes the proxy itself answers with or is asked to refuse with.
+func phrase(code int) string {
+	switch code {
+	case 100:
+		return "Trying"
+	case 200:
+		return "OK"
+	case 400:
+		return "Bad Request"
+	case 403:
+		return "Forbidden"
+	case 404:
+		return "Not Found"
+	case 405:
+		return "Method Not Allowed"
+	case 408:
+		return "Request Timeout"
+	case 433:
+		return "Anonymity Disallowed"
+	case 480:
+		return "Temporarily Unavailable"
+	case 481:
+		return "Call/Transaction Does Not Exist"
+	case 482:
+		return "Loop Detected"
+	case 483:
+		return "Too Many Hops"
+	case 484:
+		return "Address Incomplete"
+	case 486:
+		return "Busy Here"
+	case 487:
+		return "Request Terminated"
+	case 500:
+		return "Server Internal Error"
+	case 503:
+		return "Service Unavailable"
+	case 513:
+		return "Message Too Large"
+	case 603:
+		return "Decline"
+	case 604:
+		return "Does Not Exist Anywhere"
+	case 607:
+		return "Unwanted"
+	case 608:
+		return "Rejected"
+	}
+	switch {
+	case code >= 600:
+		return "Global Failure"
+	case code >= 500:
+		return "Server Failure"
+	}
+	return "Request Failure"
+}
+
+// allowed is what an Allow header of ours says.
+const allowed = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, REFER, NOTIFY, MESSAGE"
+
+// response builds our own answer to a request (RFC 3261 8.2.6). The To tag is derived from the request, so that an answer given
+// twice without memory is the same.
+func response(req *message, code int, text string, extra []HeaderField) *message {
+	if text == "" {
+		text = phrase(code)
+	}
+	m := &message{code: code, phrase: text}
+	for _, f := range req.fields {
+		switch f.key {
+		case "via", "from", "call-id", "cseq":
+			m.add(f.name, f.value)
+		case "to":
+			value := f.value
+			if a, err := parseAddress(value); code != 100 && (err != nil || a.Tag() == "") {
+				value += ";tag=" + requestTag(req)
+			}
+			m.add(f.name, value)
+		case "timestamp":
+			if code == 100 {
+				m.add(f.name, f.value)
+			}
+		}
+	}
+	for _, h := range extra {
+		m.add(h.Name, h.Value)
+	}
+	return m
+}
+
+func requestTag(req *message) string {
+	v, _ := req.topVia()
+	num, _, _ := req.cseq()
+	return "sb" + digest(v.branch, v.sentBy, req.get("from"), req.get("call-id"), strconv.Itoa(int(num)))
+}
+
+// digest is 64 bits of SHA-256 over the parts, in hex.
+func digest(parts ...string) string {
+	h := sha256.New()
+	for _, p := range parts {
+		_, _ = h.Write([]byte(p))
+		_, _ = h.Write([]byte{0})
+	}
+	var sum [sha256.Size]byte
+	return hex.EncodeToString(h.Sum(sum[:0])[:8])
+}
+
+// branchPrefix marks branches of a Signalbox.
+const branchPrefix = "z9hG4bKsb"
+
+// loopPart is the part of our branch that is equal when a request comes round unchanged (RFC 3261 16.3, 16.6 step 8). CANCEL and
+// ACK count as their INVITE.
+func loopPart(m *message) string {
+	num, _, _ := m.cseq()
+	from, _ := parseAddress(m.get("from"))
+	to, _ := parseAddress(m.get("to"))
+	route, _ := m.top("route")
+	return digest(m.uri, from.Tag(), to.Tag(), m.get("call-id"), strconv.Itoa(int(num)), route)
+}
+
+// branchFor derives the branch for the attempt-th hop of a request. It is the same after a restart, so FreeSWITCH takes a
+// retransmission that finds a new proxy for the retransmission it is.
+func branchFor(key, loop string, attempt int) string {
+	return branchPrefix + loop + "." + digest(key) + "." + strconv.Itoa(attempt)
+}
+
+// serverKey identifies the transaction of a request we got (RFC 3261 17.2.3; the parts that old senders without a magic cookie need
+// are always in it). ACK and CANCEL have the key of their INVITE.
+func serverKey(m *message, src netip.Addr) string {
+	method := m.method
+	if method == "ACK" || method == "CANCEL" {
+		method = "INVITE"
+	}
+	v, _ := m.topVia()
+	num, _, _ := m.cseq()
+	from, _ := parseAddress(m.get("from"))
+	return strings.Join([]string{method, v.branch, v.sentBy, m.get("call-id"), from.Tag(), strconv.Itoa(int(num)), src.String()}, "\x00")
+}
+
+// hops gives what Max-Forwards says after us; ok false means 483, bad that it is no number.
+func hopsLeft(m *message) (n uint64, ok, bad bool) {
+	s := m.get("max-forwards")
+	if s == "" {
+		return 70, true, m.count("max-forwards") > 0
+	}
+	n, err := strconv.ParseUint(s, 10, 32)
+	if err != nil {
+		return 0, false, true
+	}
+	if n == 0 {
+		return 0, false, false
+	}
+	return min(n, 255) - 1, true, false
+}
+
+// fate is what is to be done with a request that belongs to no transaction.
+type fate struct {
+	code    int // not 0: answer this
+	text    string
+	extra   []HeaderField
+	call    bool           // an initial INVITE of a trunk: screen it and route it
+	to      netip.AddrPort // else forward it here
+	network string         // "" is by size
+	peer    *Peer
+	absorb  bool // an ACK that has nowhere to go
+	why     string
+}
+
+func answer(code int, why string) fate { return fate{code: code, why: why} }
+
+// judge decides about a request outside of any transaction. It takes our own Route entries off req, and nothing else.
+// self says whether a host and port are ours.
+func judge(req *message, from *Peer, t *table, self func(string, uint16) bool) fate {
+	if from == nil {
+		return answer(403, "stranger")
+	}
+	if _, ok, bad := hopsLeft(req); bad {
+		return fate{code: 400, text: "Bad Max-Forwards", why: "max-forwards"}
+	} else if !ok {
+		return answer(483, "loop")
+	}
+	if looped(req, self) {
+		return answer(482, "loop")
+	}
+	ownRoutes(req, self)
+	to, _ := parseAddress(req.get("to"))
+	if to.Tag() != "" || req.method == "ACK" {
+		return judgeInDialog(req, from, t, self)
+	}
+	return judgeInitial(req, from, t, self)
+}
+
+// looped is the cheap form of RFC 3261 16.3: our address and our branch with the same loop part are on some Via below the top.
+func looped(req *message, self func(string, uint16) bool) bool {
+	loop := ""
+	for _, s := range SplitList(req.all("via")) {
+		v, ok := parseVia(s)
+		if !ok || !strings.HasPrefix(v.branch, branchPrefix) || !self(v.host, v.port) {
+			continue
+		}
+		if loop == "" {
+			loop = loopPart(req)
+		}
+		if strings.HasPrefix(v.branch[len(branchPrefix):], loop+".") {
+			return true
+		}
+	}
+	return false
+}
+
+// ownRoutes takes off the Route entries that name us, one for each side (RFC 5658), and undoes what a strict router did to the
+// Request-URI (RFC 3261 16.4).
+func ownRoutes(req *message, self func(string, uint16) bool) {
+	u := parseURI(req.uri)
+	if _, lr := param(u.URIParams, "lr"); lr && self(u.Host, u.Port) {
+		if routes := SplitList(req.all("route")); len(routes) > 0 {
+			if last, err := parseAddress(routes[len(routes)-1]); err == nil {
+				req.uri = last.URI
+				for range routes {
+					req.pop("route")
+				}
+				for _, r := range routes[:len(routes)-1] {
+					req.add("Route", r)
+				}
+			}
+		}
+	}
+	for {
+		s, ok := req.top("route")
+		if !ok {
+			return
+		}
+		r, err := parseAddress(s)
+		if err != nil || !self(r.Host, r.Port) {
+			return
+		}
+		req.pop("route")
+	}
+}
+
+// nextURI is where the request wants to go: the topmost Route that is left, else the Request-URI.
+func nextURI(req *message) Address {
+	if s, ok := req.top("route"); ok {
+		if r, err := parseAddress(s); err == nil {
+			return r
+		}
+	}
+	return parseURI(req.uri)
+}
+
+func judgeInDialog(req *message, from *Peer, t *table, self func(string, uint16) bool) fate {
+	next := nextURI(req)
+	want := Trunk
+	if from.Kind == Trunk {
+		want = Node
+	}
+	to, peer := t.target(next, want)
+	if peer == nil || self(to.Addr().String(), to.Port()) {
+		if req.method == "ACK" {
+			return fate{absorb: true, why: "ack to nowhere"}
+		}
+		if self(next.Host, next.Port) {
+			return answer(404, "addressed to the proxy itself")
+		}
+		return answer(403, "remote target is no configured peer")
+	}
+	return fate{to: to, peer: peer, network: wants(next, peer)}
+}
+
+// wants is the transport a URI or its peer asks for; "" is by size.
+func wants(u Address, p *Peer) string {
+	switch v, _ := param(u.URIParams, "transport"); strings.ToLower(v) {
+	case "tcp":
+		return "tcp"
+	case "udp":
+		if p.Kind == Trunk {
+			return "udp"
+		}
+	}
+	if p.Transport != "" {
+		return p.Transport
+	}
+	if p.Kind == Trunk {
+		return "udp" // a carrier that takes TCP says so
+	}
+	return ""
+}
+
+func judgeInitial(req *message, from *Peer, t *table, self func(string, uint16) bool) fate {
+	switch req.method {
+	case "CANCEL", "BYE", "PRACK", "UPDATE", "INFO":
+		return answer(481, "no transaction")
+	}
+	next := nextURI(req)
+	if req.method == "OPTIONS" && (from.Kind == Trunk || self(next.Host, next.Port)) {
+		return fate{code: 200, extra: []HeaderField{{"Allow", allowed}}, why: "options"}
+	}
+	if from.Kind == Trunk {
+		switch req.method {
+		case "INVITE":
+			return fate{call: true}
+		case "REGISTER":
+			return answer(403, "register from a trunk")
+		}
+		return fate{code: 405, extra: []HeaderField{{"Allow", allowed}}, why: "method"}
+	}
+	to, peer := t.target(next, Trunk)
+	if peer == nil || peer.Addr != to {
+		return answer(403, "not the address of a configured trunk")
+	}
+	return fate{to: to, peer: peer, network: wants(next, peer)}
+}
+
+// forwarded builds what goes out: Max-Forwards, our Record-Routes, our Via, and what the Screener added.
+func forwarded(req *message, in, out *listener, branch string, add []HeaderField) *message {
+	m := req.clone()
+	n, _, _ := hopsLeft(req)
+	m.set("Max-Forwards", strconv.FormatUint(n, 10))
+	for _, h := range add {
+		m.add(h.Name, h.Value)
+	}
+	if m.method == "INVITE" || m.method == "SUBSCRIBE" || m.method == "REFER" || m.method == "NOTIFY" {
+		// The entry nearest to whoever gets the message is on top (RFC 5658 6).
+		m.push("Record-Route", recordRoute(in))
+		if in != out {
+			m.push("Record-Route", recordRoute(out))
+		}
+	}
+	m.push("Via", "SIP/2.0/"+strings.ToUpper(out.network)+" "+out.adv+";rport;branch="+branch)
+	return m
+}
+
+func recordRoute(l *listener) string {
+	if l.network == "tcp" {
+		return "<sip:" + l.adv + ";transport=tcp;lr>"
+	}
+	return "<sip:" + l.adv + ";lr>"
+}
+
+// cancelFor builds the CANCEL of a request we sent (RFC 3261 9.1): its own Via, so the branch is ours.
+func cancelFor(sent *message, reason string) *message {
+	m := &message{method: "CANCEL", uri: sent.uri}
+	top, _ := sent.top("via")
+	m.add("Via", top)
+	m.add("Max-Forwards", "70")
+	copyDialog(m, sent, sent.get("to"), "CANCEL", 0)
+	if reason != "" {
+		m.add("Reason", reason)
+	}
+	return m
+}
+
+// ackFor builds the ACK of a hop's final failure (RFC 3261 17.1.1.3).
+func ackFor(sent, res *message) *message {
+	m := &message{method: "ACK", uri: sent.uri}
+	top, _ := sent.top("via")
+	m.add("Via", top)
+	m.add("Max-Forwards", "70")
+	copyDialog(m, sent, res.get("to"), "ACK", 0)
+	return m
+}
+
+func copyDialog(m, sent *message, to, method string, more uint32) {
+	for _, r := range sent.all("route") {
+		m.add("Route", r)
+	}
+	m.add("From", sent.get("from"))
+	m.add("To", to)
+	m.add("Call-ID", sent.get("call-id"))
+	num, _, _ := sent.cseq()
+	m.add("CSeq", strconv.FormatUint(uint64(num+more), 10)+" "+method)
+}
+
+// ghost builds an ACK (more 0) or BYE (more 1) towards the element that sent a 2xx nobody waits for. The route set is the one of
+// the caller beyond us: the Record-Routes above ours, from the lowest up (RFC 3261 12.1.2).
+func ghost(sent, ok *message, method string, more uint32, branch string, self func(string, uint16) bool) *message {
+	m := &message{method: method, uri: sent.uri}
+	if c, err := parseAddress(firstOf(ok, "contact")); err == nil {
+		m.uri = c.URI
+	}
+	top, _ := sent.top("via")
+	v, _ := parseVia(top)
+	m.add("Via", "SIP/2.0/"+strings.ToUpper(v.transport)+" "+v.sentBy+";rport;branch="+branch)
+	m.add("Max-Forwards", "70")
+	var routes []string
+	for _, s := range SplitList(ok.all("record-route")) {
+		r, err := parseAddress(s)
+		if err != nil || self(r.Host, r.Port) {
+			break
+		}
+		routes = append([]string{s}, routes...)
+	}
+	for _, r := range routes {
+		m.add("Route", r)
+	}
+	m.add("From", ok.get("from"))
+	m.add("To", ok.get("to"))
+	m.add("Call-ID", ok.get("call-id"))
+	num, _, _ := ok.cseq()
+	m.add("CSeq", strconv.FormatUint(uint64(num+more), 10)+" "+method)
+	if method == "BYE" {
+		m.add("Reason", `SIP;cause=487;text="Caller is gone"`)
+	}
+	return m
+}
+
+func firstOf(m *message, key string) string { s, _ := m.top(key); return s }
+
+// validField says whether a decided header can be written and is none of those the proxy keeps itself.
+func validField(h HeaderField) bool {
+	if !isToken(h.Name) || len(h.Value) > 16384 || strings.ContainsAny(h.Value, "\r\n\x00") {
+		return false
+	}
+	switch foldName(h.Name) {
+	case "via", "route", "record-route", "from", "to", "call-id", "cseq", "max-forwards", "content-length":
+		return false
+	}
+	return true
+}
+
+// validFields keeps the valid ones and counts the others.
+func validFields(in []HeaderField) (out []HeaderField, bad uint64) {
+	for _, h := range in {
+		if validField(h) {
+			out = append(out, h)
+		} else {
+			bad++
+		}
+	}
+	return out, bad
+}
+
+// better chooses between two failed answers: a 6xx wins, else the lower class, else the later one (RFC 3261 16.7 step 6).
+func better(a, b *message) *message {
+	switch {
+	case a == nil:
+		return b
+	case b == nil:
+		return a
+	case a.code >= 600:
+		return a
+	case b.code >= 600:
+		return b
+	case a.code/100 < b.code/100:
+		return a
+	}
+	return b
+}

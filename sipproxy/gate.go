@@ -1,0 +1,175 @@
+package sipproxy
+
+import (
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+)
+
+// table is what Reload swaps: who the peers are and who decides. It is never written to after it was built.
+type table struct {
+	peers    []Peer
+	screener Screener
+	router   Router
+}
+
+// match names the peer a message came from: by prefix, and by port where the peer has one. A peer with a port is a better match
+// than one without, a longer prefix better than a shorter one, an earlier peer better than a later one.
+func (t *table) match(ip netip.Addr, port uint16) *Peer {
+	var best *Peer
+	bestScore := -1
+	for i := range t.peers {
+		p := &t.peers[i]
+		if p.Port != 0 && p.Port != port {
+			continue
+		}
+		for _, pre := range p.Prefixes {
+			if !pre.Contains(ip) {
+				continue
+			}
+			score := pre.Bits()
+			if p.Port != 0 {
+				score += 1000
+			}
+			if score > bestScore {
+				best, bestScore = p, score
+			}
+		}
+	}
+	return best
+}
+
+// knows says whether the address belongs to any peer, whatever the port.
+func (t *table) knows(ip netip.Addr) bool {
+	for i := range t.peers {
+		if t.peers[i].contains(ip) {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *Peer) contains(ip netip.Addr) bool {
+	for _, pre := range p.Prefixes {
+		if pre.Contains(ip) {
+			return true
+		}
+	}
+	return false
+}
+
+// target gives the address a URI of a peer's stands for, and the peer, which is of the wanted kind. Only a literal address
+// inside a prefix and a name from Peer.Hosts are known.
+func (t *table) target(u Address, want PeerKind) (netip.AddrPort, *Peer) {
+	if u.Scheme != "sip" {
+		return netip.AddrPort{}, nil
+	}
+	host := u.Host
+	if m, ok := param(u.URIParams, "maddr"); ok && m != "" {
+		host = m
+	}
+	if ip, err := netip.ParseAddr(host); err == nil {
+		port := u.Port
+		if port == 0 {
+			port = 5060
+		}
+		addr := netip.AddrPortFrom(ip.Unmap(), port)
+		var best *Peer
+		for i := range t.peers {
+			p := &t.peers[i]
+			switch {
+			case p.Kind != want:
+			case p.Addr == addr:
+				return addr, p
+			case best == nil && p.contains(addr.Addr()):
+				best = p
+			}
+		}
+		return addr, best
+	}
+	for i := range t.peers {
+		if p := &t.peers[i]; p.Kind == want && slices.Contains(p.Hosts, host) {
+			return p.Addr, p
+		}
+	}
+	return netip.AddrPort{}, nil
+}
+
+// byAddr gives the peer with exactly this address.
+func (t *table) byAddr(a netip.AddrPort) *Peer {
+	for i := range t.peers {
+		if t.peers[i].Addr == a {
+			return &t.peers[i]
+		}
+	}
+	return nil
+}
+
+// nodes gives every node's address in order: the route when no Router is set.
+func (t *table) nodes() []Hop {
+	var out []Hop
+	for _, p := range t.peers {
+		if p.Kind == Node && p.Addr.IsValid() {
+			out = append(out, Hop{Addr: p.Addr, Transport: p.Transport, Name: p.Name})
+		}
+	}
+	return out
+}
+
+// bucket is a token bucket.
+type bucket struct {
+	tokens float64
+	last   time.Time
+}
+
+// take says whether one token was there, and if not, how long to wait for it.
+func (b *bucket) take(now time.Time, rate, burst float64) (bool, time.Duration) {
+	if b.last.IsZero() {
+		b.tokens = burst
+	} else if d := now.Sub(b.last); d > 0 {
+		b.tokens = min(burst, b.tokens+d.Seconds()*rate)
+	}
+	b.last = now
+	if b.tokens >= 1 {
+		b.tokens--
+		return true, 0
+	}
+	return false, time.Duration((1 - b.tokens) / rate * float64(time.Second))
+}
+
+// maxBuckets bounds the addresses whose rate is remembered; only addresses of trunks ever get one. When it is full, all
+// buckets that have filled up again go, and if that frees nothing, all go.
+const maxBuckets = 4096
+
+type buckets struct {
+	mu          sync.Mutex
+	rate, burst float64
+	m           map[netip.Addr]*bucket
+}
+
+func newBuckets(rate float64) *buckets {
+	return &buckets{rate: rate, burst: max(1, 2*rate), m: make(map[netip.Addr]*bucket)}
+}
+
+func (b *buckets) take(ip netip.Addr, now time.Time) (bool, time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	k, ok := b.m[ip]
+	if !ok {
+		if len(b.m) >= maxBuckets {
+			full := time.Duration(b.burst / b.rate * float64(time.Second))
+			for a, old := range b.m {
+				if now.Sub(old.last) >= full {
+					delete(b.m, a)
+				}
+			}
+			if len(b.m) >= maxBuckets {
+				clear(b.m)
+			}
+		}
+		k = &bucket{}
+		b.m[ip] = k
+	}
+	return k.take(now, b.rate, b.burst)
+}

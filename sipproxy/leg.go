@@ -1,0 +1,327 @@
+package sipproxy
+
+import (
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// legState is where a client transaction stands (RFC 3261 17.1).
+type legState int
+
+const (
+	legCalling    legState = iota // nothing heard
+	legProceeding                 // a provisional response came
+	legFailed                     // 300 to 699, acknowledged
+	legAccepted                   // a 2xx
+	legDone                       // answered, for all but INVITE
+)
+
+// leg is one client transaction: a request sent to one hop. ex is nil for a CANCEL and for the BYE of a ghost, which nobody waits for.
+type leg struct {
+	shard   *shard
+	ex      *exchange
+	hop     Hop
+	network string
+	out     *listener
+	conn    *conn
+	branch  string
+	method  string
+	sent    *message
+	raw     []byte
+	bySize  bool // TCP was our choice: when it fails, UDP is tried
+
+	state     legState
+	rang      bool // a provisional above 100
+	abandoned bool // whatever it answers, nobody waits for it
+	reason    string
+	cancelled bool   // CANCEL was sent
+	ghosted   bool   // BYE was sent
+	ack       []byte // for a final response that comes again
+	retried   bool
+
+	resend, timeout, linger *timer
+	interval                time.Duration
+}
+
+// start sends the request and sets its timers: A and E, B and F, and the short one to the first response.
+func (l *leg) start() bool {
+	s, o := l.shard, l.shard.p.opt
+	l.raw = l.sent.bytes()
+	s.client[clientKey(l.branch, l.method)] = l
+	var ok bool
+	l.conn, ok = s.send(l.network, l.out, l.hop.Addr, l.raw, l)
+	if !ok {
+		l.forget()
+		if l.bySize && l.ex != nil && l.ex.state == exTrying {
+			return l.ex.try(l.hop, true)
+		}
+		return false
+	}
+	if l.network == "udp" {
+		l.interval = o.T1
+		s.after(&l.resend, l.interval, l.sendAgain)
+	}
+	d := 64 * o.T1
+	if l.method == "INVITE" && l.ex != nil && !l.ex.fixed {
+		d = min(d, o.FirstResponse)
+	}
+	s.after(&l.timeout, d, l.timedOut)
+	return true
+}
+
+func (l *leg) sendAgain() {
+	s, o := l.shard, l.shard.p.opt
+	if l.state > legProceeding || (l.method == "INVITE" && (l.state != legCalling || l.abandoned)) {
+		return
+	}
+	s.send(l.network, l.out, l.hop.Addr, l.raw, l)
+	l.interval *= 2
+	if l.method != "INVITE" {
+		l.interval = min(l.interval, o.T2)
+	}
+	if l.state == legProceeding {
+		l.interval = o.T2
+	}
+	s.after(&l.resend, l.interval, l.sendAgain)
+}
+
+// sendFailed is told when the request could not be written, or its connection ended before any answer.
+func (l *leg) sendFailed() {
+	if l.state != legCalling {
+		return
+	}
+	ex := l.ex
+	if ex == nil || l.abandoned {
+		l.forget()
+		return
+	}
+	if l.network == "tcp" && !l.retried && l.conn != nil {
+		select {
+		case <-l.conn.gone:
+			// A pooled connection may have been dead without our knowing: once more, on a new one.
+			l.retried = true
+			if c, ok := l.shard.send(l.network, l.out, l.hop.Addr, l.raw, l); ok {
+				l.conn = c
+				return
+			}
+		default:
+		}
+	}
+	l.forget()
+	if l.bySize && ex.state == exTrying && ex.current == l && ex.try(l.hop, true) {
+		return
+	}
+	ex.legFailed(l, nil)
+}
+
+// timedOut is timer B, F or C, or the short wait for a first response.
+func (l *leg) timedOut() {
+	s, ex := l.shard, l.ex
+	s.p.log.Info("no answer from a hop", zap.Stringer("hop", l.hop.Addr), zap.String("method", l.method), zap.String("call_id", l.sent.get("call-id")))
+	if ex == nil || l.abandoned {
+		l.forget()
+		return
+	}
+	rang := l.state == legProceeding
+	l.abandon("")
+	if !ex.invite {
+		l.forget()
+		ex.silent()
+		return
+	}
+	if rang {
+		// Timer C (RFC 3261 16.8): the hop works, the call does not end.
+		ex.hops = nil
+	}
+	if ex.state == exTrying && ex.current == l {
+		ex.legFailed(l, response(ex.req, 408, "", nil))
+	}
+}
+
+// abandon means that nobody waits for this leg any more: a call that has begun to ring is cancelled, one that may still begin is
+// cancelled then (RFC 3261 9.1), and a 2xx is a ghost.
+func (l *leg) abandon(reason string) {
+	if l.abandoned || l.state > legProceeding {
+		return
+	}
+	s := l.shard
+	l.abandoned, l.reason = true, reason
+	s.cancel(&l.resend)
+	s.after(&l.timeout, 64*s.p.opt.T1, l.timedOut)
+	if l.state == legProceeding {
+		l.sendCancel()
+	}
+}
+
+func (l *leg) sendCancel() {
+	if l.cancelled || l.method != "INVITE" {
+		return
+	}
+	l.cancelled = true
+	c := &leg{shard: l.shard, hop: l.hop, network: l.network, out: l.out, branch: l.branch, method: "CANCEL", sent: cancelFor(l.sent, l.reason)}
+	c.start()
+}
+
+// response takes a response that matched.
+func (l *leg) response(m *message) {
+	s, ex := l.shard, l.ex
+	s.cancel(&l.resend)
+	if l.method != "INVITE" {
+		l.plainResponse(m)
+		return
+	}
+	switch {
+	case m.code < 200:
+		if l.state > legProceeding {
+			return
+		}
+		l.state = legProceeding
+		if m.code > 100 {
+			l.rang = true
+		}
+		if l.abandoned {
+			l.sendCancel()
+			return
+		}
+		if m.code > 100 || l.timeoutIsShort() {
+			s.after(&l.timeout, s.p.opt.TimerC, l.timedOut)
+		}
+		if m.code > 100 && ex.state == exTrying && ex.current == l {
+			m.pop("via")
+			ex.send(m)
+		}
+	case m.code < 300:
+		l.accepted(m)
+	default:
+		if l.state == legAccepted {
+			return
+		}
+		if l.ack != nil {
+			s.send(l.network, l.out, l.hop.Addr, l.ack, nil)
+			return
+		}
+		l.state = legFailed
+		l.ack = ackFor(l.sent, m).bytes()
+		s.send(l.network, l.out, l.hop.Addr, l.ack, nil)
+		s.cancel(&l.timeout)
+		l.raw = nil
+		s.after(&l.linger, 64*s.p.opt.T1, l.forget)
+		if !l.abandoned && ex.current == l {
+			m.pop("via")
+			ex.legFailed(l, m)
+		}
+	}
+}
+
+// timeoutIsShort says whether timer C does not run yet: the first 100 starts it.
+func (l *leg) timeoutIsShort() bool {
+	return l.timeout == nil || l.timeout.at.Sub(l.shard.now) <= 64*l.shard.p.opt.T1
+}
+
+// accepted takes a 2xx, the first or one that came again or of a further branch below the hop.
+func (l *leg) accepted(m *message) {
+	s, ex := l.shard, l.ex
+	first := l.state != legAccepted
+	l.state = legAccepted
+	s.cancel(&l.timeout)
+	if first {
+		s.after(&l.linger, 64*s.p.opt.T1, l.forget)
+	}
+	switch {
+	case ex.state == exTrying && !l.abandoned:
+		ex.winner = l
+		m.pop("via")
+		ex.final(m)
+	case ex.state == exAccepted && ex.winner == l:
+		m.pop("via")
+		s.sendBack(ex.back, ex.pk.table, m.bytes())
+	default:
+		l.hangUpGhost(m)
+	}
+}
+
+// hangUpGhost acknowledges and ends a call that was answered when nobody was there any more.
+func (l *leg) hangUpGhost(m *message) {
+	s := l.shard
+	tag := m.get("to")
+	ack := ghost(l.sent, m, "ACK", 0, branchPrefix+digest(l.branch, tag, "ack"), s.p.isUs)
+	s.send(l.network, l.out, l.hop.Addr, ack.bytes(), nil)
+	if l.ghosted {
+		return
+	}
+	l.ghosted = true
+	s.p.n.ghosts.Add(1)
+	s.p.log.Info("answered call that nobody waits for is hung up", zap.String("call_id", m.get("call-id")), zap.Stringer("hop", l.hop.Addr))
+	branch := branchPrefix + digest(l.branch, tag, "bye")
+	b := &leg{shard: s, hop: l.hop, network: l.network, out: l.out, branch: branch, method: "BYE",
+		sent: ghost(l.sent, m, "BYE", 1, branch, s.p.isUs)}
+	b.start()
+}
+
+// plainResponse is for everything but INVITE.
+func (l *leg) plainResponse(m *message) {
+	s, ex := l.shard, l.ex
+	if m.code < 200 {
+		if l.state > legProceeding {
+			return
+		}
+		l.state = legProceeding
+		if l.network == "udp" {
+			s.after(&l.resend, s.p.opt.T2, l.sendAgain)
+		}
+		if ex != nil && m.code > 100 && ex.state == exTrying {
+			m.pop("via")
+			ex.send(m)
+		}
+		return
+	}
+	if l.state == legDone {
+		return
+	}
+	l.state = legDone
+	s.cancel(&l.timeout)
+	l.raw = nil
+	keep := time.Duration(0)
+	if l.network == "udp" {
+		keep = 10 * s.p.opt.T1 // timer K is T4
+	}
+	s.after(&l.linger, keep, l.forget)
+	if ex != nil && ex.state == exTrying {
+		m.pop("via")
+		ex.final(m)
+	}
+}
+
+func (l *leg) forget() {
+	s := l.shard
+	s.cancel(&l.resend)
+	s.cancel(&l.timeout)
+	s.cancel(&l.linger)
+	if k := clientKey(l.branch, l.method); s.client[k] == l {
+		delete(s.client, k)
+	}
+}
+
+// legFailed goes on to the next hop when that can help, else ends the exchange. res is nil when the hop could not be reached. A hop
+// that rang is never followed by another: the subscriber was asked, and his answer stands.
+func (ex *exchange) legFailed(l *leg, res *message) {
+	if ex.state != exTrying {
+		return
+	}
+	if res != nil && res.code != 503 && res.code != 408 || l.rang {
+		if res == nil {
+			res = response(ex.req, 503, "", nil)
+		}
+		ex.final(res)
+		return
+	}
+	ex.best = better(ex.best, res)
+	ex.next()
+}
+
+// silent ends a request that is no INVITE and got no answer: none is given either (RFC 4320 4.1).
+func (ex *exchange) silent() {
+	ex.state = exDone
+	ex.forget()
+}

@@ -1,0 +1,278 @@
+package sipproxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// Errors of New and Reload. They are wrapped with the key at fault.
+var (
+	// ErrOptions means that the options cannot work; the text says which one and what to write instead.
+	ErrOptions = errors.New("sipproxy: bad options")
+	// ErrClosed means that the proxy was closed or has already run.
+	ErrClosed = errors.New("sipproxy: closed")
+)
+
+// Listener is one address the proxy takes SIP on.
+type Listener struct {
+	// Network is "udp" or "tcp".
+	Network string
+	// Addr is the address to bind, as "127.0.0.1:5090"; port 0 takes a free one (see Proxy.Addr).
+	Addr string
+	// Advertise is the host:port written into Via and Record-Route; empty means the bound address.
+	// A listener on 0.0.0.0 or :: must have it.
+	Advertise string
+}
+
+// PeerKind says on which side of the proxy a peer stands.
+type PeerKind int
+
+const (
+	// Trunk is a carrier: the outside. Its requests are stripped, screened and routed.
+	Trunk PeerKind = iota
+	// Node is a FreeSWITCH: the inside. Its initial requests go to configured trunks only.
+	Node
+)
+
+// String names the kind in logs.
+func (k PeerKind) String() string {
+	if k == Node {
+		return "node"
+	}
+	return "trunk"
+}
+
+// Peer is a system the proxy talks with. A request from no peer is answered 403 or not at all, and nothing is
+// ever sent to an address that belongs to no peer.
+type Peer struct {
+	// Name appears in logs and in Invite.Peer.
+	Name string
+	// Kind is the side it stands on.
+	Kind PeerKind
+	// Prefixes are the addresses it sends from and may be reached at (its Contact, any port).
+	// Empty means the address of Addr alone.
+	Prefixes []netip.Prefix
+	// Port is the port it sends from; 0 is any. Over TCP, where the source port is arbitrary, the port of the
+	// topmost Via is compared instead. It tells two peers on one address apart.
+	Port uint16
+	// Addr is where requests for it are sent. A trunk may leave it empty when it only calls in.
+	Addr netip.AddrPort
+	// Transport is "udp", "tcp" or empty: by size (see Options.MaxUDP).
+	Transport string
+	// Hosts are names by which it calls itself in Contact and Record-Route instead of an address. The proxy
+	// asks no DNS: a request for such a name goes to Addr.
+	Hosts []string
+}
+
+// Hop is one place an INVITE may be sent to. Addr must be the Addr of a configured peer.
+type Hop struct {
+	Addr netip.AddrPort
+	// Transport is "udp", "tcp" or empty: that of the peer, else by size.
+	Transport string
+	// Name is for logs.
+	Name string
+}
+
+// HeaderField is one header field; a field with CR, LF or NUL in it is never written.
+type HeaderField struct{ Name, Value string }
+
+// Decision is a Screener's answer. The zero Decision delivers the call unmarked.
+type Decision struct {
+	// Refuse, when set, ends the call here.
+	Refuse *Refusal
+	// Add is put on the INVITE towards the hop, after X-Signalbox headers from outside were stripped.
+	// A field that is not valid is left out and counted (Stats.BadDecisions); the call goes on.
+	Add []HeaderField
+}
+
+// Refusal is the final answer to a refused call, for instance 603 "Network Blocked" with a Reason.
+type Refusal struct {
+	// Code is 400 to 699; anything else becomes 403 and is counted.
+	Code int
+	// Phrase is the reason phrase; empty takes the standard one.
+	Phrase string
+	// Headers are added to the answer.
+	Headers []HeaderField
+}
+
+// Screener judges an admitted initial INVITE of a trunk. There is no error: what fails open is the zero
+// Decision. It is called on its own goroutine, concurrently for different calls, with a context that ends
+// after Options.ScreenTimeout; after that time, or when it panics, the call is delivered unmarked.
+type Screener interface {
+	Screen(ctx context.Context, inv *Invite) Decision
+}
+
+// Router names the hops for an admitted initial INVITE of a trunk, best first. It is called like a Screener.
+// No hop, an unconfigured hop, a panic or a late answer is 500 for that call and counted.
+type Router interface {
+	Route(ctx context.Context, inv *Invite) []Hop
+}
+
+// Direction tells a Tap which way a message went.
+type Direction string
+
+// The directions, seen from the proxy.
+const (
+	In  Direction = "in"
+	Out Direction = "out"
+)
+
+// Tap sees every SIP message taken or sent, byte for byte. It is called on the path of the message, from
+// several goroutines at once, so it must not block; raw is only valid during the call.
+type Tap func(dir Direction, source, destination netip.AddrPort, raw []byte)
+
+// Limits bound what the outside can make the proxy keep or do. A zero field takes its default.
+type Limits struct {
+	// MaxMessage is the size of one message in bytes, 65,535. More: a datagram is dropped, a TCP connection closed.
+	MaxMessage int
+	// MaxHeaderBytes is the size of start line and headers, 32,768. More: answered 513.
+	MaxHeaderBytes int
+	// MaxHeaders is the number of header fields, 256. More: answered 513.
+	MaxHeaders int
+	// MaxPending is the number of requests being worked on, 10,000. More: new ones are answered 503.
+	MaxPending int
+	// MaxKept is the number of requests remembered, with those already answered (for up to 64*T1), 100,000. More: 503.
+	MaxKept int
+	// MaxConnections is the number of TCP connections, 1,024. More: closed at once.
+	MaxConnections int
+	// MaxScreening is the number of Screener and of Router calls at one time, 1,024 each. More: the call is not
+	// screened, or not routed (503).
+	MaxScreening int
+	// MessagesPerSecond from one address of a trunk, 2,000, with a burst of two seconds' worth. More: a datagram
+	// is dropped, a TCP connection read later.
+	MessagesPerSecond float64
+	// CallsPerSecond is the rate of initial INVITEs from one address of a trunk, 500, burst two seconds. More: 503 with Retry-After.
+	CallsPerSecond float64
+	// RefusalsPerSecond bounds, for all strangers together, the 403 answers, 10. More: silence.
+	RefusalsPerSecond float64
+}
+
+// Options configure a Proxy.
+type Options struct {
+	// Listen names at least one address.
+	Listen []Listener
+	// Peers are the systems it talks with; at least one.
+	Peers []Peer
+	// Screener judges calls; nil delivers all.
+	Screener Screener
+	// Router names hops; nil takes every Node with an Addr, in order.
+	Router Router
+	// MaxUDP is the size in bytes up to which a request goes by UDP when its hop names no transport; above it goes
+	// by TCP (RFC 3261 18.1.1), and back to UDP when nobody takes the connection. Default 1,300.
+	MaxUDP int
+	// ScreenTimeout bounds the Screener and, again, the Router. Default 1 s.
+	ScreenTimeout time.Duration
+	// FirstResponse is how long a hop may be silent to an initial INVITE before the next is tried. Default 2 s.
+	FirstResponse time.Duration
+	// TimerC is how long a call may ring without a further provisional response (RFC 3261 16.6). Default 180 s.
+	TimerC time.Duration
+	// T1, T2 are RFC 3261's retransmission timers. Defaults 500 ms and 4 s.
+	T1, T2 time.Duration
+	// Limits bound memory and rates.
+	Limits Limits
+	// Logger may be nil.
+	Logger *zap.Logger
+	// Tap may be nil.
+	Tap Tap
+}
+
+func withDefault[T int | float64 | time.Duration](v *T, d T) {
+	if *v <= 0 {
+		*v = d
+	}
+}
+
+func (l Limits) withDefaults() Limits {
+	withDefault(&l.MaxMessage, 65535)
+	withDefault(&l.MaxHeaderBytes, 32768)
+	withDefault(&l.MaxHeaders, 256)
+	withDefault(&l.MaxPending, 10000)
+	withDefault(&l.MaxKept, 100000)
+	withDefault(&l.MaxConnections, 1024)
+	withDefault(&l.MaxScreening, 1024)
+	withDefault(&l.MessagesPerSecond, 2000)
+	withDefault(&l.CallsPerSecond, 500)
+	withDefault(&l.RefusalsPerSecond, 10)
+	return l
+}
+
+func (o Options) withDefaults() Options {
+	withDefault(&o.MaxUDP, 1300)
+	withDefault(&o.ScreenTimeout, time.Second)
+	withDefault(&o.FirstResponse, 2*time.Second)
+	withDefault(&o.TimerC, 180*time.Second)
+	withDefault(&o.T1, 500*time.Millisecond)
+	withDefault(&o.T2, 4*time.Second)
+	o.Limits = o.Limits.withDefaults()
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
+	return o
+}
+
+func checkTransport(key, t string) error {
+	switch t {
+	case "", "udp", "tcp":
+		return nil
+	}
+	return fmt.Errorf("%w: %s: transport %q: write udp, tcp or nothing", ErrOptions, key, t)
+}
+
+// checkPeers validates and completes a copy of peers.
+func checkPeers(peers []Peer) ([]Peer, error) {
+	if len(peers) == 0 {
+		return nil, fmt.Errorf("%w: no peers: name at least one trunk or node", ErrOptions)
+	}
+	out := make([]Peer, len(peers))
+	for i, p := range peers {
+		key := fmt.Sprintf("peer %d (%s)", i, p.Name)
+		if p.Kind != Trunk && p.Kind != Node {
+			return nil, fmt.Errorf("%w: %s: unknown kind %d", ErrOptions, key, p.Kind)
+		}
+		if err := checkTransport(key, p.Transport); err != nil {
+			return nil, err
+		}
+		if p.Addr.IsValid() {
+			if p.Addr.Port() == 0 {
+				return nil, fmt.Errorf("%w: %s: address %s has no port", ErrOptions, key, p.Addr)
+			}
+			p.Addr = unmapped(p.Addr)
+		}
+		if len(p.Prefixes) == 0 {
+			if !p.Addr.IsValid() {
+				return nil, fmt.Errorf("%w: %s: give an address or prefixes", ErrOptions, key)
+			}
+			p.Prefixes = []netip.Prefix{netip.PrefixFrom(p.Addr.Addr(), p.Addr.Addr().BitLen())}
+		} else {
+			prefixes := make([]netip.Prefix, len(p.Prefixes))
+			for j, pre := range p.Prefixes {
+				if !pre.IsValid() {
+					return nil, fmt.Errorf("%w: %s: prefix %d is not an address prefix", ErrOptions, key, j)
+				}
+				prefixes[j] = pre.Masked()
+			}
+			p.Prefixes = prefixes
+		}
+		hosts := make([]string, len(p.Hosts))
+		for j, h := range p.Hosts {
+			if !p.Addr.IsValid() {
+				return nil, fmt.Errorf("%w: %s: host %q needs an address to send to", ErrOptions, key, h)
+			}
+			hosts[j] = strings.ToLower(strings.TrimSuffix(h, "."))
+		}
+		p.Hosts = hosts
+		out[i] = p
+	}
+	return out, nil
+}
+
+// unmapped turns ::ffff:1.2.3.4 into 1.2.3.4, so that both compare equal.
+func unmapped(a netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+}

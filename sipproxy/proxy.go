@@ -1,0 +1,352 @@
+package sipproxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"net"
+	"net/netip"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+	"go.uber.org/zap"
+)
+
+// Proxy is a running SIP proxy. All its methods are safe for concurrent use.
+type Proxy struct {
+	opt      Options
+	log      *zap.Logger
+	parser   *sip.Parser
+	table    atomic.Pointer[table]
+	lis      []*listener
+	shards   []*shard
+	conns    connTable
+	messages *buckets
+	calls    *buckets
+	refusals *buckets
+	screens  chan struct{}
+	routes   chan struct{}
+	n        counters
+
+	ctx     context.Context // ends with the proxy; of New, because connections outlive the call that opened them
+	cancel  context.CancelFunc
+	stop    <-chan struct{} // ctx.Done()
+	stopped sync.Once
+	started atomic.Bool
+	wg      sync.WaitGroup
+}
+
+// listener is one bound address. Exactly one of pc and ln is set.
+type listener struct {
+	network string
+	bound   netip.AddrPort
+	host    string // as advertised, lower case, an IPv6 address without brackets
+	port    uint16
+	adv     string // host:port for Via and Record-Route
+	pc      *net.UDPConn
+	ln      *net.TCPListener
+}
+
+// New validates the options and binds the listeners; Run serves them. After an error nothing is bound.
+func New(opt Options) (*Proxy, error) {
+	opt = opt.withDefaults()
+	peers, err := checkPeers(opt.Peers)
+	if err != nil {
+		return nil, err
+	}
+	if len(opt.Listen) == 0 {
+		return nil, fmt.Errorf("%w: no listeners: name at least one", ErrOptions)
+	}
+	l := opt.Limits
+	p := &Proxy{
+		opt: opt, log: opt.Logger, parser: newParser(l),
+		messages: newBuckets(l.MessagesPerSecond), calls: newBuckets(l.CallsPerSecond),
+		refusals: newBuckets(l.RefusalsPerSecond),
+		screens:  make(chan struct{}, l.MaxScreening), routes: make(chan struct{}, l.MaxScreening),
+	}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	p.stop = p.ctx.Done()
+	p.conns.init()
+	p.table.Store(&table{peers, opt.Screener, opt.Router})
+	for _, o := range opt.Listen {
+		lis, err := listen(o)
+		if err != nil {
+			p.cancel()
+			p.closeListeners()
+			return nil, err
+		}
+		p.lis = append(p.lis, lis)
+	}
+	for range min(8, max(1, runtime.GOMAXPROCS(0))) {
+		p.shards = append(p.shards, newShard(p))
+	}
+	return p, nil
+}
+
+func listen(o Listener) (*listener, error) {
+	key := fmt.Sprintf("listener %s %s", o.Network, o.Addr)
+	l := &listener{network: o.Network}
+	switch o.Network {
+	case "udp":
+		addr, err := net.ResolveUDPAddr("udp", o.Addr)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %s: %w", ErrOptions, key, err)
+		}
+		if l.pc, err = net.ListenUDP("udp", addr); err != nil {
+			return nil, fmt.Errorf("%s: %w", key, err)
+		}
+		_ = l.pc.SetReadBuffer(4 << 20) // what the kernel allows; less only drops earlier
+		l.bound = unmapped(l.pc.LocalAddr().(*net.UDPAddr).AddrPort())
+	case "tcp":
+		addr, err := net.ResolveTCPAddr("tcp", o.Addr)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %s: %w", ErrOptions, key, err)
+		}
+		if l.ln, err = net.ListenTCP("tcp", addr); err != nil {
+			return nil, fmt.Errorf("%s: %w", key, err)
+		}
+		l.bound = unmapped(l.ln.Addr().(*net.TCPAddr).AddrPort())
+	default:
+		return nil, fmt.Errorf("%w: %s: write udp or tcp", ErrOptions, key)
+	}
+	l.host, l.port = l.bound.Addr().String(), l.bound.Port()
+	if o.Advertise != "" {
+		host, port, ok := splitHostPort(o.Advertise)
+		if !ok || strings.ContainsAny(host, " \t;,<>\"") {
+			l.close()
+			return nil, fmt.Errorf("%w: %s: advertise %q: write host:port", ErrOptions, key, o.Advertise)
+		}
+		l.host = host
+		if port != 0 {
+			l.port = port
+		}
+	} else if l.bound.Addr().IsUnspecified() {
+		l.close()
+		return nil, fmt.Errorf("%w: %s: advertise is needed for an address that stands for all", ErrOptions, key)
+	}
+	l.adv = net.JoinHostPort(l.host, strconv.Itoa(int(l.port)))
+	return l, nil
+}
+
+func (l *listener) close() {
+	if l.pc != nil {
+		_ = l.pc.Close()
+	}
+	if l.ln != nil {
+		_ = l.ln.Close()
+	}
+}
+
+func (p *Proxy) closeListeners() {
+	for _, l := range p.lis {
+		l.close()
+	}
+}
+
+// Addrs gives the bound addresses in the order of Options.Listen.
+func (p *Proxy) Addrs() []netip.AddrPort {
+	out := make([]netip.AddrPort, len(p.lis))
+	for i, l := range p.lis {
+		out[i] = l.bound
+	}
+	return out
+}
+
+// Addr gives the first bound address of a network, "udp" or "tcp"; the zero AddrPort if there is none.
+func (p *Proxy) Addr(network string) netip.AddrPort {
+	for _, l := range p.lis {
+		if l.network == network {
+			return l.bound
+		}
+	}
+	return netip.AddrPort{}
+}
+
+// Stats gives the counts since New.
+func (p *Proxy) Stats() Stats { return p.n.snapshot() }
+
+// Reload swaps peers, screener and router for all requests that come after it; requests under way end as they began.
+// With an error nothing has changed.
+func (p *Proxy) Reload(peers []Peer, screener Screener, router Router) error {
+	checked, err := checkPeers(peers)
+	if err != nil {
+		return err
+	}
+	p.table.Store(&table{checked, screener, router})
+	return nil
+}
+
+// Run serves until ctx ends, then closes everything and waits for its goroutines. It returns nil after ctx
+// ended and ErrClosed when called a second time or after Close.
+func (p *Proxy) Run(ctx context.Context) error {
+	if !p.started.CompareAndSwap(false, true) {
+		return ErrClosed
+	}
+	for _, s := range p.shards {
+		p.wg.Go(s.run)
+	}
+	for _, l := range p.lis {
+		if l.pc != nil {
+			p.wg.Go(func() { p.readUDP(l) })
+		} else {
+			p.wg.Go(func() { p.acceptTCP(l) })
+		}
+	}
+	select {
+	case <-ctx.Done():
+	case <-p.stop:
+	}
+	p.end()
+	p.wg.Wait()
+	return nil
+}
+
+// Close ends Run, or frees the listeners of a proxy that never ran. It does not wait; Run's return does.
+func (p *Proxy) Close() error {
+	p.started.Store(true)
+	p.end()
+	return nil
+}
+
+func (p *Proxy) end() {
+	p.stopped.Do(func() {
+		p.cancel()
+		p.closeListeners()
+		p.conns.closeAll()
+	})
+}
+
+// isUs says whether a host and port, 0 standing for 5060, is one of our listeners.
+func (p *Proxy) isUs(host string, port uint16) bool {
+	if port == 0 {
+		port = 5060
+	}
+	ip, err := netip.ParseAddr(host)
+	for _, l := range p.lis {
+		if port == l.port && host == l.host {
+			return true
+		}
+		if err == nil && port == l.bound.Port() && ip.Unmap() == l.bound.Addr() {
+			return true
+		}
+	}
+	return false
+}
+
+// listenerFor picks whose address stands in Via and Record-Route towards dst: the preferred one where the network fits, else
+// the first of that network and address family; nil if there is none.
+func (p *Proxy) listenerFor(network string, dst netip.Addr, prefer *listener) *listener {
+	fits := func(l *listener) bool {
+		if l == nil || l.network != network {
+			return false
+		}
+		a := l.bound.Addr()
+		return a.Is4() == dst.Is4() || a == netip.IPv6Unspecified()
+	}
+	if fits(prefer) {
+		return prefer
+	}
+	for _, l := range p.lis {
+		if fits(l) && prefer != nil && l.host == prefer.host {
+			return l
+		}
+	}
+	for _, l := range p.lis {
+		if fits(l) {
+			return l
+		}
+	}
+	return nil
+}
+
+// shardFor keeps all messages of one call on one timeline.
+func (p *Proxy) shardFor(callID string) *shard {
+	if len(p.shards) == 1 {
+		return p.shards[0]
+	}
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(callID))
+	return p.shards[int(h.Sum32()%uint32(len(p.shards)))]
+}
+
+func (p *Proxy) tap(dir Direction, src, dst netip.AddrPort, raw []byte) {
+	if p.opt.Tap == nil {
+		return
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			p.panicked("tap", r)
+		}
+	}()
+	p.opt.Tap(dir, src, dst, raw)
+}
+
+func (p *Proxy) panicked(where string, r any) {
+	p.n.panics.Add(1)
+	p.log.Error("recovered", zap.String("where", where), zap.Any("panic", r), zap.Stack("stack"))
+}
+
+// packet is one message on its way from a reader to its shard.
+type packet struct {
+	msg   *message
+	size  int
+	peer  *Peer
+	src   netip.AddrPort
+	lis   *listener
+	conn  *conn // of TCP
+	at    time.Time
+	code  int // not 0: answer this instead of handling the request
+	wrong string
+	table *table
+}
+
+// read turns admitted bytes into a packet; ok false means that they are dropped.
+func (p *Proxy) read(raw []byte, src netip.AddrPort, lis *listener, c *conn) (pk packet, ok bool) {
+	defer func() {
+		if r := recover(); r != nil {
+			p.panicked("parser", r)
+			ok = false
+		}
+	}()
+	p.n.messagesIn.Add(1)
+	local := lis.bound
+	p.tap(In, src, local, raw)
+	pk = packet{size: len(raw), src: src, lis: lis, conn: c, at: time.Now(), table: p.table.Load()}
+	m, err := parseMessage(p.parser, raw, p.opt.Limits)
+	if m == nil {
+		p.n.malformed.Add(1)
+		p.log.Debug("message dropped", zap.Stringer("source", src), zap.Error(err))
+		return pk, false
+	}
+	pk.msg = m
+	wrong := m.checkSense()
+	switch {
+	case errors.Is(err, ErrTooLarge):
+		pk.code, pk.wrong = 513, ""
+	case err != nil:
+		pk.code, pk.wrong = 400, "Body Too Short"
+	case wrong != "":
+		pk.code, pk.wrong = 400, wrong
+	}
+	if pk.code != 0 {
+		p.n.malformed.Add(1)
+		// Without a Via and a Call-ID there is nobody to answer.
+		if v, vok := m.topVia(); !vok || v.host == "" || m.get("call-id") == "" || !m.isRequest() || m.method == "ACK" {
+			return pk, false
+		}
+	}
+	port := src.Port()
+	if v, _ := m.topVia(); lis.network == "tcp" && m.isRequest() {
+		if port = v.port; port == 0 {
+			port = 5060
+		}
+	}
+	pk.peer = pk.table.match(src.Addr(), port)
+	return pk, true
+}

@@ -1,0 +1,398 @@
+package sipproxy
+
+import (
+	"container/heap"
+	"context"
+	"net/netip"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// event is one thing that happens on a shard's timeline; exactly one field is set, but ex goes with what was found out for it.
+type event struct {
+	packet   *packet
+	failed   *leg  // its request could not be sent
+	lost     *conn // a connection ended
+	ex       *exchange
+	decision *Decision
+	hops     []Hop
+	routed   bool
+}
+
+// shard owns every transaction of the calls whose Call-ID falls on it. Its state is touched by run alone; everybody else sends events.
+type shard struct {
+	p      *Proxy
+	in     chan event
+	server map[string]*exchange // by serverKey
+	client map[string]*leg      // by branch and method
+	timers timerHeap
+	now    time.Time
+}
+
+// shardQueue bounds the events waiting for a shard. When it is full, datagrams are dropped (they are sent again) and TCP readers wait.
+const shardQueue = 4096
+
+func newShard(p *Proxy) *shard {
+	return &shard{p: p, in: make(chan event, shardQueue), server: make(map[string]*exchange), client: make(map[string]*leg)}
+}
+
+// post hands over an event that must not be lost; it waits, so a shard never posts to itself or another.
+func (s *shard) post(e event) {
+	select {
+	case s.in <- e:
+	case <-s.p.stop:
+	}
+}
+
+func (s *shard) run() {
+	wake := time.NewTimer(time.Hour)
+	defer wake.Stop()
+	for {
+		s.now = time.Now()
+		s.fire()
+		if len(s.timers) > 0 {
+			wake.Reset(max(0, s.timers[0].at.Sub(s.now)))
+		} else {
+			wake.Reset(time.Hour)
+		}
+		select {
+		case e := <-s.in:
+			s.now = time.Now()
+			s.handle(e)
+		case <-wake.C:
+		case <-s.p.stop:
+			return
+		}
+	}
+}
+
+// handle is the edge of one request: a panic costs that request a 500 and nobody else anything.
+func (s *shard) handle(e event) {
+	defer func() {
+		r := recover()
+		if r == nil {
+			return
+		}
+		s.p.panicked("request", r)
+		if pk := e.packet; pk != nil && pk.msg.isRequest() && pk.msg.method != "ACK" {
+			s.reply(pk, 500, "", nil)
+		}
+	}()
+	switch {
+	case e.packet != nil && e.packet.msg.isRequest():
+		s.request(e.packet)
+	case e.packet != nil:
+		s.response(e.packet)
+	case e.failed != nil:
+		e.failed.sendFailed()
+	case e.lost != nil:
+		for _, l := range s.client {
+			if l.conn == e.lost && l.state == legCalling {
+				l.sendFailed()
+			}
+		}
+	case e.decision != nil:
+		e.ex.decided(*e.decision)
+	case e.routed:
+		e.ex.routed(e.hops)
+	}
+}
+
+// timer is one pending deadline; it is in the heap while index >= 0.
+type timer struct {
+	at    time.Time
+	index int
+	fire  func()
+}
+
+type timerHeap []*timer
+
+func (h timerHeap) Len() int           { return len(h) }
+func (h timerHeap) Less(i, j int) bool { return h[i].at.Before(h[j].at) }
+func (h timerHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i]; h[i].index, h[j].index = i, j }
+func (h *timerHeap) Push(x any)        { t := x.(*timer); t.index = len(*h); *h = append(*h, t) }
+func (h *timerHeap) Pop() any {
+	old := *h
+	t := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	t.index = -1
+	return t
+}
+
+// after sets a timer, replacing what *slot held.
+func (s *shard) after(slot **timer, d time.Duration, f func()) {
+	s.cancel(slot)
+	t := &timer{at: s.now.Add(d), fire: f}
+	heap.Push(&s.timers, t)
+	*slot = t
+}
+
+func (s *shard) cancel(slot **timer) {
+	if t := *slot; t != nil && t.index >= 0 {
+		heap.Remove(&s.timers, t.index)
+	}
+	*slot = nil
+}
+
+func (s *shard) fire() {
+	for len(s.timers) > 0 && !s.timers[0].at.After(s.now) {
+		t := heap.Pop(&s.timers).(*timer)
+		func() {
+			defer func() {
+				if r := recover(); r != nil {
+					s.p.panicked("timer", r)
+				}
+			}()
+			t.fire()
+		}()
+	}
+}
+
+// flow is the way back to whoever sent a request.
+type flow struct {
+	lis  *listener
+	conn *conn
+	addr netip.AddrPort // where UDP responses go, or where a lost TCP connection is opened again
+}
+
+func flowOf(pk *packet) flow {
+	f := flow{lis: pk.lis, conn: pk.conn, addr: pk.src}
+	if v, ok := pk.msg.topVia(); ok {
+		if a, ok := v.replyAddr(); ok {
+			f.addr = a
+		}
+	}
+	return f
+}
+
+// sendBack writes a response to where its request came from.
+func (s *shard) sendBack(f flow, t *table, raw []byte) {
+	if f.lis.network == "udp" {
+		if !t.knows(f.addr.Addr()) {
+			f.addr = netip.AddrPort{}
+			s.p.n.stray.Add(1)
+			return
+		}
+		s.p.writeUDP(f.lis, f.addr, raw)
+		return
+	}
+	if f.conn != nil && f.conn.push(outgoing{raw: raw}) {
+		return
+	}
+	if !t.knows(f.addr.Addr()) || s.p.isUs(f.addr.Addr().String(), f.addr.Port()) {
+		s.p.n.stray.Add(1)
+		return
+	}
+	if c := s.p.dial(f.addr, f.lis); c == nil || !c.push(outgoing{raw: raw}) {
+		s.p.n.sendErrors.Add(1)
+	}
+}
+
+// reply answers a request without a transaction.
+func (s *shard) reply(pk *packet, code int, text string, extra []HeaderField) {
+	if pk.msg.method == "ACK" {
+		return
+	}
+	s.sendBack(flowOf(pk), pk.table, response(pk.msg, code, text, extra).bytes())
+}
+
+// request takes a request through matching, judgement and, if it is to be forwarded, into an exchange.
+func (s *shard) request(pk *packet) {
+	p, m := s.p, pk.msg
+	v, _ := m.topVia()
+	m.stampVia(v, pk.src)
+	if pk.peer == nil {
+		// The address is known, its port is not.
+		p.n.strangers.Add(1)
+		if ok, _ := p.refusals.take(netip.Addr{}, pk.at); ok {
+			p.n.refused.Add(1)
+			s.reply(pk, 403, "", nil)
+		}
+		return
+	}
+	if pk.code != 0 {
+		s.reply(pk, pk.code, pk.wrong, nil)
+		return
+	}
+	key := serverKey(m, pk.src.Addr())
+	if ex := s.server[key]; ex != nil && ex.again(pk) {
+		return
+	}
+	stripped := m.strip()
+	p.n.stripped.Add(uint64(stripped))
+	f := judge(m, pk.peer, pk.table, p.isUs)
+	switch {
+	case f.absorb:
+		p.n.stray.Add(1)
+		return
+	case f.code != 0:
+		switch f.code {
+		case 403:
+			p.n.forbidden.Add(1)
+		case 482, 483:
+			p.n.loops.Add(1)
+		}
+		p.log.Debug("request answered", zap.String("method", m.method), zap.String("call_id", m.get("call-id")),
+			zap.Int("code", f.code), zap.String("why", f.why), zap.String("peer", pk.peer.Name))
+		if m.method == "INVITE" {
+			// With a transaction, so that its retransmissions and its ACK are known.
+			if ex := s.newExchange(pk, key); ex != nil {
+				ex.final(response(m, f.code, f.text, f.extra))
+			}
+			return
+		}
+		s.reply(pk, f.code, f.text, f.extra)
+		return
+	case m.method == "ACK":
+		s.forwardAck(pk, f)
+		return
+	}
+	if f.call {
+		if ok, _ := p.calls.take(pk.src.Addr(), pk.at); !ok {
+			p.n.rateLimited.Add(1)
+			s.reply(pk, 503, "", retryAfter)
+			return
+		}
+	}
+	ex := s.newExchange(pk, key)
+	if ex == nil {
+		return
+	}
+	if m.method == "INVITE" {
+		ex.send(response(m, 100, "", nil))
+	}
+	if f.call {
+		ex.begin(stripped)
+		return
+	}
+	ex.hops = []Hop{{Addr: f.to, Transport: f.network, Name: f.peer.Name}}
+	ex.fixed = true
+	ex.next()
+}
+
+var retryAfter = []HeaderField{{"Retry-After", "2"}}
+
+// newExchange makes room for a request, or answers 503.
+func (s *shard) newExchange(pk *packet, key string) *exchange {
+	p := s.p
+	if p.n.pending.Load() >= int64(p.opt.Limits.MaxPending) || p.n.kept.Load() >= int64(p.opt.Limits.MaxKept) {
+		p.n.overload.Add(1)
+		s.reply(pk, 503, "", retryAfter)
+		return nil
+	}
+	p.n.pending.Add(1)
+	p.n.kept.Add(1)
+	ex := &exchange{shard: s, key: key, req: pk.msg, invite: pk.msg.method == "INVITE", back: flowOf(pk), pk: *pk, pending: true}
+	ex.key = key
+	s.server[key] = ex
+	return ex
+}
+
+// forwardAck sends the ACK of a 2xx on, without a transaction (RFC 3261 16.11 has the same branch for its retransmissions).
+func (s *shard) forwardAck(pk *packet, f fate) {
+	network, out := s.choose(Hop{Addr: f.to, Transport: f.network}, pk.msg, nil, pk.lis, false)
+	if out == nil {
+		s.p.n.stray.Add(1)
+		return
+	}
+	key := "ack\x00" + serverKey(pk.msg, pk.src.Addr())
+	raw := forwarded(pk.msg, pk.lis, out, branchFor(key, loopPart(pk.msg), 0), nil).bytes()
+	s.send(network, out, f.to, raw, nil)
+}
+
+// choose settles the transport for a hop and which listener speaks.
+func (s *shard) choose(h Hop, req *message, add []HeaderField, in *listener, noTCP bool) (string, *listener) {
+	network := h.Transport
+	if network == "" {
+		network = "udp"
+		// What we add: Via, two Record-Routes and Max-Forwards are under 400 bytes with names of usual length.
+		size := len(req.bytes()) + 300
+		for _, a := range add {
+			size += len(a.Name) + len(a.Value) + 4
+		}
+		if size > s.p.opt.MaxUDP && !noTCP && s.p.listenerFor("tcp", h.Addr.Addr(), in) != nil {
+			network = "tcp"
+		}
+	}
+	return network, s.p.listenerFor(network, h.Addr.Addr(), in)
+}
+
+// send writes a request; the connection it went on, if any. l is told when it could not be sent, at once or later.
+func (s *shard) send(network string, out *listener, to netip.AddrPort, raw []byte, l *leg) (c *conn, ok bool) {
+	if network == "udp" {
+		return nil, s.p.writeUDP(out, to, raw)
+	}
+	c = s.p.dial(to, out)
+	if c == nil {
+		return nil, false
+	}
+	return c, c.push(outgoing{raw: raw, leg: l})
+}
+
+// response finds the transaction of a response, or sends it along its Via.
+func (s *shard) response(pk *packet) {
+	p, m := s.p, pk.msg
+	v, ok := m.topVia()
+	if !ok || !p.isUs(v.host, v.port) || pk.code != 0 {
+		p.n.stray.Add(1)
+		return
+	}
+	_, method, _ := m.cseq()
+	p.n.stripped.Add(uint64(m.strip()))
+	if l := s.client[clientKey(v.branch, method)]; l != nil {
+		l.response(m)
+		return
+	}
+	if m.code == 100 || !strings.HasPrefix(v.branch, branchPrefix) {
+		p.n.stray.Add(1)
+		return
+	}
+	m.pop("via")
+	next, ok := m.topVia()
+	if !ok {
+		p.n.stray.Add(1)
+		return
+	}
+	to, ok := next.replyAddr()
+	if !ok || !pk.table.knows(to.Addr()) || p.isUs(to.Addr().String(), to.Port()) {
+		p.n.stray.Add(1)
+		return
+	}
+	f := flow{addr: to}
+	if f.lis = p.listenerFor(next.transport, to.Addr(), pk.lis); f.lis == nil {
+		p.n.stray.Add(1)
+		return
+	}
+	if next.transport == "tcp" {
+		f.conn = p.conns.get(to, false)
+		if r, ok := next.rportAddr(); ok && f.conn == nil {
+			f.conn = p.conns.get(r, false)
+		}
+	}
+	p.n.stateless.Add(1)
+	s.sendBack(f, pk.table, m.bytes())
+}
+
+func clientKey(branch, method string) string { return branch + "\x00" + method }
+
+// spawn runs f on a goroutine of its own within a bound; false means there was no room.
+func (p *Proxy) spawn(slots chan struct{}, f func()) bool {
+	select {
+	case slots <- struct{}{}:
+	default:
+		return false
+	}
+	p.wg.Go(func() {
+		defer func() { <-slots }()
+		f()
+	})
+	return true
+}
+
+// callContext bounds a Screener or Router call.
+func (p *Proxy) callContext() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(p.ctx, p.opt.ScreenTimeout)
+}
