@@ -1,0 +1,112 @@
+package encode
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// UUID checks a channel's UUID: 1 to 64 letters, digits and hyphens. FreeSWITCH lets an operator choose a channel's
+// UUID freely (origination_uuid), so more than RFC 9562 is taken, but nothing that parts or quotes a command.
+func UUID(s string) (string, error) {
+	ok := s != "" && len(s) <= 64 && s[0] != '-'
+	for i := range len(s) {
+		ok = ok && (isAlnum(s[i]) || s[i] == '-')
+	}
+	if !ok {
+		return "", fmt.Errorf("channel UUID %s: %w", show(s), ErrInvalid)
+	}
+	return s, nil
+}
+
+// Cause checks a hangup cause by FreeSWITCH's name, such as USER_BUSY. The name is not looked up: FreeSWITCH takes one
+// it does not know for NORMAL_CLEARING.
+func Cause(s string) (string, error) {
+	ok := s != "" && len(s) <= 48 && s[0] >= 'A' && s[0] <= 'Z'
+	for i := range len(s) {
+		ok = ok && (s[i] >= 'A' && s[i] <= 'Z' || isDigit(s[i]) || s[i] == '_')
+	}
+	if !ok {
+		return "", fmt.Errorf("hangup cause %s has to be a name such as USER_BUSY: %w", show(s), ErrInvalid)
+	}
+	return s, nil
+}
+
+// Respond returns the argument of the application respond: a final SIP status from 300 to 699 and its phrase, which
+// may be empty. A phrase is printable ASCII.
+func Respond(code int, phrase string) (string, error) {
+	if code < 300 || code > 699 {
+		return "", fmt.Errorf("respond: %d is no SIP status from 300 to 699: %w", code, ErrInvalid)
+	}
+	for i := range len(phrase) {
+		if c := phrase[i]; c < ' ' || c > '~' || strings.IndexByte(`$\'"`, c) >= 0 {
+			return "", fmt.Errorf("respond: phrase %s: %w", show(phrase), ErrUnsafe)
+		}
+	}
+	if len(phrase) > 128 {
+		return "", fmt.Errorf("respond: phrase of %d bytes: %w", len(phrase), ErrInvalid)
+	}
+	return strings.TrimSpace(fmt.Sprintf("%d %s", code, phrase)), nil
+}
+
+// SetVar returns the API command "uuid_setvar UUID NAME VALUE" (without "api "). It is the way to carry free text:
+// FreeSWITCH does not expand it, only un-quotes it once, and this is undone here, so apostrophes and unbalanced
+// brackets arrive. A dollar sign is refused all the same, because whatever reads the variable later in an argument
+// expands its value. An empty value unsets the variable.
+func SetVar(uuid, name, value string) (string, error) {
+	if _, err := UUID(uuid); err != nil {
+		return "", fmt.Errorf("uuid_setvar: %w", err)
+	}
+	if err := checkVarName(name); err != nil {
+		return "", fmt.Errorf("uuid_setvar: %w", err)
+	}
+	if err := safe(value); err != nil {
+		return "", fmt.Errorf("uuid_setvar: variable %s: value %s: %w", name, show(value), err)
+	}
+	if strings.HasPrefix(value, arrayMark) {
+		return "", fmt.Errorf("uuid_setvar: variable %s would become a list: %w", name, ErrUnsafe)
+	}
+	if value == "" {
+		return "uuid_setvar " + uuid + " " + name, nil
+	}
+	value = strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(value)
+	s := "uuid_setvar " + uuid + " " + name + " " + keepSpaces(value)
+	if len(s) > MaxArg {
+		return "", fmt.Errorf("uuid_setvar: variable %s of %d bytes: %w", name, len(value), ErrInvalid)
+	}
+	return s, nil
+}
+
+// Guard sends a call back into the dialplan when nobody has taken the guard off in time. Destination and Context are
+// where the call came from; both are held to a strict alphabet, because they stand inside a quoted inline dialplan.
+type Guard struct {
+	UUID        string
+	Destination string        // 1 to 64 letters, digits or any of +*#_.-
+	Context     string        // 1 to 64 letters, digits or any of _.-
+	After       time.Duration // rounded up to whole seconds; 1 s to 24 h
+}
+
+// Command returns the API command (without "api ") that arms the guard, in a scheduler group of its own:
+//
+//	sched_api +3 signalbox-UUID uuid_transfer UUID 'set:signalbox_handed_back=true,transfer:DEST XML CONTEXT' inline
+func (g Guard) Command() (string, error) {
+	_, err := UUID(g.UUID)
+	err = firstErr(err, checkAlphabet("destination", g.Destination, "+*#_.-", 64), checkAlphabet("context", g.Context, "_.-", 64))
+	if err != nil {
+		return "", fmt.Errorf("guard: %w", err)
+	}
+	seconds := int64((g.After + time.Second - 1) / time.Second)
+	if g.After < 0 || seconds < 1 || seconds > 86400 {
+		return "", fmt.Errorf("guard: time %v has to be 1 s to 24 h: %w", g.After, ErrInvalid)
+	}
+	return fmt.Sprintf("sched_api +%d signalbox-%s uuid_transfer %s 'set:signalbox_handed_back=true,transfer:%s XML %s' inline",
+		seconds, g.UUID, g.UUID, g.Destination, g.Context), nil
+}
+
+// GuardOff returns the API command (without "api ") that takes off every guard of a call and nothing else.
+func GuardOff(uuid string) (string, error) {
+	if _, err := UUID(uuid); err != nil {
+		return "", fmt.Errorf("guard: %w", err)
+	}
+	return "sched_del signalbox-" + uuid, nil
+}
