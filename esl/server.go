@@ -264,17 +264,19 @@ func (s *Server) serve(sessions context.Context, nc net.Conn) {
 	defer func() { _ = session.Close() }()
 	ctx, cancel := context.WithCancelCause(sessions)
 	defer cancel(nil)
-	watched := make(chan struct{})
+	returned, watched := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(watched)
 		select {
 		case <-session.Done():
 			cancel(session.Err())
-		case <-ctx.Done():
+		case <-sessions.Done(): // the drain time is over
+			session.fail(ErrClosed)
+		case <-returned:
 		}
 	}()
 	s.handle(ctx, session)
-	cancel(nil)
+	close(returned)
 	<-watched
 }
 
