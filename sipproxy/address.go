@@ -244,7 +244,7 @@ func (a Address) URIParam(name string) (string, bool) { return param(a.URIParams
 // via is one Via element.
 type via struct {
 	transport string // lower case
-	sentBy    string // as written, lower case
+	sentBy    string // as written
 	host      string
 	port      uint16
 	params    string
@@ -268,7 +268,7 @@ func parseVia(s string) (via, bool) {
 	}
 	v.transport = strings.ToLower(rest[:i])
 	sentBy, params, _ := strings.Cut(rest[i:], ";")
-	v.sentBy = strings.ToLower(strings.TrimSpace(sentBy))
+	v.sentBy = strings.TrimSpace(sentBy)
 	v.params = params
 	v.branch, _ = param(params, "branch")
 	v.host, v.port, ok = splitHostPort(sentBy)

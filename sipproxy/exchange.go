@@ -71,7 +71,7 @@ func (ex *exchange) again(pk *packet) bool {
 	if pk.conn != nil {
 		ex.back.conn = pk.conn
 	}
-	if ex.last != nil && ex.state != exAccepted || (ex.last != nil && !ex.invite) {
+	if ex.last != nil && (ex.state != exDone || !ex.invite) {
 		s.sendBack(ex.back, ex.pk.table, ex.last)
 	}
 	return true
@@ -103,7 +103,6 @@ func (ex *exchange) begin(stripped int) {
 		return
 	}
 	inv.Peer, inv.Source, inv.Transport, inv.Time, inv.Stripped = *ex.pk.peer, ex.pk.src, ex.pk.lis.network, ex.pk.at, stripped
-	ex.pk.msg = nil
 	screener := ex.pk.table.screener
 	ex.inv = inv
 	if screener == nil {

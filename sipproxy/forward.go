@@ -148,7 +148,7 @@ func serverKey(m *message, src netip.Addr) string {
 	return strings.Join([]string{method, v.branch, v.sentBy, m.get("call-id"), from.Tag(), strconv.Itoa(int(num)), src.String()}, "\x00")
 }
 
-// hops gives what Max-Forwards says after us; ok false means 483, bad that it is no number.
+// hopsLeft gives what Max-Forwards says after us; ok false means 483, bad that it is no number.
 func hopsLeft(m *message) (n uint64, ok, bad bool) {
 	s := m.get("max-forwards")
 	if s == "" {
@@ -184,6 +184,9 @@ func answer(code int, why string) fate { return fate{code: code, why: why} }
 func judge(req *message, from *Peer, t *table, self func(string, uint16) bool) fate {
 	if from == nil {
 		return answer(403, "stranger")
+	}
+	if req.method == "CANCEL" {
+		return answer(481, "no transaction") // it is hop by hop: never forwarded
 	}
 	if _, ok, bad := hopsLeft(req); bad {
 		return fate{code: 400, text: "Bad Max-Forwards", why: "max-forwards"}
@@ -299,7 +302,7 @@ func wants(u Address, p *Peer) string {
 
 func judgeInitial(req *message, from *Peer, t *table, self func(string, uint16) bool) fate {
 	switch req.method {
-	case "CANCEL", "BYE", "PRACK", "UPDATE", "INFO":
+	case "BYE", "PRACK", "UPDATE", "INFO":
 		return answer(481, "no transaction")
 	}
 	next := nextURI(req)

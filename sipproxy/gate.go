@@ -50,6 +50,16 @@ func (t *table) knows(ip netip.Addr) bool {
 	return false
 }
 
+// holdsNode says whether the address may be a node's.
+func (t *table) holdsNode(ip netip.Addr) bool {
+	for i := range t.peers {
+		if t.peers[i].Kind == Node && t.peers[i].contains(ip) {
+			return true
+		}
+	}
+	return false
+}
+
 func (p *Peer) contains(ip netip.Addr) bool {
 	for _, pre := range p.Prefixes {
 		if pre.Contains(ip) {

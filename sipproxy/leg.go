@@ -96,16 +96,12 @@ func (l *leg) sendFailed() {
 		l.forget()
 		return
 	}
-	if l.network == "tcp" && !l.retried && l.conn != nil {
-		select {
-		case <-l.conn.gone:
-			// A pooled connection may have been dead without our knowing: once more, on a new one.
-			l.retried = true
-			if c, ok := l.shard.send(l.network, l.out, l.hop.Addr, l.raw, l); ok {
-				l.conn = c
-				return
-			}
-		default:
+	if l.network == "tcp" && !l.retried && l.conn != nil && l.conn.up.Load() {
+		// A pooled connection may have been dead without our knowing: once more, on a new one.
+		l.retried = true
+		if c, ok := l.shard.send(l.network, l.out, l.hop.Addr, l.raw, l); ok {
+			l.conn = c
+			return
 		}
 	}
 	l.forget()
@@ -113,6 +109,20 @@ func (l *leg) sendFailed() {
 		return
 	}
 	ex.legFailed(l, nil)
+}
+
+// connLost is told when the connection its request went on has ended. FreeSWITCH sends the answers that are still to come nowhere
+// else, so a call that waits for one is over: it is taken back, by CANCEL on a new connection, and another hop is tried unless it rang.
+func (l *leg) connLost() {
+	switch {
+	case l.state == legCalling:
+		l.sendFailed()
+	case l.state == legProceeding && l.method == "INVITE" && l.ex != nil && !l.abandoned:
+		l.abandon("")
+		if l.ex.current == l {
+			l.ex.legFailed(l, nil)
+		}
+	}
 }
 
 // timedOut is timer B, F or C, or the short wait for a first response.
@@ -176,6 +186,7 @@ func (l *leg) response(m *message) {
 		if l.state > legProceeding {
 			return
 		}
+		first := l.state == legCalling
 		l.state = legProceeding
 		if m.code > 100 {
 			l.rang = true
@@ -184,7 +195,7 @@ func (l *leg) response(m *message) {
 			l.sendCancel()
 			return
 		}
-		if m.code > 100 || l.timeoutIsShort() {
+		if m.code > 100 || first { // timer C; a further 100 does not reset it
 			s.after(&l.timeout, s.p.opt.TimerC, l.timedOut)
 		}
 		if m.code > 100 && ex.state == exTrying && ex.current == l {
@@ -212,11 +223,6 @@ func (l *leg) response(m *message) {
 			ex.legFailed(l, m)
 		}
 	}
-}
-
-// timeoutIsShort says whether timer C does not run yet: the first 100 starts it.
-func (l *leg) timeoutIsShort() bool {
-	return l.timeout == nil || l.timeout.at.Sub(l.shard.now) <= 64*l.shard.p.opt.T1
 }
 
 // accepted takes a 2xx, the first or one that came again or of a further branch below the hop.

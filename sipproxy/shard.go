@@ -76,9 +76,7 @@ func (s *shard) handle(e event) {
 			return
 		}
 		s.p.panicked("request", r)
-		if pk := e.packet; pk != nil && pk.msg.isRequest() && pk.msg.method != "ACK" {
-			s.reply(pk, 500, "", nil)
-		}
+		s.salvage(e)
 	}()
 	switch {
 	case e.packet != nil && e.packet.msg.isRequest():
@@ -89,14 +87,42 @@ func (s *shard) handle(e event) {
 		e.failed.sendFailed()
 	case e.lost != nil:
 		for _, l := range s.client {
-			if l.conn == e.lost && l.state == legCalling {
-				l.sendFailed()
+			if l.conn == e.lost {
+				l.connLost()
 			}
 		}
 	case e.decision != nil:
 		e.ex.decided(*e.decision)
 	case e.routed:
 		e.ex.routed(e.hops)
+	}
+}
+
+// salvage answers 500 for the request that was being handled when something panicked, and lets go of it.
+func (s *shard) salvage(e event) {
+	defer func() {
+		if r := recover(); r != nil {
+			s.p.panicked("salvage", r)
+		}
+	}()
+	ex, pk := e.ex, e.packet
+	if e.failed != nil {
+		ex = e.failed.ex
+	}
+	if pk != nil && pk.msg.isRequest() {
+		if ex = s.server[serverKey(pk.msg, pk.src.Addr())]; ex == nil {
+			s.reply(pk, 500, "", nil)
+			return
+		}
+	}
+	if ex == nil {
+		return
+	}
+	if ex.req != nil {
+		ex.final(response(ex.req, 500, "", nil))
+	}
+	if ex.linger == nil {
+		s.after(&ex.linger, 64*s.p.opt.T1, ex.forget)
 	}
 }
 
@@ -191,12 +217,19 @@ func (s *shard) sendBack(f flow, t *table, raw []byte) {
 	}
 }
 
+// maxRefusal bounds an answer of ours by UDP: From, To and Via are copied from the request.
+const maxRefusal = 16384
+
 // reply answers a request without a transaction.
 func (s *shard) reply(pk *packet, code int, text string, extra []HeaderField) {
 	if pk.msg.method == "ACK" {
 		return
 	}
-	s.sendBack(flowOf(pk), pk.table, response(pk.msg, code, text, extra).bytes())
+	raw := response(pk.msg, code, text, extra).bytes()
+	if pk.lis.network == "udp" && len(raw) > maxRefusal {
+		return // silence: a header of such a size is no mistake
+	}
+	s.sendBack(flowOf(pk), pk.table, raw)
 }
 
 // request takes a request through matching, judgement and, if it is to be forwarded, into an exchange.
@@ -286,7 +319,7 @@ func (s *shard) newExchange(pk *packet, key string) *exchange {
 	p.n.pending.Add(1)
 	p.n.kept.Add(1)
 	ex := &exchange{shard: s, key: key, req: pk.msg, invite: pk.msg.method == "INVITE", back: flowOf(pk), pk: *pk, pending: true}
-	ex.key = key
+	ex.pk.msg = nil
 	s.server[key] = ex
 	return ex
 }

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -163,6 +164,7 @@ type conn struct {
 	ctx    context.Context // ends with the connection: it bounds the dial
 	cancel context.CancelFunc
 
+	up   atomic.Bool // was connected
 	mu   sync.Mutex
 	dead bool
 }
@@ -222,7 +224,7 @@ func (c *conn) run() {
 	if c.nc == nil {
 		ctx, cancel := context.WithTimeout(c.ctx, dialTimeout)
 		d := net.Dialer{}
-		if c.lis != nil && !c.lis.bound.Addr().IsUnspecified() {
+		if !c.lis.bound.Addr().IsUnspecified() {
 			d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(c.lis.bound.Addr(), 0))
 		}
 		nc, err := d.DialContext(ctx, "tcp", c.remote.String())
@@ -234,17 +236,14 @@ func (c *conn) run() {
 		}
 		c.nc = nc
 	}
+	c.up.Store(true)
 	p.wg.Go(c.read)
 	for {
 		select {
 		case <-c.gone:
 			return
 		case o := <-c.out:
-			local := netip.AddrPort{}
-			if a, ok := c.nc.LocalAddr().(*net.TCPAddr); ok {
-				local = unmapped(a.AddrPort())
-			}
-			p.tap(Out, local, c.remote, o.raw)
+			p.tap(Out, c.lis.bound, c.remote, o.raw)
 			_ = c.nc.SetWriteDeadline(time.Now().Add(writeTimeout))
 			if _, err := c.nc.Write(o.raw); err != nil {
 				p.n.sendErrors.Add(1)
@@ -306,8 +305,8 @@ func (c *conn) read() {
 
 func (c *conn) take(raw []byte) bool {
 	p := c.p
-	// A node is not limited, and on one connection it is told by its Via, so this looks at the prefix alone.
-	if peer := p.table.Load().match(c.remote.Addr(), c.remote.Port()); peer != nil && peer.Kind == Trunk {
+	// Nodes are not limited. Which peer it is only the Via tells, so this looks at the prefixes alone.
+	if !p.table.Load().holdsNode(c.remote.Addr()) {
 		for {
 			ok, wait := p.messages.take(c.remote.Addr(), time.Now())
 			if ok {
