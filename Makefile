@@ -1,0 +1,39 @@
+# Signalbox. `make help` lists what there is; `make check` is what CI runs.
+.DEFAULT_GOAL := help
+.PHONY: help build lab check lint test race e2e bench fuzz
+
+# A real FreeSWITCH for the end-to-end suite; empty = none found, the suite then says loudly that it was skipped.
+SIGNALBOX_FREESWITCH ?= $(firstword $(wildcard /usr/local/freeswitch/bin/freeswitch /usr/bin/freeswitch /opt/freeswitch/bin/freeswitch) $(shell command -v freeswitch 2>/dev/null))
+export SIGNALBOX_FREESWITCH
+
+FUZZTIME ?= 10m
+
+help: ## This list
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+build: ## bin/signalbox
+	go build -o bin/signalbox ./cmd/signalbox
+
+lab: build ## The main job on this machine: calls from end to end, told as stories
+	./bin/signalbox lab $(LABFLAGS)
+
+check: ## Everything CI asks for: build, linters, tests, end-to-end suite, lab
+	bash scripts/check.sh
+
+lint: ## gofmt, vet, staticcheck, govulncheck
+	bash scripts/check.sh lint
+
+test: ## Unit tests
+	go test ./...
+
+race: ## Tests of everything concurrent under the race detector
+	bash scripts/check.sh race
+
+e2e: build ## The end-to-end suite against a real FreeSWITCH (SIGNALBOX_FREESWITCH=path of its binary)
+	bash scripts/check.sh e2e
+
+bench: ## Benchmarks, as ratios within one run
+	go test -run '^$$' -bench . -benchmem ./esl/... ./dialplan/... ./internal/...
+
+fuzz: ## Every fuzz target for FUZZTIME (10m)
+	bash scripts/fuzz.sh $(FUZZTIME)

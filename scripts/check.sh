@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# Everything CI asks for, in stages, with the time of each. One stage by name: lint, test, race, e2e, lab.
+# What a stage needs and this machine lacks is installed with apt where that is allowed, or the stage says loudly that it
+# was skipped.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export CGO_ENABLED=${CGO_ENABLED:-1}
+only=${1:-all}
+skipped=()
+times=()
+
+# Packages with goroutines of their own. The end-to-end suite runs the built binary and is not among them.
+concurrent=(./esl/... ./sipproxy/... ./internal/fssim/... ./internal/fsw/... ./internal/sidecar/... ./internal/treat/...
+  ./internal/token/... ./internal/resolve/... ./internal/edge/... ./internal/app/...)
+
+stage() { # NAME WHAT COMMAND...
+  local name=$1 what=$2 from=$SECONDS
+  shift 2
+  [ "$only" = all ] || [ "$only" = "$name" ] || return 0
+  printf '\n== %s: %s\n' "$name" "$what"
+  "$@"
+  times+=("$(printf '%4d s  %s: %s' $((SECONDS - from)) "$name" "$what")")
+}
+
+skip() { printf '\n**** SKIPPED: %s\n\n' "$*"; skipped+=("$*"); }
+
+install() { # BINARY PACKAGE
+  command -v "$1" >/dev/null 2>&1 && return 0
+  [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 || return 1
+  echo "installing $2"
+  [ -n "${apt_updated:-}" ] || apt-get update -qq >/dev/null 2>&1 || true
+  apt_updated=1
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$2" >/dev/null 2>&1
+}
+
+needs() {
+  install sipp sip-tester || skip "SIPp (package sip-tester) is not here and cannot be installed: the scenarios with SIPp as callers do not run"
+  install gcc gcc && install_libc || { export CGO_ENABLED=0; skip "no C compiler: nothing runs under the race detector"; }
+}
+install_libc() { [ -e /usr/include/stdlib.h ] || { [ "$(id -u)" = 0 ] && apt-get install -y -qq libc6-dev >/dev/null 2>&1; }; }
+
+formatted() {
+  local bad
+  bad=$(git ls-files -co --exclude-standard '*.go' | xargs -r gofmt -l)
+  [ -z "$bad" ] || { echo "not gofmt-ed:"; echo "$bad"; return 1; }
+}
+
+vulnerabilities() {
+  local out
+  if out=$(go tool govulncheck ./... 2>&1); then
+    echo "$out" | tail -2
+  elif echo "$out" | grep -qE 'fetching vulnerabilities|dial tcp|no such host|connection refused|Forbidden|proxyconnect'; then
+    skip "govulncheck could not reach the vulnerability database"
+  else
+    echo "$out"
+    return 1
+  fi
+}
+
+race() {
+  [ "$CGO_ENABLED" = 1 ] || { skip "race detector"; return 0; }
+  go test -race "${concurrent[@]}"
+}
+
+e2e_real() {
+  if [ -z "${SIGNALBOX_FREESWITCH:-}" ]; then
+    skip "no FreeSWITCH found (SIGNALBOX_FREESWITCH is empty): the end-to-end suite ran against the simulator only"
+    return 0
+  fi
+  echo "FreeSWITCH: $SIGNALBOX_FREESWITCH"
+  go test -count=1 -timeout 8m -run 'TestReal' ./internal/e2e/
+}
+
+needs
+stage build "go build" go build -o bin/signalbox ./cmd/signalbox
+stage lint "gofmt" formatted
+stage lint "go vet" go vet ./...
+stage lint "staticcheck" go tool staticcheck ./...
+stage lint "govulncheck" vulnerabilities
+stage test "unit tests, and the end-to-end suite against the simulator" go test ./...
+stage race "concurrent packages under the race detector" race
+[ "$only" = lab ] || [ "$only" = all ] && stage lab "signalbox lab" ./bin/signalbox lab --format json --quiet
+stage e2e "the end-to-end suite against a real FreeSWITCH" e2e_real
+
+printf '\n'
+printf '%s\n' "${times[@]}"
+printf 'in all %d s\n' "$SECONDS"
+for s in "${skipped[@]:-}"; do [ -z "$s" ] || printf '**** SKIPPED: %s\n' "$s"; done
