@@ -87,11 +87,10 @@ func Parse(raw []byte, limits Limits) (*Invite, error) {
 	text := bytes.TrimLeft(raw, "\r\n \t")
 	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
 	if first, _, _ := bytes.Cut(text, []byte("\n")); !bytes.HasSuffix(first, []byte("\r")) {
-		head, body, found := bytes.Cut(text, []byte("\n\n"))
+		head, body, _ := bytes.Cut(text, []byte("\n\n"))
 		head = bytes.ReplaceAll(head, []byte("\r\n"), []byte("\n"))
 		text = bytes.ReplaceAll(head, []byte("\n"), []byte("\r\n"))
 		text = append(append(text, headEnd...), body...)
-		_ = found
 	}
 	if !bytes.Contains(text, headEnd) {
 		text = append(bytes.TrimRight(bytes.Clone(text), "\r\n"), headEnd...)
