@@ -1,0 +1,10 @@
+// Package freeswitchconf carries the FreeSWITCH files that Signalbox ships, so that the lab, the tests and `signalbox
+// dialplan render` use exactly what an operator drops in. The files are constants; nothing here changes them.
+package freeswitchconf
+
+import "embed"
+
+// Files holds the tree as it stands beside an operator's conf folder: dialplan/, sip_profiles/, directory/.
+//
+//go:embed dialplan sip_profiles directory
+var Files embed.FS

@@ -1,0 +1,122 @@
+package call
+
+import (
+	"slices"
+	"time"
+
+	"github.com/signalbox/signalbox/internal/account"
+	"github.com/signalbox/signalbox/internal/tel"
+)
+
+// Result is how a step ended. The results of a phone that did not take the call are the values of tel.Why.
+type Result string
+
+// The results of a step.
+const (
+	Answered      Result = "answered"    // somebody or something talked with the caller, and that is over now
+	CallerGone    Result = "caller-gone" // the caller hung up; nothing further may happen
+	Ended         Result = "ended"       // the step itself ended the call with its cause
+	HandedBack    Result = "handed-back" // the operator's own dialplan has the call again
+	VoicemailDown Result = "voicemail-down"
+	Broken        Result = "broken" // our own fault; FreeSWITCH goes on with the operator's fallback
+
+	NoAnswer      = Result(tel.NoAnswer)
+	Busy          = Result(tel.Busy)
+	NotRegistered = Result(tel.NotRegistered)
+	Unreachable   = Result(tel.Unreachable)
+	Declined      = Result(tel.Declined)
+)
+
+// Final reports whether nothing may follow the result.
+func (r Result) Final() bool {
+	switch r {
+	case Answered, CallerGone, Ended, HandedBack, Broken:
+		return true
+	}
+	return false
+}
+
+// StepKind names what a step does.
+type StepKind string
+
+// The kinds of steps.
+const (
+	StepHandBack StepKind = "hand-back" // give the call back to the operator's dialplan, untouched
+	StepRefuse   StepKind = "refuse"    // end the call with a SIP status before anybody rings
+	StepRing     StepKind = "ring"      // ring the subscriber's devices
+	StepMailbox  StepKind = "mailbox"   // connect the caller to the voicemail system
+	StepNotice   StepKind = "notice"    // tell the caller, as early media, and end the call with a cause
+)
+
+// Step is one thing to try, with the reason for it and the results of earlier steps after which it runs.
+// Exactly the one detail that belongs to Kind is set.
+type Step struct {
+	Kind   StepKind `json:"kind"`
+	Reason Reason   `json:"reason"`
+	// On lists the results of the step that ran before it which this step accepts. Empty = first step, runs always.
+	On []Result `json:"on,omitempty"`
+
+	Refuse  *Refusal `json:"refuse,omitempty"`
+	Ring    *Ring    `json:"ring,omitempty"`
+	Mailbox *Mailbox `json:"mailbox,omitempty"`
+	Notice  *Notice  `json:"notice,omitempty"`
+}
+
+// Accepts reports whether the step runs after a step that ended with r.
+func (s Step) Accepts(r Result) bool { return slices.Contains(s.On, r) }
+
+// Refusal ends a call with a SIP status.
+type Refusal struct {
+	Code   int    `json:"code"` // 400 to 699
+	Phrase string `json:"phrase"`
+}
+
+// Ring rings devices, all at once.
+type Ring struct {
+	Devices []account.Device `json:"devices"`
+	Timeout time.Duration    `json:"timeout"` // from the first INVITE until the call counts as not answered
+}
+
+// Mailbox offers the call to voicemail systems one after the other.
+type Mailbox struct {
+	Pilot           string                    `json:"pilot"`
+	Systems         []account.VoicemailSystem `json:"systems"`
+	ProgressTimeout time.Duration             `json:"progress_timeout"` // without any ringing in this time a target counts as dead
+	AnswerTimeout   time.Duration             `json:"answer_timeout"`   // a target that rings this long without answering counts as failed
+	TotalTimeout    time.Duration             `json:"total_timeout"`    // for all targets together, DNS included
+}
+
+// Notice tells the caller something without answering, then ends the call.
+type Notice struct {
+	Prompt string `json:"prompt,omitempty"` // what FreeSWITCH plays; "" = no announcement, the cause alone
+	Cause  string `json:"cause,omitempty"`  // FreeSWITCH's name of the cause; "" = that of the subscriber's phone
+}
+
+// Plan is what will happen to one call: ordered steps, decided in one place before anything rings.
+type Plan struct {
+	Number  tel.Number `json:"number,omitempty"`  // the subscriber's number the plan is for
+	Account string     `json:"account,omitempty"` // account the number belongs to
+	Version int64      `json:"version,omitempty"` // version of the profile the plan was made from
+	Steps   []Step     `json:"steps"`
+}
+
+// First returns the step a plan begins with.
+func (p Plan) First() (Step, bool) {
+	if len(p.Steps) == 0 {
+		return Step{}, false
+	}
+	return p.Steps[0], true
+}
+
+// Next returns the index of the step to run after step i ended with r, or -1 when the call is over.
+func (p Plan) Next(i int, r Result) int {
+	if r.Final() {
+		return -1
+	}
+	for j := i + 1; j < len(p.Steps); j++ {
+		if p.Steps[j].Accepts(r) {
+			return j
+		}
+	}
+	return -1
+}

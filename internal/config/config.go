@@ -1,0 +1,190 @@
+package config
+
+import (
+	"encoding"
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// Config is the whole configuration.
+type Config struct {
+	Region    string    `yaml:"region"` // where national numbers are read: ISO 3166, "US"
+	Domain    string    `yaml:"domain"` // host part of the URIs in which our subscribers are named to others
+	Store     Store     `yaml:"store"`
+	Nodes     []Node    `yaml:"nodes"`
+	Proxy     Proxy     `yaml:"proxy"`
+	Sidecar   Sidecar   `yaml:"sidecar"`
+	Token     Token     `yaml:"token"`
+	Screening Screening `yaml:"screening"`
+	DNS       DNS       `yaml:"dns"`
+	Voicemail Voicemail `yaml:"voicemail"`
+	Log       Log       `yaml:"log"`
+}
+
+// Store says where accounts and call records are kept.
+type Store struct {
+	SQLite string `yaml:"sqlite"` // path of the file; relative to the configuration file
+}
+
+// Node is one FreeSWITCH.
+type Node struct {
+	Name        string         `yaml:"name"`
+	SIP         netip.AddrPort `yaml:"sip"`       // carrier-side profile, where the proxy sends calls
+	Transport   string         `yaml:"transport"` // "", "udp" or "tcp"; "" = by size
+	Prefixes    []netip.Prefix `yaml:"prefixes"`  // further addresses the node sends SIP from
+	EventSocket EventSocket    `yaml:"event_socket"`
+}
+
+// EventSocket is a node's inbound Event Socket.
+type EventSocket struct {
+	Addr         string `yaml:"addr"` // host:port; "" = no link, records of lost calls are closed late
+	User         string `yaml:"user"` // user@domain for userauth; "" = the master password
+	Password     Secret `yaml:"password"`
+	PasswordFile string `yaml:"password_file"`
+}
+
+// Proxy is the SIP proxy.
+type Proxy struct {
+	Listen      []Listen      `yaml:"listen"`
+	Advertise   string        `yaml:"advertise"`     // host:port written into Via and Record-Route; "" = the bound address
+	MaxUDPBytes int           `yaml:"max_udp_bytes"` // larger requests go to FreeSWITCH by TCP
+	Trunks      []Trunk       `yaml:"trunks"`
+	ScreenTime  time.Duration `yaml:"screen_timeout"` // a slower verdict counts as none
+}
+
+// Listen is "udp:HOST:PORT" or "tcp:HOST:PORT".
+type Listen struct{ Network, Addr string }
+
+// Trunk is one carrier.
+type Trunk struct {
+	Name      string         `yaml:"name"`
+	Prefixes  []netip.Prefix `yaml:"prefixes"`  // where it sends from
+	Addr      netip.AddrPort `yaml:"addr"`      // where calls to it go; none = it only calls us
+	Transport string         `yaml:"transport"` // "", "udp" or "tcp"
+	Screening string         `yaml:"screening"` // "observe" or "enforce"
+	Region    string         `yaml:"region"`    // where its national numbers are read; "" = region
+}
+
+// Sidecar is the Event Socket server that treats calls.
+type Sidecar struct {
+	Listen   string         `yaml:"listen"` // what the dialplan's socket application names
+	Allow    []netip.Prefix `yaml:"allow"`  // where a FreeSWITCH may connect from; nothing else authenticates it
+	MaxCalls int            `yaml:"max_calls"`
+	Drain    time.Duration  `yaml:"drain"` // what running calls have to end after SIGTERM; talking parties are not cut
+}
+
+// Token signs what the proxy saw for the sidecar.
+type Token struct {
+	Keys []Key `yaml:"keys"` // the first signs, both are accepted; at most two
+}
+
+// Key is one shared secret of at least 32 bytes.
+type Key struct {
+	ID         string `yaml:"id"`
+	Secret     Secret `yaml:"secret"`
+	SecretFile string `yaml:"secret_file"`
+}
+
+// Screening judges callers before any media exists.
+type Screening struct {
+	Impossible Answer `yaml:"impossible"` // for numbers that cannot exist
+	DenyAnswer Answer `yaml:"deny_answer"`
+	Deny       []Deny `yaml:"deny"`
+	RedressURL string `yaml:"redress_url"` // where a blocked caller may complain
+}
+
+// Answer is a SIP status: 403, 603, 607 or 608.
+type Answer int
+
+// Deny is one entry of the deny list.
+type Deny struct {
+	Number string `yaml:"number"` // one number, or
+	Prefix string `yaml:"prefix"` // every number that begins so
+	Reason string `yaml:"reason"`
+}
+
+// DNS says who resolves the names of voicemail systems.
+type DNS struct {
+	Servers []string      `yaml:"servers"` // host:port; none = those of /etc/resolv.conf
+	Timeout time.Duration `yaml:"timeout"` // for one name, all questions together
+}
+
+// Voicemail bounds how long targets of voicemail systems are waited for.
+type Voicemail struct {
+	ProgressTimeout time.Duration `yaml:"progress_timeout"` // without any ringing for so long a target is dead
+	AnswerTimeout   time.Duration `yaml:"answer_timeout"`   // rings but does not answer
+	TotalTimeout    time.Duration `yaml:"total_timeout"`    // all targets together
+	DownPrompt      string        `yaml:"down_prompt"`      // played when none answers; "" = the special information tone
+}
+
+// Log says how much is written to standard error and how.
+type Log struct {
+	Level  string `yaml:"level"`  // debug, info, warn or error; below info numbers are in clear
+	Format string `yaml:"format"` // json or console
+}
+
+// Default is the configuration of an operator who wrote nothing.
+func Default() Config {
+	return Config{
+		Region: "US",
+		Domain: "localhost",
+		Store:  Store{SQLite: "signalbox.db"},
+		Proxy: Proxy{
+			Listen:      []Listen{{"udp", "127.0.0.1:5090"}, {"tcp", "127.0.0.1:5090"}},
+			MaxUDPBytes: 1300,
+			ScreenTime:  500 * time.Millisecond,
+		},
+		Sidecar: Sidecar{
+			Listen:   "127.0.0.1:8084",
+			Allow:    []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
+			MaxCalls: 2000,
+			Drain:    30 * time.Second,
+		},
+		Screening: Screening{Impossible: 603, DenyAnswer: 603},
+		DNS:       DNS{Timeout: 2 * time.Second},
+		Voicemail: Voicemail{ProgressTimeout: 4 * time.Second, AnswerTimeout: 20 * time.Second, TotalTimeout: 30 * time.Second},
+		Log:       Log{Level: "info", Format: "json"},
+	}
+}
+
+// Secret is a password or key. It prints as ***.
+type Secret string
+
+var _ encoding.TextUnmarshaler = (*Secret)(nil)
+
+// String hides the secret.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return "***"
+}
+
+// GoString hides the secret from %#v.
+func (s Secret) GoString() string { return `"` + s.String() + `"` }
+
+// MarshalText hides the secret in YAML and JSON.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText takes it as it stands.
+func (s *Secret) UnmarshalText(text []byte) error {
+	*s = Secret(text)
+	return nil
+}
+
+// Reveal is the secret itself.
+func (s Secret) Reveal() string { return string(s) }
+
+// UnmarshalText reads "udp:127.0.0.1:5090".
+func (l *Listen) UnmarshalText(text []byte) error {
+	network, addr, ok := cut(string(text))
+	if !ok {
+		return fmt.Errorf("%q: write udp:HOST:PORT or tcp:HOST:PORT", text)
+	}
+	l.Network, l.Addr = network, addr
+	return nil
+}
+
+// MarshalText writes what UnmarshalText reads.
+func (l Listen) MarshalText() ([]byte, error) { return []byte(l.Network + ":" + l.Addr), nil }

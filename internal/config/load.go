@@ -1,0 +1,104 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+)
+
+// maxFile bounds the configuration file and each secret file, in bytes.
+const maxFile = 1 << 20
+
+// Load reads the file, applies the environment (as os.Environ gives it) and secret files, and validates.
+// Relative paths in the file are taken from its folder.
+func Load(path string, environ []string) (*Config, error) {
+	text, err := readFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration: %w", err)
+	}
+	c, err := Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if err := applyEnviron(c, environ); err != nil {
+		return nil, err
+	}
+	dir := filepath.Dir(path)
+	if err := c.readSecrets(dir); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if c.Store.SQLite != "" && !filepath.IsAbs(c.Store.SQLite) {
+		c.Store.SQLite = filepath.Join(dir, c.Store.SQLite)
+	}
+	if err := c.Validate(); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, nil
+}
+
+// Parse reads YAML over the defaults, strictly. It does not validate.
+func Parse(text []byte) (*Config, error) {
+	c := Default()
+	decoder := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict(), yaml.DisallowUnknownField())
+	if err := decoder.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
+		return nil, errors.New(strings.TrimSpace(yaml.FormatError(err, false, true)))
+	}
+	return &c, nil
+}
+
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > maxFile {
+		return nil, fmt.Errorf("%s is larger than %d bytes", path, maxFile)
+	}
+	return text, nil
+}
+
+// readSecrets fills the secrets that stand in files of their own.
+func (c *Config) readSecrets(dir string) error {
+	for i := range c.Nodes {
+		es := &c.Nodes[i].EventSocket
+		if err := readSecret(dir, fmt.Sprintf("nodes[%d].event_socket.password", i), &es.Password, es.PasswordFile); err != nil {
+			return err
+		}
+	}
+	for i := range c.Token.Keys {
+		key := &c.Token.Keys[i]
+		if err := readSecret(dir, fmt.Sprintf("token.keys[%d].secret", i), &key.Secret, key.SecretFile); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func readSecret(dir, key string, secret *Secret, file string) error {
+	if file == "" || *secret != "" { // what is given directly, or by the environment, wins
+		return nil
+	}
+	if !filepath.IsAbs(file) {
+		file = filepath.Join(dir, file)
+	}
+	text, err := readFile(file)
+	if err != nil {
+		return fmt.Errorf("%s_file: %w", key, err)
+	}
+	*secret = Secret(strings.TrimRight(string(text), "\r\n"))
+	if *secret == "" {
+		return fmt.Errorf("%s_file: %s is empty", key, file)
+	}
+	return nil
+}

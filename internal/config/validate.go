@@ -1,0 +1,152 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+var (
+	nameGrammar   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+	regionGrammar = regexp.MustCompile(`^[A-Z]{2}$`)
+	hostGrammar   = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$`)
+	digitGrammar  = regexp.MustCompile(`^\+?[0-9]{1,18}$`)
+)
+
+// Validate names the key of everything that cannot work, all faults at once.
+func (c *Config) Validate() error {
+	var v validation
+	v.check(regionGrammar.MatchString(c.Region), "region", "is %q: write a country as in ISO 3166, for example US", c.Region)
+	v.check(hostGrammar.MatchString(c.Domain), "domain", "is %q: write the host name by which others know your subscribers", c.Domain)
+	v.check(c.Store.SQLite != "", "store.sqlite", "is empty: name the file that holds accounts and call records")
+	v.nodes(c.Nodes)
+	v.proxy(c.Proxy)
+	v.sidecar(c.Sidecar)
+	v.token(c.Token)
+	v.screening(c.Screening)
+	for i, server := range c.DNS.Servers {
+		v.address(fmt.Sprintf("dns.servers[%d]", i), server)
+	}
+	v.between("dns.timeout", c.DNS.Timeout, 100*time.Millisecond, 10*time.Second)
+	v.between("voicemail.progress_timeout", c.Voicemail.ProgressTimeout, time.Second, 30*time.Second)
+	v.between("voicemail.answer_timeout", c.Voicemail.AnswerTimeout, time.Second, 2*time.Minute)
+	v.between("voicemail.total_timeout", c.Voicemail.TotalTimeout, 2*time.Second, 5*time.Minute)
+	v.check(!strings.ContainsAny(c.Voicemail.DownPrompt, "$\r\n\x00"), "voicemail.down_prompt", "contains $ or a line break, which FreeSWITCH would execute or cut")
+	v.check(slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level), "log.level", "is %q: write debug, info, warn or error", c.Log.Level)
+	v.check(slices.Contains([]string{"json", "console"}, c.Log.Format), "log.format", "is %q: write json or console", c.Log.Format)
+	return errors.Join(v.faults...)
+}
+
+type validation struct{ faults []error }
+
+func (v *validation) check(ok bool, key, format string, args ...any) {
+	if !ok {
+		v.faults = append(v.faults, fmt.Errorf("%s "+format, append([]any{key}, args...)...))
+	}
+}
+
+func (v *validation) between(key string, d, low, high time.Duration) {
+	v.check(d >= low && d <= high, key, "is %s: write a duration from %s to %s", d, low, high)
+}
+
+func (v *validation) address(key, addr string) {
+	host, port, err := net.SplitHostPort(addr)
+	n, perr := strconv.ParseUint(port, 10, 16)
+	v.check(err == nil && perr == nil && n <= 65535 && host != "", key, "is %q: write HOST:PORT", addr)
+}
+
+func (v *validation) transport(key, transport string) {
+	v.check(slices.Contains([]string{"", "udp", "tcp"}, transport), key, "is %q: write udp, tcp or nothing", transport)
+}
+
+func (v *validation) nodes(nodes []Node) {
+	seen := map[string]bool{}
+	for i, n := range nodes {
+		key := fmt.Sprintf("nodes[%d]", i)
+		v.check(nameGrammar.MatchString(n.Name), key+".name", "is %q: write 1 to 64 letters, digits, dots or hyphens", n.Name)
+		v.check(!seen[n.Name], key+".name", "%q stands twice", n.Name)
+		seen[n.Name] = true
+		v.check(n.SIP.IsValid() && n.SIP.Port() != 0, key+".sip", "is missing: write IP:PORT of FreeSWITCH's carrier-side profile, 127.0.0.1:5080 for vanilla's external")
+		v.transport(key+".transport", n.Transport)
+		if n.EventSocket.Addr != "" {
+			v.address(key+".event_socket.addr", n.EventSocket.Addr)
+			v.check(n.EventSocket.Password != "", key+".event_socket.password", "is missing: give it here, in password_file, or by the environment")
+			v.check(n.EventSocket.User == "" || strings.Contains(n.EventSocket.User, "@"), key+".event_socket.user", "is %q: write user@domain", n.EventSocket.User)
+		}
+	}
+}
+
+func (v *validation) proxy(p Proxy) {
+	for i, l := range p.Listen {
+		key := fmt.Sprintf("proxy.listen[%d]", i)
+		v.check(l.Network == "udp" || l.Network == "tcp", key, "is %q: write udp:HOST:PORT or tcp:HOST:PORT", l.Network+":"+l.Addr)
+		v.address(key, l.Addr)
+	}
+	if p.Advertise != "" {
+		v.address("proxy.advertise", p.Advertise)
+	}
+	v.check(p.MaxUDPBytes >= 512 && p.MaxUDPBytes <= 65000, "proxy.max_udp_bytes", "is %d: write 512 to 65000", p.MaxUDPBytes)
+	v.between("proxy.screen_timeout", p.ScreenTime, 10*time.Millisecond, 10*time.Second)
+	seen := map[string]bool{}
+	for i, t := range p.Trunks {
+		key := fmt.Sprintf("proxy.trunks[%d]", i)
+		v.check(nameGrammar.MatchString(t.Name), key+".name", "is %q: write 1 to 64 letters, digits, dots or hyphens", t.Name)
+		v.check(!seen[t.Name], key+".name", "%q stands twice", t.Name)
+		seen[t.Name] = true
+		v.check(len(t.Prefixes) > 0 || t.Addr.IsValid(), key+".prefixes", "is missing: say where the carrier sends from, for example [203.0.113.0/28]")
+		v.transport(key+".transport", t.Transport)
+		v.check(slices.Contains([]string{"", "observe", "enforce"}, t.Screening), key+".screening", "is %q: write observe or enforce", t.Screening)
+		v.check(t.Region == "" || regionGrammar.MatchString(t.Region), key+".region", "is %q: write a country as in ISO 3166, for example US", t.Region)
+	}
+}
+
+func (v *validation) sidecar(s Sidecar) {
+	v.address("sidecar.listen", s.Listen)
+	v.check(len(s.Allow) > 0, "sidecar.allow", "is empty: nothing could connect")
+	for i, p := range s.Allow {
+		v.check(p != netip.Prefix{} && p.Bits() > 0, fmt.Sprintf("sidecar.allow[%d]", i), "is %s: it must not be everybody, nothing else authenticates a FreeSWITCH", p)
+	}
+	v.check(s.MaxCalls >= 1 && s.MaxCalls <= 100000, "sidecar.max_calls", "is %d: write 1 to 100000", s.MaxCalls)
+	v.between("sidecar.drain", s.Drain, 0, time.Hour)
+}
+
+func (v *validation) token(t Token) {
+	v.check(len(t.Keys) <= 2, "token.keys", "has %d keys: at most two are valid at once", len(t.Keys))
+	seen := map[string]bool{}
+	for i, k := range t.Keys {
+		key := fmt.Sprintf("token.keys[%d]", i)
+		v.check(regexp.MustCompile(`^[A-Za-z0-9_-]{1,16}$`).MatchString(k.ID), key+".id", "is %q: write 1 to 16 letters, digits, hyphens or underscores", k.ID)
+		v.check(!seen[k.ID], key+".id", "%q stands twice", k.ID)
+		seen[k.ID] = true
+		v.check(len(k.Secret) >= 32, key+".secret", "has %d bytes: write at least 32, for example of openssl rand -hex 32", len(k.Secret))
+	}
+}
+
+func (v *validation) screening(s Screening) {
+	for key, answer := range map[string]Answer{"screening.impossible": s.Impossible, "screening.deny_answer": s.DenyAnswer} {
+		v.check(slices.Contains([]Answer{403, 603, 607, 608}, answer), key, "is %d: write 403, 603, 607 or 608", answer)
+	}
+	for i, d := range s.Deny {
+		key := fmt.Sprintf("screening.deny[%d]", i)
+		v.check((d.Number == "") != (d.Prefix == ""), key, "needs either number or prefix")
+		v.check(d.Number == "" || digitGrammar.MatchString(d.Number), key+".number", "is %q: write digits, best with + and country code", d.Number)
+		v.check(d.Prefix == "" || digitGrammar.MatchString(d.Prefix), key+".prefix", "is %q: write digits, best with + and country code", d.Prefix)
+	}
+	if s.RedressURL != "" {
+		u, err := url.Parse(s.RedressURL)
+		v.check(err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "", "screening.redress_url", "is %q: write an https URL", s.RedressURL)
+	}
+}
+
+// cut parts "udp:127.0.0.1:5090".
+func cut(s string) (network, addr string, ok bool) {
+	network, addr, ok = strings.Cut(s, ":")
+	return network, addr, ok && addr != ""
+}
