@@ -4,7 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
-	"io"
+	"slices"
 	"strings"
 )
 
@@ -46,7 +46,8 @@ func (c *Command) Get(name string) string {
 // empty line, carriage returns not counted; lines are cut at the first carriage
 // return of what is left or, without one, at the first line feed; every
 // content-length above 0 reads a body at once; a line without a colon is passed
-// over. It returns io.EOF at a clean end, and the named errors of this
+// over, and one without a value removes the headers of its name. Arrays ("name[0]:")
+// are not put together. It returns io.EOF at a clean end, and the named errors of this
 // package. The limits are those of [Limits]; MaxHeaderBytes counts the command
 // line too.
 func ReadCommand(r *bufio.Reader, l Limits) (*Command, error) {
@@ -66,7 +67,7 @@ func ReadCommand(r *bufio.Reader, l Limits) (*Command, error) {
 			return nil, errLimit(ErrTooManyHeaders, l.MaxHeaders)
 		}
 		value = strings.TrimLeft(value, " ")
-		c.Header = append(c.Header, Field{Name: name, Value: value})
+		c.set(name, value)
 		if strings.EqualFold(name, "content-length") {
 			n, err := atoi(value, l.MaxBody)
 			if err != nil {
@@ -82,6 +83,16 @@ func ReadCommand(r *bufio.Reader, l Limits) (*Command, error) {
 	return c, nil
 }
 
+// set adds a header. One without a value takes away those of its name, as on
+// FreeSWITCH.
+func (c *Command) set(name, value string) {
+	if value != "" {
+		c.Header = append(c.Header, Field{Name: name, Value: value})
+		return
+	}
+	c.Header = slices.DeleteFunc(c.Header, func(f Field) bool { return strings.EqualFold(f.Name, name) })
+}
+
 // readCommandHead reads up to and with the empty line.
 func readCommandHead(r *bufio.Reader, l Limits) (string, error) {
 	var head []byte
@@ -89,10 +100,7 @@ func readCommandHead(r *bufio.Reader, l Limits) (string, error) {
 	for newlines < 2 {
 		c, err := r.ReadByte()
 		if err != nil {
-			if len(head) == 0 && errors.Is(err, io.EOF) {
-				return "", io.EOF
-			}
-			return "", cut(err)
+			return "", endOf(err, len(head) == 0)
 		}
 		switch {
 		case len(head) == 0 && (c == '\r' || c == '\n'):
@@ -292,10 +300,11 @@ func checkHeaders(rest string, more bool) (int, error) {
 // maxCommandHeaders bounds the lines behind a command.
 const maxCommandHeaders = 256
 
-// isToken tells whether a header name is one printable word.
+// isToken tells whether a header name is one printable word. "[" is refused:
+// FreeSWITCH takes "name[1]" for a part of the header "name".
 func isToken(name string) bool {
 	for i := 0; i < len(name); i++ {
-		if name[i] <= ' ' || name[i] > '~' {
+		if name[i] <= ' ' || name[i] > '~' || name[i] == '[' {
 			return false
 		}
 	}

@@ -149,7 +149,13 @@ func FuzzCheck(f *testing.F) {
 		if string(c.Body) != body {
 			t.Fatalf("%q is read with the body %q", command, c.Body)
 		}
-		if want := strings.Count(head, "\n"); len(c.Header) != want {
+		want := 0
+		for _, l := range strings.Split(head, "\n")[1:] {
+			if _, value, _ := strings.Cut(strings.TrimSuffix(l, "\r"), ":"); strings.TrimLeft(value, " ") != "" {
+				want++ // FreeSWITCH drops a header without a value
+			}
+		}
+		if len(c.Header) != want {
 			t.Fatalf("%q is read with %d headers, want %d", command, len(c.Header), want)
 		}
 	})

@@ -9,6 +9,8 @@ import (
 // of [ReadCommand], [ParseEvent] and [Check] wraps one of these, an error of
 // the underlying connection, or io.EOF (a clean end between two messages).
 var (
+	// ErrReset: the connection broke (TCP reset and the like) between two messages.
+	ErrReset = errors.New("event socket connection broke")
 	// ErrTruncated: the stream ended, or the connection was reset, inside a message.
 	ErrTruncated = errors.New("event socket stream ended inside a message")
 	// ErrLineTooLong: one header line is longer than Limits.MaxLine.

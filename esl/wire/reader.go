@@ -63,7 +63,7 @@ func NewReader(r io.Reader, l Limits) *Reader {
 
 // Read gives the next message. It returns io.EOF when the stream ends between two
 // messages, an error that wraps ErrTruncated when it ends or breaks inside
-// one, and the named errors of this package for what FreeSWITCH never sends.
+// one, ErrReset when it breaks between two, and the named errors of this package for what FreeSWITCH never sends.
 // After an error the stream is out of step: close it.
 func (r *Reader) Read() (*Message, error) {
 	m := &Message{}
@@ -88,10 +88,7 @@ func (r *Reader) readHeader(m *Message) (block []byte, length int, err error) {
 	for lines := 0; ; {
 		line, err := r.readLine()
 		if err != nil {
-			if lines == 0 && len(line) == 0 && errors.Is(err, io.EOF) {
-				return nil, 0, io.EOF
-			}
-			return nil, 0, cut(err)
+			return nil, 0, endOf(err, lines == 0 && len(line) == 0)
 		}
 		if len(line) == 0 {
 			if lines > 0 {
@@ -249,6 +246,17 @@ func readBody(r io.Reader, n int) ([]byte, error) {
 		}
 	}
 	return body, nil
+}
+
+// endOf names the end of a stream: clean says that no byte of a message had come.
+func endOf(err error, clean bool) error {
+	switch {
+	case !clean || errors.Is(err, ErrLineTooLong):
+		return cut(err)
+	case errors.Is(err, io.EOF):
+		return io.EOF
+	}
+	return fmt.Errorf("%w: %w", ErrReset, err)
 }
 
 // cut names the end of a stream inside a message. The cause stays visible for
