@@ -1,0 +1,219 @@
+package dialplan
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/dlclark/regexp2"
+)
+
+// errPattern is wrapped by errors about patterns that PCRE refuses too; FreeSWITCH logs them and takes them for a FAIL.
+var errPattern = errors.New("pattern does not compile")
+
+const (
+	// matchTimeout is the longest that one pattern may take on one text; it counts as no match then, like PCRE's own
+	// limit.
+	matchTimeout = 250 * time.Millisecond
+	// maxPairs is how many groups, with the whole match, FreeSWITCH has room for. A match with more is none.
+	maxPairs = 10
+	// maxPatterns is how many compiled patterns a tree keeps.
+	maxPatterns = 2048
+)
+
+// match is what a pattern left behind: the count of groups including the whole match (0 = no match), and offsets.
+type match struct {
+	count   int
+	offsets [2 * maxPairs]int // -1 = group did not take part
+}
+
+// patternCache keeps compiled patterns.
+type patternCache struct {
+	mu   sync.Mutex
+	have map[string]*regexp2.Regexp
+}
+
+func newPatternCache() *patternCache { return &patternCache{have: map[string]*regexp2.Regexp{}} }
+
+// perform matches subject against an expression as it stands in a dialplan: a PCRE pattern, /pattern/flags with the
+// flags i and s, or an Asterisk pattern behind "_". A non-nil error says why a pattern could not be used; the result
+// is then no match, as in FreeSWITCH.
+func (c *patternCache) perform(subject, expression string) (match, error) {
+	re, err := c.compile(expression)
+	if err != nil {
+		return match{}, err
+	}
+	m, err := re.FindRunesMatch(latin1(subject))
+	if err != nil {
+		return match{}, fmt.Errorf("pattern %q took longer than %v: %w", clip(expression), matchTimeout, ErrLimit)
+	}
+	if m == nil {
+		return match{}, nil
+	}
+	out := match{count: 1}
+	for i := range out.offsets {
+		out.offsets[i] = -1
+	}
+	for i := range m.GroupCount() {
+		g := m.GroupByNumber(i)
+		if g == nil || len(g.Captures) == 0 {
+			continue
+		}
+		if i >= maxPairs {
+			return match{}, nil
+		}
+		out.count = i + 1
+		out.offsets[2*i], out.offsets[2*i+1] = g.Index, g.Index+g.Length
+	}
+	return out, nil
+}
+
+func (c *patternCache) compile(expression string) (*regexp2.Regexp, error) {
+	c.mu.Lock()
+	re, ok := c.have[expression]
+	c.mu.Unlock()
+	if ok {
+		if re == nil {
+			return nil, fmt.Errorf("pattern %q: %w", clip(expression), errPattern)
+		}
+		return re, nil
+	}
+	re, err := compilePattern(expression)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.have) >= maxPatterns {
+		clear(c.have)
+	}
+	c.have[expression] = re
+	return re, err
+}
+
+func compilePattern(expression string) (*regexp2.Regexp, error) {
+	pattern, options := expression, regexp2.RegexOptions(regexp2.None)
+	if rest, ok := strings.CutPrefix(pattern, "_"); ok {
+		if p, changed := asterisk(rest); changed {
+			pattern = p
+		}
+	}
+	if rest, ok := strings.CutPrefix(pattern, "/"); ok {
+		end := strings.LastIndexByte(rest, '/')
+		if end < 0 {
+			return nil, fmt.Errorf("pattern %q: missing ending '/': %w", clip(expression), errPattern)
+		}
+		flags := rest[end+1:]
+		pattern = rest[:end]
+		if strings.Contains(flags, "i") {
+			options |= regexp2.IgnoreCase
+		}
+		if strings.Contains(flags, "s") {
+			options |= regexp2.Singleline
+		}
+	}
+	translated, err := translate(pattern)
+	if err != nil {
+		return nil, fmt.Errorf("pattern %q: %w", clip(expression), err)
+	}
+	re, err := safeCompile(translated, options)
+	if err != nil {
+		return nil, fmt.Errorf("pattern %q: %v: %w", clip(expression), err, errPattern)
+	}
+	re.MatchTimeout = matchTimeout
+	return re, nil
+}
+
+// safeCompile guards against a panic inside the library on a pattern nobody thought of.
+func safeCompile(pattern string, options regexp2.RegexOptions) (re *regexp2.Regexp, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			re, err = nil, fmt.Errorf("%v", r)
+		}
+	}()
+	return regexp2.Compile(pattern, options)
+}
+
+// asterisk turns an Asterisk pattern into a regular expression; FreeSWITCH's buffer holds 255 bytes of it.
+func asterisk(s string) (string, bool) {
+	var b strings.Builder
+	b.WriteByte('^')
+	for i := range len(s) {
+		if b.Len() >= 250 {
+			break
+		}
+		switch s[i] {
+		case 'N':
+			b.WriteString("[2-9]")
+		case 'X':
+			b.WriteString("[0-9]")
+		case 'Z':
+			b.WriteString("[1-9]")
+		case '.':
+			b.WriteString(".*")
+		default:
+			b.WriteByte(s[i])
+		}
+	}
+	b.WriteByte('$')
+	return b.String(), b.String() != s
+}
+
+// latin1 makes each byte a rune: FreeSWITCH matches bytes, not characters.
+func latin1(s string) []rune {
+	r := make([]rune, len(s))
+	for i := range len(s) {
+		r[i] = rune(s[i])
+	}
+	return r
+}
+
+// group returns a captured group of subject, and false when the match has no group of that number. A group that did
+// not take part is there and empty.
+func (m match) group(subject string, n int) (string, bool) {
+	if n < 0 || n >= m.count || n >= maxPairs {
+		return "", false
+	}
+	from, to := m.offsets[2*n], m.offsets[2*n+1]
+	if from < 0 || to < from {
+		return "", true
+	}
+	return subject[min(from, len(subject)):min(to, len(subject))], true
+}
+
+// substitute puts groups in the place of $1 and ${1}. Any other dollar sign stays.
+func (m match) substitute(data, subject string) string {
+	if strings.IndexByte(data, '$') < 0 {
+		return data
+	}
+	var b strings.Builder
+	for i := 0; i < len(data); {
+		if data[i] != '$' {
+			b.WriteByte(data[i])
+			i++
+			continue
+		}
+		j := i + 1
+		brace := j < len(data) && data[j] == '{'
+		if brace {
+			j++
+		}
+		k, n := j, 0
+		for k < len(data) && data[k] >= '0' && data[k] <= '9' && k-j < 9 {
+			n = n*10 + int(data[k]-'0')
+			k++
+		}
+		if k == j || brace && (k >= len(data) || data[k] != '}') {
+			b.WriteByte('$')
+			i++
+			continue
+		}
+		if brace {
+			k++
+		}
+		if text, ok := m.group(subject, n); ok {
+			b.WriteString(text)
+		}
+		i = k
+	}
+	return b.String()
+}

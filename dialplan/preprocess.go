@@ -1,0 +1,350 @@
+package dialplan
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+)
+
+// preprocessor does what FreeSWITCH does before it parses: it joins the included files into one text, line by line.
+type preprocessor struct {
+	out     bytes.Buffer
+	globals map[string]string
+	getenv  func(string) string
+	limits  Limits
+	files   int
+	stack   []string
+	starts  []int // offset in out where a piece of one line begins
+	places  []Pos // and where that line stands
+	notices []Notice
+	dropped int
+}
+
+func newPreprocessor(path string, opt LoadOptions, limits Limits) *preprocessor {
+	p := &preprocessor{globals: map[string]string{}, getenv: opt.Getenv, limits: limits}
+	p.globals["conf_dir"] = filepath.Dir(path)
+	for k, v := range opt.Globals {
+		p.globals[k] = v
+	}
+	return p
+}
+
+// origin returns the place of the byte at offset.
+func (p *preprocessor) origin(offset int) Pos {
+	i := sort.Search(len(p.starts), func(i int) bool { return p.starts[i] > offset })
+	if i == 0 {
+		return Pos{}
+	}
+	return p.places[i-1]
+}
+
+func (p *preprocessor) notice(pos Pos, format string, args ...any) {
+	if len(p.notices) >= p.limits.Notices {
+		p.dropped++
+		return
+	}
+	p.notices = append(p.notices, Notice{Pos: pos, Text: fmt.Sprintf(format, args...)})
+}
+
+func (p *preprocessor) write(text []byte, pos Pos) error {
+	if len(text) == 0 {
+		return nil
+	}
+	if int64(p.out.Len()+len(text)) > p.limits.TotalBytes {
+		return errAt(pos, "the tree grows over %d bytes: %w", p.limits.TotalBytes, ErrLimit)
+	}
+	p.starts = append(p.starts, p.out.Len())
+	p.places = append(p.places, pos)
+	p.out.Write(text)
+	return nil
+}
+
+// file reads one file into the text. from is the place of the directive that named it.
+func (p *preprocessor) file(path, dir string, depth int, from Pos) error {
+	for _, open := range p.stack {
+		if open == path {
+			return errAt(from, "%s includes itself: %w", path, ErrLimit)
+		}
+	}
+	if depth > p.limits.Depth {
+		return errAt(from, "includes nested deeper than %d: %w", p.limits.Depth, ErrLimit)
+	}
+	if p.files++; p.files > p.limits.Files {
+		return errAt(from, "more than %d files: %w", p.limits.Files, ErrLimit)
+	}
+	data, err := p.read(path, from)
+	if err != nil {
+		if depth == 0 || errors.Is(err, ErrLimit) {
+			return err
+		}
+		p.notice(from, "%s cannot be read: FreeSWITCH goes on without it", path)
+		return nil
+	}
+	p.stack = append(p.stack, path)
+	defer func() { p.stack = p.stack[:len(p.stack)-1] }()
+
+	skipping := false // inside a <!--# comment that spans lines
+	pos := Pos{File: path, Line: 1}
+	for len(data) > 0 {
+		end := bytes.IndexAny(data, "\r\n") + 1
+		if end == 0 {
+			end = len(data)
+		}
+		if err := p.line(string(data[:end]), dir, depth, pos, &skipping); err != nil {
+			return err
+		}
+		if data[end-1] == '\n' || data[end-1] == '\r' && (end == len(data) || data[end] != '\n') {
+			pos.Line++
+		}
+		data = data[end:]
+	}
+	return nil
+}
+
+func (p *preprocessor) read(path string, from Pos) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errAt(from, "%s is no regular file", path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(bufio.NewReader(f), p.limits.FileBytes+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(data)) > p.limits.FileBytes {
+		return nil, errAt(from, "%s is larger than %d bytes: %w", path, p.limits.FileBytes, ErrLimit)
+	}
+	return data, nil
+}
+
+// line takes one line, with its end, through the steps in FreeSWITCH's order.
+func (p *preprocessor) line(raw, dir string, depth int, pos Pos, skipping *bool) error {
+	text, seen := p.globalsIn(raw, pos)
+	for _, mark := range []string{"<include>", "</include>", "<?"} {
+		if !strings.Contains(seen, mark) {
+			continue
+		}
+		if rest := strings.TrimSpace(strings.Replace(seen, mark, "", 1)); rest != "" && mark != "<?" {
+			p.notice(pos, "FreeSWITCH drops this whole line because it holds %s", mark)
+		}
+		return nil
+	}
+	if *skipping {
+		_, rest, found := strings.Cut(text, "-->")
+		if !found {
+			return nil
+		}
+		*skipping = false
+		text = rest
+	}
+	if at := indexFold(text, "X-pre-process"); at >= 0 {
+		if at == 0 || text[at-1] != '<' {
+			p.notice(pos, "FreeSWITCH drops this whole line because it mentions X-PRE-PROCESS")
+			return nil
+		}
+		if before := strings.TrimSpace(text[:at-1]); before != "" && !strings.HasSuffix(before, "<!--") {
+			p.notice(pos, "FreeSWITCH drops what stands before X-PRE-PROCESS on its line")
+		}
+		return p.directive(text[at:], dir, depth, pos)
+	}
+	if at := strings.Index(text, "<!--#"); at >= 0 {
+		return p.comment(text, at, dir, depth, pos, skipping)
+	}
+	return p.write([]byte(text), pos)
+}
+
+// globalsIn replaces $${name} in a line. seen is what FreeSWITCH still sees of the line afterwards when it looks for
+// <include>: it cuts its own copy at the first name it replaced.
+func (p *preprocessor) globalsIn(line string, pos Pos) (text, seen string) {
+	if !strings.Contains(line, "$${") {
+		return line, line
+	}
+	seen = line
+	var b strings.Builder
+	for i := 0; i < len(line); {
+		if !strings.HasPrefix(line[i:], "$${") {
+			b.WriteByte(line[i])
+			i++
+			continue
+		}
+		end := closing(line[i+2:], '{', '}')
+		if end < 0 {
+			p.notice(pos, "unterminated $${ variable")
+			b.WriteByte(line[i])
+			i++
+			continue
+		}
+		name := line[i+3 : i+2+end]
+		value, ok := p.globals[name]
+		if !ok {
+			p.notice(pos, "global variable $${%s} is not set here: FreeSWITCH puts nothing in its place unless it sets it itself", name)
+		}
+		b.WriteString(value)
+		if len(seen) == len(line) {
+			seen = line[:i+2+end]
+		}
+		i += 3 + end
+		if b.Len() > 1<<20 {
+			break
+		}
+	}
+	return b.String(), seen
+}
+
+// directive carries out <X-PRE-PROCESS cmd="..." data="..."/>; text begins behind the "<".
+func (p *preprocessor) directive(text, dir string, depth int, pos Pos) error {
+	if end := strings.Index(text, "/>"); end >= 0 {
+		if strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(text[end+2:]), "-->")) != "" {
+			p.notice(pos, "FreeSWITCH drops what stands behind X-PRE-PROCESS on its line")
+		}
+		text = text[:end+2]
+	}
+	cmd, rest, ok := quotedAfter(text, "cmd")
+	if !ok {
+		p.notice(pos, "X-PRE-PROCESS without cmd")
+		return nil
+	}
+	arg, _, ok := quotedAfter(rest, "data")
+	if !ok {
+		p.notice(pos, "X-PRE-PROCESS %s without data", cmd)
+		return nil
+	}
+	return p.command(cmd, arg, dir, depth, pos, true)
+}
+
+// quotedAfter returns the text between the first double quotes behind name= and what follows it.
+func quotedAfter(s, name string) (value, rest string, ok bool) {
+	at := indexFold(s, name)
+	if at < 0 {
+		return "", "", false
+	}
+	s = s[at:]
+	for _, mark := range []string{"=", `"`} {
+		if at = strings.Index(s, mark); at < 0 {
+			return "", "", false
+		}
+		s = s[at:]
+	}
+	value, rest, _ = strings.Cut(s[1:], `"`)
+	return value, rest, true
+}
+
+// comment carries out the older form <!--#cmd "arg"-->.
+func (p *preprocessor) comment(text string, at int, dir string, depth int, pos Pos, skipping *bool) error {
+	if err := p.write([]byte(text[:at]), pos); err != nil {
+		return err
+	}
+	cmd, rest, found := strings.Cut(text[at+len("<!--#"):], "-->")
+	if found {
+		if err := p.write([]byte(rest), pos); err != nil {
+			return err
+		}
+	} else {
+		*skipping = true
+	}
+	cmd, _, _ = strings.Cut(strings.ReplaceAll(cmd, "\r", "\n"), "\n")
+	cmd, arg, found := strings.Cut(cmd, " ")
+	if !found {
+		return nil
+	}
+	if _, quoted, ok := strings.Cut(arg, `"`); ok {
+		if inner, _, ok := strings.Cut(quoted, `"`); ok {
+			arg = inner
+		}
+	}
+	return p.command(cmd, arg, dir, depth, pos, false)
+}
+
+func (p *preprocessor) command(cmd, arg, dir string, depth int, pos Pos, env bool) error {
+	switch strings.ToLower(cmd) {
+	case "set":
+		name, value, ok := strings.Cut(arg, "=")
+		if !ok {
+			p.notice(pos, "X-PRE-PROCESS set without a value: %q", arg)
+			return nil
+		}
+		p.globals[strings.TrimRight(name, " ")] = strings.TrimLeft(value, " ")
+	case "env-set":
+		name, value, ok := strings.Cut(arg, "=")
+		if source, dollar := strings.CutPrefix(value, "$"); env && ok && dollar {
+			if v := p.getenv(source); v != "" {
+				p.globals[name] = v
+				return nil
+			}
+		}
+		p.notice(pos, "env-set %q sets nothing", arg)
+	case "include":
+		return p.include(arg, dir, depth+1, pos)
+	case "exec", "exec-set", "stun-set":
+		p.notice(pos, "X-PRE-PROCESS %s is not carried out here: nothing in a tree is executed", strings.ToLower(cmd))
+	default:
+		p.notice(pos, "FreeSWITCH does not know X-PRE-PROCESS %q", cmd)
+	}
+	return nil
+}
+
+// include reads the files that match a pattern, in FreeSWITCH's order: byte order of the paths. A relative pattern
+// begins at the folder of the file that it stands in.
+func (p *preprocessor) include(pattern, dir string, depth int, pos Pos) error {
+	if !filepath.IsAbs(pattern) {
+		pattern = filepath.Join(dir, pattern)
+	}
+	files, err := filepath.Glob(strings.ReplaceAll(pattern, "[!", "[^"))
+	if err != nil {
+		return errAt(pos, "include %q: %w", pattern, err)
+	}
+	sort.Strings(files)
+	found := false
+	for _, f := range files {
+		if strings.HasPrefix(filepath.Base(f), ".") && !strings.HasPrefix(filepath.Base(pattern), ".") {
+			continue
+		}
+		found = true
+		if err := p.file(f, filepath.Dir(f), depth, pos); err != nil {
+			return err
+		}
+	}
+	if !found {
+		p.notice(pos, "no files to include at %s", pattern)
+	}
+	return nil
+}
+
+// indexFold is strings.Index without regard to the case of ASCII letters.
+func indexFold(s, sub string) int {
+	for i := 0; i+len(sub) <= len(s); i++ {
+		if strings.EqualFold(s[i:i+len(sub)], sub) {
+			return i
+		}
+	}
+	return -1
+}
+
+// closing returns where the bracket closes that s begins with, or -1. Quotes and backslashes mean nothing here.
+func closing(s string, open, end byte) int {
+	depth := 0
+	for i := range len(s) {
+		switch s[i] {
+		case open:
+			depth++
+		case end:
+			if depth--; depth == 0 {
+				return i
+			}
+		}
+	}
+	return -1
+}
