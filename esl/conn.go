@@ -213,13 +213,15 @@ func (c *Conn) Send(ctx context.Context, cmd Command) (Reply, error) {
 	case r := <-req.reply:
 		return r, nil
 	case <-c.done:
-		select { // the reply may have come just before the end
-		case r := <-req.reply:
-			return r, nil
-		default:
-		}
-		return Reply{}, c.failed(req, c.Err())
 	case <-ctx.Done():
+	}
+	select { // the reply may have come with the end, and the end with the end of ctx
+	case r := <-req.reply:
+		return r, nil
+	default:
+	}
+	if err := c.Err(); err != nil {
+		return Reply{}, c.failed(req, err)
 	}
 	if req.state.CompareAndSwap(requestQueued, requestAbandoned) {
 		return Reply{}, fmt.Errorf("%s was not sent: %w", req.label, ctx.Err())
@@ -282,15 +284,17 @@ func (c *Conn) BgAPI(ctx context.Context, command string) (string, error) {
 	case e := <-result:
 		return jobResult(r.command, e)
 	case <-ctx.Done():
-		return "", fmt.Errorf("waiting for the result of %s: %w", r.command, ctx.Err())
 	case <-c.done:
-		select {
-		case e := <-result:
-			return jobResult(r.command, e)
-		default:
-		}
-		return "", fmt.Errorf("waiting for the result of %s: %w", r.command, c.Err())
 	}
+	select {
+	case e := <-result:
+		return jobResult(r.command, e)
+	default:
+	}
+	if err = c.Err(); err == nil {
+		err = ctx.Err()
+	}
+	return "", fmt.Errorf("waiting for the result of %s: %w", r.command, err)
 }
 
 func jobResult(command string, e *wire.Event) (string, error) {

@@ -137,7 +137,7 @@ func driveSession(ctx context.Context, t *testing.T, s *Session, commands []*wir
 				started = append(started, x)
 			}
 		case c.Get("call-command") == "hangup":
-			err = s.HangUp(ctx, c.Get("hangup-cause"))
+			_, err = s.Send(ctx, Raw("sendmsg\ncall-command: hangup\nhangup-cause: "+c.Get("hangup-cause")))
 		default:
 			_, err = s.Send(ctx, Raw(c.Line))
 		}

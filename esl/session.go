@@ -49,7 +49,8 @@ type Execution struct {
 	app     string
 	started chan struct{}
 	done    chan struct{}
-	event   *wire.Event // these two are set before done is closed
+	connEnd <-chan struct{} // Done of the connection
+	event   *wire.Event     // these two are set before done is closed
 	err     error
 }
 
@@ -153,7 +154,7 @@ func (s *Session) Start(ctx context.Context, app, arg string) (*Execution, error
 	if err := s.MyEvents(ctx); err != nil {
 		return nil, s.orHangup(err)
 	}
-	x := &Execution{id: uuid.NewString(), app: app, started: make(chan struct{}), done: make(chan struct{})}
+	x := &Execution{id: uuid.NewString(), app: app, started: make(chan struct{}), done: make(chan struct{}), connEnd: s.Done()}
 	if err := s.register(x); err != nil {
 		return nil, err
 	}
@@ -208,6 +209,12 @@ func (x *Execution) Wait(ctx context.Context) (*wire.Event, error) {
 	case <-x.done:
 		return x.event, x.err
 	case <-ctx.Done():
+	}
+	select {
+	case <-x.connEnd: // then the reader is about to end every execution
+		<-x.done
+		return x.event, x.err
+	default:
 		return nil, fmt.Errorf("waiting for %s to complete: %w", x.app, ctx.Err())
 	}
 }
@@ -234,13 +241,26 @@ func (s *Session) FinalEvent() *wire.Event {
 	return s.state.finalEvent
 }
 
-// HangUp hangs the channel up with a cause, such as USER_BUSY. It returns when
-// FreeSWITCH has taken the order.
+// HangUp hangs the channel up with a cause, such as USER_BUSY, at once. It goes by
+// "api uuid_kill": the hangup of sendmsg would wait until a running application has
+// ended (event-lock). A channel that is gone already is no error.
 func (s *Session) HangUp(ctx context.Context, cause string) error {
-	if err := wire.CheckLine(cause); err != nil {
-		return err
+	if cause == "" || strings.ContainsAny(cause, " \t") {
+		return fmt.Errorf("%w: hangup cause %q", wire.ErrRefused, cause)
 	}
-	return s.run(ctx, "sendmsg\ncall-command: hangup\nhangup-cause: "+cause)
+	_, err := s.API(ctx, "uuid_kill "+s.uuid+" "+cause)
+	if errors.Is(s.orHangup(err), ErrHangup) {
+		return nil
+	}
+	return err
+}
+
+// Break ends the running application, and FreeSWITCH goes on with the next one
+// in its queue. It goes by "api uuid_break" and acts at once on playback and sleep; the
+// waiting for digits of play_and_get_digits and a bridge it does not end.
+func (s *Session) Break(ctx context.Context) error {
+	_, err := s.API(ctx, "uuid_break "+s.uuid)
+	return err
 }
 
 // SetVar sets a channel variable by "api uuid_setvar", which does not expand
@@ -271,9 +291,11 @@ func (s *Session) Exit(ctx context.Context) error {
 	select {
 	case <-s.Done():
 	case <-ctx.Done():
-		return fmt.Errorf("waiting for freeswitch to close after exit: %w", ctx.Err())
 	}
-	if err := s.Err(); !errors.Is(err, ErrDisconnected) {
+	switch err := s.Err(); {
+	case err == nil:
+		return fmt.Errorf("waiting for freeswitch to close after exit: %w", ctx.Err())
+	case !errors.Is(err, ErrDisconnected):
 		return err
 	}
 	return nil

@@ -306,19 +306,23 @@ func TestVariablesAndHangup(t *testing.T) {
 				}
 				must(t, far.API(answer.body))
 			}
-			c, err := far.ExpectReply("sendmsg", "+OK")
-			must(t, err)
-			if c.Get("call-command") != "hangup" || c.Get("hangup-cause") != "USER_BUSY" {
-				t.Errorf("%+v", c)
+			for _, line := range []string{"api uuid_break " + callUUID, "api uuid_kill " + callUUID + " USER_BUSY"} {
+				c, err := far.Command()
+				must(t, err)
+				if c.Line != line {
+					t.Errorf("got %q, want %q", c.Line, line)
+				}
+				must(t, far.API("+OK\n"))
 			}
 		})
 		must(t, s.SetVar(t.Context(), "note", "${system(x)} two words"))
 		if v, err := s.GetVar(t.Context(), "note"); v != "" || err != nil {
 			t.Errorf("%q, %v", v, err)
 		}
+		must(t, s.Break(t.Context()))
 		must(t, s.HangUp(t.Context(), "USER_BUSY"))
 		for _, err := range []error{s.SetVar(t.Context(), "a b", "c"), s.SetVar(t.Context(), "", "c"),
-			s.SetVar(t.Context(), "a", "b\n\nexit"), s.HangUp(t.Context(), "X\nY: z")} {
+			s.SetVar(t.Context(), "a", "b\n\nexit"), s.HangUp(t.Context(), "X\nY: z"), s.HangUp(t.Context(), "")} {
 			if !errors.Is(err, wire.ErrRefused) {
 				t.Errorf("got %v, want ErrRefused", err)
 			}
