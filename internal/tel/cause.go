@@ -1,72 +1,17 @@
 package tel
 
-// Cause is one hangup cause: FreeSWITCH's name, ITU-T Q.850's number (above 127: FreeSWITCH's own), and the status that
-// FreeSWITCH answers a SIP caller with.
+import "strings"
+
+// Cause is a hangup cause by FreeSWITCH's name.
 type Cause struct {
-	Name string
-	Q850 int
-	SIP  int
+	Name string // "USER_BUSY"
+	Q850 int    // Q.850 value; FreeSWITCH's own causes above 127 have none on an ISDN and count as 31 there
+	SIP  int    // status with which FreeSWITCH 1.10.12 answers an unanswered call that ends with it
 }
 
-// causes are as FreeSWITCH 1.10.12 maps them; 480 is its answer to everything it has no status for.
-var causes = [...]Cause{
-	{"NONE", 0, 480},
-	{"UNALLOCATED_NUMBER", 1, 404},
-	{"NO_ROUTE_TRANSIT_NET", 2, 404},
-	{"NO_ROUTE_DESTINATION", 3, 404},
-	{"NORMAL_CLEARING", 16, 480},
-	{"USER_BUSY", 17, 486},
-	{"NO_USER_RESPONSE", 18, 408},
-	{"NO_ANSWER", 19, 480},
-	{"SUBSCRIBER_ABSENT", 20, 480},
-	{"CALL_REJECTED", 21, 603},
-	{"NUMBER_CHANGED", 22, 410},
-	{"REDIRECTION_TO_NEW_DESTINATION", 23, 410},
-	{"EXCHANGE_ROUTING_ERROR", 25, 483},
-	{"DESTINATION_OUT_OF_ORDER", 27, 502},
-	{"INVALID_NUMBER_FORMAT", 28, 484},
-	{"FACILITY_REJECTED", 29, 501},
-	{"NORMAL_UNSPECIFIED", 31, 480},
-	{"NORMAL_CIRCUIT_CONGESTION", 34, 503},
-	{"NETWORK_OUT_OF_ORDER", 38, 503},
-	{"NORMAL_TEMPORARY_FAILURE", 41, 503},
-	{"SWITCH_CONGESTION", 42, 503},
-	{"REQUESTED_CHAN_UNAVAIL", 44, 503},
-	{"OUTGOING_CALL_BARRED", 52, 403},
-	{"INCOMING_CALL_BARRED", 54, 403},
-	{"BEARERCAPABILITY_NOTAUTH", 57, 403},
-	{"BEARERCAPABILITY_NOTAVAIL", 58, 503},
-	{"SERVICE_UNAVAILABLE", 63, 480},
-	{"BEARERCAPABILITY_NOTIMPL", 65, 488},
-	{"FACILITY_NOT_IMPLEMENTED", 69, 501},
-	{"SERVICE_NOT_IMPLEMENTED", 79, 501},
-	{"INCOMPATIBLE_DESTINATION", 88, 488},
-	{"RECOVERY_ON_TIMER_EXPIRE", 102, 504},
-	{"INTERWORKING", 127, 480},
-	{"ORIGINATOR_CANCEL", 487, 487},
-	{"ALLOTTED_TIMEOUT", 802, 480},
-	{"MEDIA_TIMEOUT", 804, 480},
-	{"USER_NOT_REGISTERED", 806, 480},
-	{"PROGRESS_TIMEOUT", 807, 480},
-	{"INVALID_GATEWAY", 808, 484},
-	{"GATEWAY_DOWN", 809, 503},
-	{"INVALID_URL", 810, 484},
-	{"INVALID_PROFILE", 811, 502},
-	{"BUSY_EVERYWHERE", 815, 600},
-	{"DECLINE", 816, 603},
-	{"DOES_NOT_EXIST_ANYWHERE", 817, 604},
-	{"NOT_ACCEPTABLE", 818, 606},
-	{"UNWANTED", 819, 607},
-	{"NO_IDENTITY", 820, 428},
-	{"BAD_IDENTITY_INFO", 821, 429},
-	{"UNSUPPORTED_CERTIFICATE", 822, 437},
-	{"INVALID_IDENTITY", 823, 438},
-	{"STALE_DATE", 824, 403},
-	{"REJECT_ALL", 825, 603},
-}
-
-// CauseByName finds a cause by FreeSWITCH's name.
-func CauseByName(name string) (Cause, bool) {
+// CauseByName finds a cause by FreeSWITCH's name, in any case. ok is false for a name that FreeSWITCH does not have.
+func CauseByName(name string) (c Cause, ok bool) {
+	name = strings.ToUpper(name)
 	for _, c := range causes {
 		if c.Name == name {
 			return c, true
@@ -75,7 +20,8 @@ func CauseByName(name string) (Cause, bool) {
 	return Cause{}, false
 }
 
-// SIPForCause is the status that FreeSWITCH answers an unanswered SIP caller with; 480 for a cause it does not know.
+// SIPForCause is the status with which FreeSWITCH answers an unanswered call that ends with the named cause. As in FreeSWITCH,
+// a name it does not know is 480.
 func SIPForCause(name string) int {
 	if c, ok := CauseByName(name); ok {
 		return c.SIP
@@ -83,9 +29,10 @@ func SIPForCause(name string) int {
 	return 480
 }
 
-// CauseForSIP is the cause that FreeSWITCH makes of a final SIP status of a called party.
-func CauseForSIP(status int) string {
-	switch status {
+// CauseForSIP is the name of the cause that FreeSWITCH makes of a SIP status. It is not the inverse of SIPForCause: a 480
+// comes back as NO_USER_RESPONSE, which goes out as 408.
+func CauseForSIP(code int) string {
+	switch code {
 	case 200:
 		return "NORMAL_CLEARING"
 	case 401, 402, 403, 407, 603, 608:
@@ -100,8 +47,6 @@ func CauseForSIP(status int) string {
 		return "RECOVERY_ON_TIMER_EXPIRE"
 	case 410:
 		return "NUMBER_CHANGED"
-	case 413, 414, 416, 420, 421, 423, 505, 513:
-		return "INTERWORKING"
 	case 480:
 		return "NO_USER_RESPONSE"
 	case 400, 481, 500, 503:
@@ -122,6 +67,8 @@ func CauseForSIP(status int) string {
 		return "EXCHANGE_ROUTING_ERROR"
 	case 487:
 		return "ORIGINATOR_CANCEL"
+	case 413, 414, 416, 420, 421, 423, 505, 513:
+		return "INTERWORKING"
 	case 428:
 		return "NO_IDENTITY"
 	case 429:
@@ -132,4 +79,33 @@ func CauseForSIP(status int) string {
 		return "INVALID_IDENTITY"
 	}
 	return "NORMAL_UNSPECIFIED"
+}
+
+// causes is never written to.
+var causes = [...]Cause{
+	{"UNALLOCATED_NUMBER", 1, 404}, {"NO_ROUTE_TRANSIT_NET", 2, 404}, {"NO_ROUTE_DESTINATION", 3, 404},
+	{"CHANNEL_UNACCEPTABLE", 6, 480}, {"CALL_AWARDED_DELIVERED", 7, 480}, {"NORMAL_CLEARING", 16, 480},
+	{"USER_BUSY", 17, 486}, {"NO_USER_RESPONSE", 18, 408}, {"NO_ANSWER", 19, 480}, {"SUBSCRIBER_ABSENT", 20, 480},
+	{"CALL_REJECTED", 21, 603}, {"NUMBER_CHANGED", 22, 410}, {"REDIRECTION_TO_NEW_DESTINATION", 23, 410},
+	{"EXCHANGE_ROUTING_ERROR", 25, 483}, {"DESTINATION_OUT_OF_ORDER", 27, 502}, {"INVALID_NUMBER_FORMAT", 28, 484},
+	{"FACILITY_REJECTED", 29, 501}, {"RESPONSE_TO_STATUS_ENQUIRY", 30, 480}, {"NORMAL_UNSPECIFIED", 31, 480},
+	{"NORMAL_CIRCUIT_CONGESTION", 34, 503}, {"NETWORK_OUT_OF_ORDER", 38, 503}, {"NORMAL_TEMPORARY_FAILURE", 41, 503},
+	{"SWITCH_CONGESTION", 42, 503}, {"ACCESS_INFO_DISCARDED", 43, 480}, {"REQUESTED_CHAN_UNAVAIL", 44, 503},
+	{"PRE_EMPTED", 45, 480}, {"FACILITY_NOT_SUBSCRIBED", 50, 480}, {"OUTGOING_CALL_BARRED", 52, 403},
+	{"INCOMING_CALL_BARRED", 54, 403}, {"BEARERCAPABILITY_NOTAUTH", 57, 403}, {"BEARERCAPABILITY_NOTAVAIL", 58, 503},
+	{"SERVICE_UNAVAILABLE", 63, 480}, {"BEARERCAPABILITY_NOTIMPL", 65, 488}, {"CHAN_NOT_IMPLEMENTED", 66, 480},
+	{"FACILITY_NOT_IMPLEMENTED", 69, 501}, {"SERVICE_NOT_IMPLEMENTED", 79, 501}, {"INVALID_CALL_REFERENCE", 81, 480},
+	{"INCOMPATIBLE_DESTINATION", 88, 488}, {"INVALID_MSG_UNSPECIFIED", 95, 480}, {"MANDATORY_IE_MISSING", 96, 480},
+	{"MESSAGE_TYPE_NONEXIST", 97, 480}, {"WRONG_MESSAGE", 98, 480}, {"IE_NONEXIST", 99, 480},
+	{"INVALID_IE_CONTENTS", 100, 480}, {"WRONG_CALL_STATE", 101, 480}, {"RECOVERY_ON_TIMER_EXPIRE", 102, 504},
+	{"MANDATORY_IE_LENGTH_ERROR", 103, 480}, {"PROTOCOL_ERROR", 111, 480}, {"INTERWORKING", 127, 480},
+	{"ORIGINATOR_CANCEL", 31, 487}, {"CRASH", 31, 480}, {"SYSTEM_SHUTDOWN", 31, 480}, {"LOSE_RACE", 31, 480},
+	{"MANAGER_REQUEST", 31, 480}, {"BLIND_TRANSFER", 31, 480}, {"ATTENDED_TRANSFER", 31, 480},
+	{"ALLOTTED_TIMEOUT", 31, 480}, {"USER_CHALLENGE", 31, 480}, {"MEDIA_TIMEOUT", 31, 480}, {"PICKED_OFF", 31, 480},
+	{"USER_NOT_REGISTERED", 31, 480}, {"PROGRESS_TIMEOUT", 31, 480}, {"INVALID_GATEWAY", 31, 484},
+	{"GATEWAY_DOWN", 31, 503}, {"INVALID_URL", 31, 484}, {"INVALID_PROFILE", 31, 502}, {"NO_PICKUP", 31, 480},
+	{"SRTP_READ_ERROR", 31, 480}, {"BOWOUT", 31, 480}, {"BUSY_EVERYWHERE", 31, 600}, {"DECLINE", 31, 603},
+	{"DOES_NOT_EXIST_ANYWHERE", 31, 604}, {"NOT_ACCEPTABLE", 31, 606}, {"UNWANTED", 31, 607}, {"NO_IDENTITY", 31, 428},
+	{"BAD_IDENTITY_INFO", 31, 429}, {"UNSUPPORTED_CERTIFICATE", 31, 437}, {"INVALID_IDENTITY", 31, 438},
+	{"STALE_DATE", 31, 403}, {"REJECT_ALL", 31, 603},
 }

@@ -1,173 +1,233 @@
 package tel
 
 import (
-	"fmt"
-	"net/url"
 	"strconv"
 	"strings"
 )
 
-// HistoryEntry is one target a call has had (RFC 7044).
+// HistoryEntry is one element of a History-Info header (RFC 7044): an address the call was once for.
 type HistoryEntry struct {
-	URI     string   // without the headers that History-Info escapes into it
-	Index   string   // "1", "1.1", ...
-	Cause   int      // SIP cause of the Reason in the URI: why the call left this target; 0 = none
-	Privacy string   // of the Privacy in the URI
-	Params  []string // further parameters as written: "mp=1", "rc=1.1"
+	URI      string // the address, without the headers that stood in it
+	Index    string // "1", "1.1", "1.2.1"; "" = none or unreadable
+	Cause    int    // SIP status for which the call left this address; 0 = it did not, or nobody said
+	Text     string // text of the reason
+	Privacy  string // "history", "none", ...; "" = not said
+	Relation string // "rc", "mp" or "np" (RFC 7044 section 5); "" = not said
+	Of       string // index that Relation points to
 }
 
-// ParseHistory reads History-Info headers, values from top to bottom, oldest target first. FreeSWITCH joins several
-// headers by ", " and takes one round of percent-escapes off; both forms are read. What cannot be read is skipped, at
-// most 20 entries are returned.
+const maxIndex = 64 // bytes of an index
+
+// ParseHistory reads History-Info header values; the first of the result is the oldest address. Reasons are read from the
+// URI's Reason header, whether its escapes are still there or FreeSWITCH already resolved them, or from a cause parameter
+// of the URI (RFC 4458). What cannot be read is skipped; at most 20 elements of the first 64 kB are read.
 func ParseHistory(headers []string) []HistoryEntry {
 	var out []HistoryEntry
-	for _, text := range splitList(headers) {
-		a, ok := parseNameAddr(text)
-		if !ok {
-			continue
+	elements(headers, func(e string) bool {
+		if h, ok := parseHistoryEntry(e); ok {
+			out = append(out, h)
 		}
-		uri, escaped, _ := strings.Cut(a.uri, "?")
-		if !printable(uri) {
-			continue
-		}
-		e := HistoryEntry{URI: uri}
-		e.Cause, e.Privacy = uriHeaders(escaped)
-		for _, p := range a.params {
-			key, value, _ := strings.Cut(p, "=")
-			switch {
-			case strings.EqualFold(key, "index") && validIndex(value):
-				e.Index = value
-			case token(key) && (value == "" || token(value)) && !strings.EqualFold(key, "index"):
-				e.Params = append(e.Params, p)
-			}
-		}
-		out = append(out, e)
-	}
+		return len(out) < maxEntries
+	})
 	return out
 }
 
-// uriHeaders reads "Reason=SIP%3Bcause%3D408&Privacy=history", escaped or not.
-func uriHeaders(s string) (cause int, privacy string) {
-	for _, header := range strings.Split(s, "&") {
-		name, value, _ := strings.Cut(header, "=")
-		if decoded, err := url.PathUnescape(value); err == nil {
-			value = decoded
+func parseHistoryEntry(s string) (HistoryEntry, bool) {
+	a, ok := parseAddr(s)
+	if !ok {
+		return HistoryEntry{}, false
+	}
+	uri, headers, _ := strings.Cut(a.uri, "?")
+	if _, ok := splitURI(uri); !ok || !plainURI(uri) {
+		return HistoryEntry{}, false
+	}
+	h := HistoryEntry{URI: uri}
+	for field := range strings.SplitSeq(headers, "&") {
+		name, value, _ := strings.Cut(field, "=")
+		value, ok := unescape(value)
+		if !ok {
+			continue
 		}
-		switch {
-		case strings.EqualFold(name, "Reason"):
-			for _, p := range strings.Split(value, ";") {
-				key, number, _ := strings.Cut(strings.TrimSpace(p), "=")
-				if n, err := strconv.Atoi(number); strings.EqualFold(key, "cause") && err == nil && n >= 300 && n <= 699 {
-					cause = n
-				}
+		switch strings.ToLower(name) {
+		case "reason":
+			if h.Cause == 0 {
+				h.Cause, h.Text = sipReason(value)
 			}
-		case strings.EqualFold(name, "Privacy") && token(value):
-			privacy = strings.ToLower(value)
+		case "privacy":
+			if token(value) {
+				h.Privacy = strings.ToLower(value)
+			}
 		}
 	}
-	return cause, privacy
+	if h.Cause == 0 {
+		_, h.Cause = ParseTarget(uri)
+	}
+	eachParam(a.params, func(name, value string) {
+		switch name {
+		case "index":
+			if isIndex(value) {
+				h.Index = value
+			}
+		case "rc", "mp", "np":
+			if isIndex(value) {
+				h.Relation, h.Of = name, value
+			}
+		}
+	})
+	return h, true
 }
 
-// FormatHistory writes one header value that holds all entries, oldest first.
+// plainURI reports whether a URI can be written between angle brackets again as it is.
+func plainURI(s string) bool {
+	return len(s) <= 512 && strings.IndexFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune("<>\"\\?${}", r) }) < 0
+}
+
+// sipReason reads a Reason header value (RFC 3326); only the protocol SIP counts.
+func sipReason(s string) (cause int, text string) {
+	protocol, params, _ := strings.Cut(s, ";")
+	if !strings.EqualFold(strings.TrimSpace(protocol), "SIP") {
+		return 0, ""
+	}
+	eachParam(params, func(name, value string) {
+		switch name {
+		case "cause":
+			cause = status(value)
+		case "text":
+			text = cleanText(value)
+		}
+	})
+	if cause == 0 {
+		return 0, ""
+	}
+	return cause, text
+}
+
+// status reads a SIP status of 300 to 699, else 0.
+func status(s string) int {
+	if n := number(s, 699); n >= 300 {
+		return n
+	}
+	return 0
+}
+
+func isIndex(s string) bool {
+	if s == "" || len(s) > maxIndex {
+		return false
+	}
+	for part := range strings.SplitSeq(s, ".") {
+		if part == "" || strings.Trim(part, "0123456789") != "" {
+			return false
+		}
+	}
+	return true
+}
+
+// FormatHistory writes one History-Info header value, oldest first. Reasons are escaped into the URI (RFC 7044 section 5.1),
+// and ParseHistory reads the same back. Entries whose URI cannot be written safely are left out, as are those beyond 20
+// between the first and the newest.
 func FormatHistory(entries []HistoryEntry) string {
 	var b strings.Builder
-	for i, e := range entries {
-		if i > 0 {
+	for _, h := range shorten(entries) {
+		if _, ok := splitURI(h.URI); !ok || !plainURI(h.URI) {
+			continue
+		}
+		if b.Len() > 0 {
 			b.WriteString(", ")
 		}
-		b.WriteString("<" + uriSafe(e.URI))
-		sep := "?"
-		if e.Cause != 0 {
-			fmt.Fprintf(&b, "%sReason=SIP%%3Bcause%%3D%d", sep, e.Cause)
-			sep = "&"
+		b.WriteByte('<')
+		b.WriteString(h.URI)
+		mark := byte('?')
+		if h.Cause >= 300 && h.Cause <= 699 {
+			reason := "SIP;cause=" + strconv.Itoa(h.Cause)
+			if text := cleanText(h.Text); text != "" {
+				reason += ";text=" + quote(text)
+			}
+			b.WriteByte(mark)
+			b.WriteString("Reason=" + escape(reason, ""))
+			mark = '&'
 		}
-		if token(e.Privacy) {
-			b.WriteString(sep + "Privacy=" + e.Privacy)
+		if token(h.Privacy) {
+			b.WriteByte(mark)
+			b.WriteString("Privacy=" + escape(strings.ToLower(h.Privacy), ""))
 		}
-		b.WriteString(">")
-		if validIndex(e.Index) {
-			b.WriteString(";index=" + e.Index)
+		b.WriteByte('>')
+		if isIndex(h.Index) {
+			b.WriteString(";index=" + h.Index)
 		}
-		for _, p := range e.Params {
-			b.WriteString(";" + p)
+		if (h.Relation == "rc" || h.Relation == "mp" || h.Relation == "np") && isIndex(h.Of) {
+			b.WriteString(";" + h.Relation + "=" + h.Of)
 		}
 	}
 	return b.String()
 }
 
-// ContinueHistory adds that the call left target previous for the SIP cause and now goes to next. When the last entry
-// is not previous, that is added first (RFC 7044 section 9.1: a gap is filled by who can). Indices continue as in
-// section 10.3: the new target is a child of the one it follows.
-func ContinueHistory(entries []HistoryEntry, previous string, cause int, next string) []HistoryEntry {
-	out := make([]HistoryEntry, len(entries), len(entries)+2)
-	copy(out, entries)
-	if len(out) == 0 || !sameTarget(out[len(out)-1].URI, previous) {
-		out = append(out, HistoryEntry{URI: previous, Index: child(out)})
+// shorten keeps the first entry, which says whom the caller wanted, and the newest 19.
+func shorten(entries []HistoryEntry) []HistoryEntry {
+	if len(entries) <= maxEntries {
+		return entries
 	}
-	left := &out[len(out)-1]
-	if left.Index == "" {
-		left.Index = child(out[:len(out)-1])
-	}
-	left.Cause = cause
-	return append(out, HistoryEntry{URI: next, Index: child(out), Params: []string{"mp=" + left.Index}})
+	out := make([]HistoryEntry, 0, maxEntries)
+	out = append(out, entries[0])
+	return append(out, entries[len(entries)-maxEntries+1:]...)
 }
 
-// child is the index of a target that follows the last entry.
-func child(entries []HistoryEntry) string {
-	if len(entries) == 0 {
-		return "1"
+// ContinueHistory returns entries with the step that is about to happen: the call leaves previousTarget because of cause
+// and goes to newTarget. Without a history the first entry is previousTarget with index 1. Where the last entry is for
+// somebody else, an entry for previousTarget goes in between, behind a 0 in the index that marks the gap (RFC 7044
+// section 10.3). entries is not changed.
+func ContinueHistory(entries []HistoryEntry, previousTarget string, cause int, newTarget string) []HistoryEntry {
+	out := make([]HistoryEntry, 0, len(entries)+2)
+	out = append(out, entries...)
+	switch n := len(out); {
+	case n == 0:
+		out = append(out, HistoryEntry{URI: previousTarget, Index: "1"})
+	case !sameUser(out[n-1].URI, previousTarget):
+		out = append(out, HistoryEntry{URI: previousTarget, Index: below(out[n-1].Index, ".0.1")})
+	case out[n-1].Index == "":
+		out[n-1].Index = "1"
 	}
-	if last := entries[len(entries)-1].Index; last != "" && len(last) < 60 {
-		return last + ".1"
-	}
-	return "1"
+	last := &out[len(out)-1]
+	last.Cause, last.Text = cause, ""
+	return shorten(append(out, HistoryEntry{URI: newTarget, Index: below(last.Index, ".1"), Relation: "mp", Of: last.Index}))
 }
 
-// sameTarget compares two URIs by their user, as numbers where they are such.
-func sameTarget(a, b string) bool {
-	userA, _ := userHost(a)
-	userB, _ := userHost(b)
-	numberA, errA := ParseNumber(userA, "")
-	numberB, errB := ParseNumber(userB, "")
-	if errA == nil && errB == nil {
-		return numberA == numberB
+// below gives an index under parent; an index that grew too long starts again.
+func below(parent, suffix string) string {
+	if parent == "" || len(parent)+len(suffix) > maxIndex {
+		return "1" + suffix
 	}
-	return userA != "" && userA == userB
+	return parent + suffix
 }
 
-func validIndex(s string) bool {
-	if s == "" || len(s) > 64 || s[0] == '.' || s[len(s)-1] == '.' {
-		return false
+// sameUser reports whether two URIs name the same subscriber, whatever host they name him at.
+func sameUser(a, b string) bool {
+	x, okA := splitURI(a)
+	y, okB := splitURI(b)
+	if !okA || !okB {
+		return a == b
 	}
-	return strings.Trim(s, "0123456789.") == ""
+	if x.user == y.user {
+		return true
+	}
+	m, _, okA := digitsOf(x.user)
+	n, _, okB := digitsOf(y.user)
+	return okA && okB && m == n
 }
 
-func printable(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if s[i] <= ' ' || s[i] >= 0x7f || s[i] == '<' || s[i] == '>' || s[i] == '"' {
-			return false
-		}
-	}
-	return s != ""
-}
-
-// ParseTarget reads target and cause (RFC 4458 section 2) from the parameters of a Request-URI, as written behind its
-// first semicolon. cause is 0 when there is none or it is no SIP status.
+// ParseTarget reads RFC 4458's target and cause parameters of a Request-URI, given as the URI or as its parameters alone.
+// target comes unescaped, "" if there is none or it is not an address of one line; cause is 0 if there is none.
 func ParseTarget(params string) (target string, cause int) {
-	if len(params) > maxHeader {
-		return "", 0
-	}
-	for _, p := range strings.Split(params, ";") {
-		key, value, _ := strings.Cut(p, "=")
-		switch {
-		case strings.EqualFold(key, "target"):
-			if decoded, err := url.PathUnescape(value); err == nil && printable(decoded) {
-				target = decoded
+	params = params[:min(len(params), maxElement)]
+	params, _, _ = strings.Cut(params, "?")
+	for p := range strings.SplitSeq(params, ";") {
+		name, value, _ := strings.Cut(p, "=")
+		switch strings.ToLower(strings.TrimSpace(name)) {
+		case "target":
+			if v, ok := unescape(strings.TrimSpace(value)); ok && clean(v) && !strings.ContainsAny(v, "<>\" ") {
+				target = v
 			}
-		case strings.EqualFold(key, "cause"):
-			if n, err := strconv.Atoi(value); err == nil && n >= 300 && n <= 699 {
-				cause = n
-			}
+		case "cause":
+			cause = status(strings.TrimSpace(value))
 		}
 	}
 	return target, cause

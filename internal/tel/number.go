@@ -2,147 +2,264 @@ package tel
 
 import (
 	"errors"
-	"net/url"
+	"fmt"
 	"strings"
 
 	"github.com/nyaruka/phonenumbers"
 )
 
-// Number is a telephone number in E.164 with its plus, such as "+14155550100"; "" = none.
+// Errors of ParseNumber.
+var (
+	// ErrNotNumber means that the text is no telephone number: a name, a short code, an extension, "anonymous".
+	ErrNotNumber = errors.New("not a telephone number")
+	// ErrImpossible means that the text is written like a number but cannot be one under E.164: more than 15 digits,
+	// a "+" followed by 0, or an international number of fewer than 7 digits.
+	ErrImpossible = errors.New("impossible telephone number")
+)
+
+// Bounds of ParseNumber.
+const (
+	maxRawNumber = 512 // bytes of text looked at; longer is ErrNotNumber
+	minDigits    = 7   // of an international number: +683 4000 (Niue) is among the shortest in use
+	maxDigits    = 15  // E.164 section 6.1
+)
+
+// Number is a telephone number in E.164 with its "+", for example "+14155550100". The zero value is no number.
+//
+// A Number that ParseNumber gave has the form of E.164; whether such a number can exist is another question, which
+// Possible and Valid answer.
 type Number string
 
-// ErrNotNumber means that the text is no telephone number in E.164 sense: a short code, a name, "anonymous", nothing.
-var ErrNotNumber = errors.New("not a telephone number")
-
-// maxRaw bounds the text that is looked at, in bytes.
-const maxRaw = 256
-
-// ParseNumber reads a number as it stands in a SIP message or a file: "+14155550100", "0014155550100", "(415) 555-0100",
-// "tel:+1-415-555-0100", "sip:+14155550100@host;user=phone". National forms are read in region (ISO 3166); with
-// region "" only international ones are taken. Parameters of the user part (";verstat=", ";rn=", ";ext=") are cut off.
-// Possible length is checked; whether the number exists is not.
+// ParseNumber reads a number as carriers, phones and people write it.
+//
+// It takes "+" forms, "00" and the region's own international prefix ("011" in the US), national forms of region (with or
+// without the national prefix), and tel, sip and sips URIs, bare or in a name-addr. Parameters of the user part
+// (";verstat=", ";npdi;rn=", ";ext="), written extensions ("x12", "ext. 12", ",,12") and visual separators are cut off; a
+// ";phone-context=+1415" (RFC 3966) is put in front. region is an ISO 3166 code such as "US"; with "" only
+// international forms are read. Letters are not translated to digits.
+//
+// The error wraps ErrNotNumber or ErrImpossible. A local number without its area code, a short code and an extension
+// are ErrNotNumber: which of them a caller means is known to the dialplan alone.
 func ParseNumber(raw, region string) (Number, error) {
-	text := userPart(raw)
-	if text == "" || !dialable(text) {
-		return "", ErrNotNumber
+	if len(raw) > maxRawNumber {
+		return "", fmt.Errorf("%w: %d bytes", ErrNotNumber, len(raw))
 	}
-	if region == "" && !strings.HasPrefix(text, "+") {
-		if !strings.HasPrefix(text, "00") {
-			return "", ErrNotNumber
+	subscriber, context := userOf(raw)
+	digits, international, ok := digitsOf(subscriber)
+	if !ok || standsForNobody(digits) {
+		return "", fmt.Errorf("%w: %.40q", ErrNotNumber, raw)
+	}
+	if !international && strings.HasPrefix(context, "+") {
+		prefix, _, ok := digitsOf(context)
+		if !ok {
+			return "", fmt.Errorf("%w: %.40q", ErrNotNumber, raw)
 		}
-		text = "+" + text[2:]
+		digits, international = prefix+digits, true
 	}
-	if region != "" && region != "ZZ" && strings.HasPrefix(text, "00") && !strings.HasPrefix(text, "000") {
-		// 00 is the international prefix of most countries and means nothing else in the others.
-		text = "+" + text[2:]
+	if international {
+		return fromInternational(digits, raw)
 	}
-	parsed, err := phonenumbers.Parse(text, region)
-	if err != nil {
-		return "", ErrNotNumber
-	}
-	number := Number(phonenumbers.Format(parsed, phonenumbers.E164))
-	if !number.wellFormed() || !strings.HasPrefix(text, "+") && !phonenumbers.IsPossibleNumber(parsed) {
-		return "", ErrNotNumber
-	}
-	return number, nil
+	return fromNational(digits, strings.ToUpper(region), raw)
 }
 
-// userPart takes the number out of a URI and cuts parameters off.
-func userPart(raw string) string {
-	if len(raw) > maxRaw {
-		return ""
+// fromInternational reads digits that begin with a country code.
+func fromInternational(digits, raw string) (Number, error) {
+	if len(digits) < minDigits || digits[0] == '0' {
+		return "", fmt.Errorf("%w: %.40q", ErrImpossible, raw)
 	}
-	text := strings.TrimSpace(raw)
-	lower := strings.ToLower(text)
+	// A national prefix left in, as in +44 (0)20, comes off where the plan says so.
+	if len(digits) <= maxDigits+2 {
+		if p, err := phonenumbers.Parse("+"+digits, phonenumbers.UNKNOWN_REGION); err == nil && strictlyPossible(p) {
+			return Number(phonenumbers.Format(p, phonenumbers.E164)), nil
+		}
+	}
+	if len(digits) > maxDigits {
+		return "", fmt.Errorf("%w: %d digits, at most %d", ErrImpossible, len(digits), maxDigits)
+	}
+	return Number("+" + digits), nil
+}
+
+// fromNational reads digits as dialled in region, its own international prefix included.
+func fromNational(digits, region, raw string) (Number, error) {
+	if len(digits) > maxDigits+6 { // a prefix with a carrier code before 15 digits
+		return "", fmt.Errorf("%w: %d digits", ErrImpossible, len(digits))
+	}
+	if region != "" {
+		p, err := phonenumbers.Parse(digits, region)
+		if err == nil && strictlyPossible(p) && (phonenumbers.IsValidNumber(p) || len(digits) >= minDigits) {
+			return Number(phonenumbers.Format(p, phonenumbers.E164)), nil
+		}
+	}
+	if rest, ok := strings.CutPrefix(digits, "00"); ok && len(rest) >= minDigits {
+		return fromInternational(rest, raw)
+	}
+	return "", fmt.Errorf("%w: %.40q is not complete in region %.8q", ErrNotNumber, raw, region)
+}
+
+func strictlyPossible(p *phonenumbers.PhoneNumber) bool {
+	return phonenumbers.IsPossibleNumberWithReason(p) == phonenumbers.IS_POSSIBLE
+}
+
+// userOf gives the part of raw that names a subscriber, without parameters and extension, and the phone-context.
+func userOf(raw string) (subscriber, context string) {
+	s := strings.TrimSpace(raw)
+	if i := strings.IndexByte(s, '<'); i >= 0 {
+		a, ok := parseAddr(s)
+		if !ok {
+			return "", ""
+		}
+		s = a.uri
+	}
+	lower := strings.ToLower(s[:min(len(s), 5)])
 	switch {
 	case strings.HasPrefix(lower, "tel:"):
-		text = text[len("tel:"):]
-	case strings.HasPrefix(lower, "sips:"):
-		text = text[len("sips:"):]
-	case strings.HasPrefix(lower, "sip:"):
-		text = text[len("sip:"):]
-	}
-	text, _, _ = strings.Cut(text, "@")
-	text, _, _ = strings.Cut(text, ";")
-	if strings.Contains(text, "%") {
-		decoded, err := url.PathUnescape(text)
-		if err != nil {
-			return ""
+		s = s[4:]
+	case strings.HasPrefix(lower, "sip:"), strings.HasPrefix(lower, "sips:"):
+		_, s, _ = strings.Cut(s, ":")
+		i := strings.LastIndexByte(s, '@')
+		if i < 0 {
+			return "", ""
 		}
-		text = decoded
+		s = s[:i]
+		s, _, _ = strings.Cut(s, ":") // a password; never of use to us
 	}
-	return strings.TrimSpace(text)
+	s, params, _ := strings.Cut(s, ";")
+	for p := range strings.SplitSeq(params, ";") {
+		if k, v, _ := strings.Cut(p, "="); strings.EqualFold(k, "phone-context") {
+			context, _ = unescape(v)
+		}
+	}
+	s, ok := unescape(s)
+	if !ok {
+		return "", ""
+	}
+	s, _, _ = strings.Cut(s, ";") // parameters whose semicolon came escaped
+	return withoutExtension(s), context
 }
 
-// dialable reports whether text holds only digits and the separators people write, with a plus at most in front.
-func dialable(text string) bool {
-	digits := 0
-	for i, r := range text {
+// withoutExtension cuts "x12", "ext. 12" and what is dialled after the answer (",12", "p12", "w12") off a number.
+func withoutExtension(s string) string {
+	lower := strings.ToLower(s)
+	for _, mark := range []string{"ext", "x", ",", "p", "w"} {
+		if i := strings.Index(lower, mark); i > 0 {
+			if _, _, ok := digitsOf(s[:i]); ok && onlyExtension(lower[i:]) {
+				return s[:i]
+			}
+		}
+	}
+	return s
+}
+
+func onlyExtension(s string) bool {
+	s = strings.TrimLeft(s, "extnsio.,pw: ")
+	return s != "" && len(s) <= 20 && strings.Trim(s, "0123456789*#,pw ") == ""
+}
+
+// digitsOf takes visual separators out. It refuses everything else but digits and one leading plus.
+func digitsOf(s string) (digits string, international, ok bool) {
+	s = strings.TrimSpace(s)
+	var b strings.Builder
+	for _, r := range s {
 		switch {
 		case r >= '0' && r <= '9':
-			digits++
-		case r == '+' && i == 0, r == ' ', r == '-', r == '.', r == '(', r == ')', r == '/':
+			b.WriteByte(byte(r))
+		case r == '+':
+			if international || b.Len() > 0 {
+				return "", false, false
+			}
+			international = true
+		case strings.ContainsRune("-./() \u00a0", r):
 		default:
-			return false
+			return "", false, false
 		}
 	}
-	return digits >= 5
+	return b.String(), international, b.Len() > 0
 }
 
-// wellFormed reports whether n is a plus and 7 to 15 digits, of which the first is not 0 (ITU-T E.164 section 6).
-func (n Number) wellFormed() bool {
-	if len(n) < 8 || len(n) > 16 || n[0] != '+' || n[1] == '0' {
-		return false
+// standsForNobody knows the digits that networks send in place of a withheld number: nothing but zeros, and
+// "anonymous" on a keypad, which phones show as unknown.
+func standsForNobody(digits string) bool {
+	return strings.Trim(digits, "0") == "" || digits == "266696687"
+}
+
+func (n Number) parsed() *phonenumbers.PhoneNumber {
+	digits, ok := strings.CutPrefix(string(n), "+")
+	if !ok || len(digits) > maxDigits || strings.Trim(digits, "0123456789") != "" {
+		return nil
 	}
-	for i := 1; i < len(n); i++ {
-		if n[i] < '0' || n[i] > '9' {
-			return false
-		}
-	}
-	return true
-}
-
-// Possible reports whether the number has a length that its country uses.
-func (n Number) Possible() bool {
-	parsed, err := phonenumbers.Parse(string(n), "ZZ")
-	return err == nil && phonenumbers.IsPossibleNumber(parsed)
-}
-
-// Valid reports whether the number lies in a range that its country's plan has given out.
-func (n Number) Valid() bool {
-	parsed, err := phonenumbers.Parse(string(n), "ZZ")
-	return err == nil && phonenumbers.IsValidNumber(parsed)
-}
-
-// Region is the country of the number as in ISO 3166, "" when unknown.
-func (n Number) Region() string {
-	parsed, err := phonenumbers.Parse(string(n), "ZZ")
+	p, err := phonenumbers.Parse(string(n), phonenumbers.UNKNOWN_REGION)
 	if err != nil {
-		return ""
+		return nil
 	}
-	region := phonenumbers.GetRegionCodeForNumber(parsed)
-	if region == "ZZ" {
-		return ""
-	}
-	return region
+	return p
 }
 
-// Masked is the number for logs: the first digits and the last two.
-func (n Number) Masked() string {
-	if len(n) < 8 {
-		if n == "" {
-			return ""
-		}
+// Possible reports whether a number of this length exists in its country code's plan.
+func (n Number) Possible() bool {
+	p := n.parsed()
+	return p != nil && strictlyPossible(p)
+}
+
+// Valid reports whether the number lies in a range that its numbering plan has opened. Plans change faster than any
+// table: a number that is not Valid deserves doubt, not certainty.
+func (n Number) Valid() bool {
+	p := n.parsed()
+	return p != nil && phonenumbers.IsValidNumber(p)
+}
+
+// Region is the ISO 3166 code of the number's country, "001" for a number of the whole world, "" if unknown.
+func (n Number) Region() string {
+	p := n.parsed()
+	if p == nil {
+		return ""
+	}
+	r := phonenumbers.GetRegionCodeForNumber(p)
+	if r == phonenumbers.UNKNOWN_REGION {
+		return ""
+	}
+	return r
+}
+
+// CountryCode is the number's country calling code, 0 if unknown.
+func (n Number) CountryCode() int {
+	if p := n.parsed(); p != nil {
+		return int(p.GetCountryCode())
+	}
+	return 0
+}
+
+// Masked is the number for logs: "+1415***0100".
+func (n Number) Masked() string { return Mask(string(n)) }
+
+// String is the number itself.
+func (n Number) String() string { return string(n) }
+
+// Mask hides the middle of a number or user part for logs. Of a text of 11 characters or more the first five and the last
+// four stay, of a shorter one less, of four or fewer nothing.
+func Mask(s string) string {
+	head, tail := 5, 4
+	switch n := len(s); {
+	case n == 0:
+		return ""
+	case n <= 4:
 		return "***"
+	case n < 8:
+		head, tail = 1, 1
+	case n < 11:
+		head, tail = 3, 2
 	}
-	return string(n[:5]) + "***" + string(n[len(n)-2:])
+	clean := func(s string) string {
+		return strings.Map(func(r rune) rune {
+			if r < ' ' || r > '~' {
+				return '?'
+			}
+			return r
+		}, s)
+	}
+	return clean(s[:head]) + "***" + clean(s[len(s)-tail:])
 }
 
-// Identity is a caller as presented.
-type Identity struct {
-	Name     string // display name: free text from outside
-	User     string // user part as presented
-	Number   Number // "" = not a number
-	Withheld bool   // the caller asked for privacy (RFC 3323)
-	Asserted bool   // a P-Asserted-Identity said so (RFC 3325)
+// KnownRegion reports whether region is one whose national numbers ParseNumber can read.
+func KnownRegion(region string) bool {
+	return phonenumbers.GetSupportedRegions()[strings.ToUpper(region)]
 }

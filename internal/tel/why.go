@@ -1,46 +1,55 @@
 package tel
 
-// Why says why a phone did not take a call; "" = it did, or nothing is known.
+// Why is the reason for which a phone did not take a call. The zero value means that it did, or that nobody tried.
 type Why string
 
-// The reasons.
+// The reasons. What happens next differs for each, so callers of WhyUnanswered see no finer ones.
 const (
-	NoAnswer      Why = "no-answer"
-	Busy          Why = "busy"
-	NotRegistered Why = "not-registered"
-	Unreachable   Why = "unreachable"
-	Declined      Why = "declined"
-	Unconditional Why = "unconditional" // a rule, not the phone
-	CallerGone    Why = "caller-gone"
+	NoAnswer      Why = "no-answer"      // it rang until the time was up
+	Busy          Why = "busy"           // it is in another call
+	NotRegistered Why = "not-registered" // no phone of the subscriber is there
+	Unreachable   Why = "unreachable"    // a phone should be there but does not respond, or the way to it failed
+	Declined      Why = "declined"       // somebody pressed reject
+	Unconditional Why = "unconditional"  // it was not tried: the subscriber sends all calls on
+	CallerGone    Why = "caller-gone"    // the caller gave up; nothing further may happen
+	WrongNumber   Why = "wrong-number"   // the number belongs to nobody
 )
 
-// WhyUnanswered reads FreeSWITCH's originate_disposition, and the SIP status of the final response where one came
-// (0 = none). FreeSWITCH folds several statuses into one disposition; the status then decides.
-func WhyUnanswered(disposition string, status int) Why {
+// WhyUnanswered says why a leg to one of our own subscriber's phones failed, from FreeSWITCH's originate_disposition and
+// the SIP status of the final response (0 = none came). A cause it does not know is Unreachable; "SUCCESS" and a call that
+// was answered on another phone are "". It never says WrongNumber: a phone that answers 404 has lost its own
+// configuration, and whether a number has an owner is known to the account store, not to a cause.
+func WhyUnanswered(disposition string, sipStatus int) Why {
+	if disposition == "" && sipStatus != 0 {
+		disposition = CauseForSIP(sipStatus)
+	}
 	switch disposition {
-	case "", "SUCCESS":
+	case "SUCCESS", "LOSE_RACE", "PICKED_OFF":
 		return ""
-	case "NO_ANSWER", "ALLOTTED_TIMEOUT":
+	case "NO_ANSWER", "ALLOTTED_TIMEOUT", "NO_PICKUP":
 		return NoAnswer
-	case "USER_BUSY":
+	case "USER_BUSY", "BUSY_EVERYWHERE":
 		return Busy
-	case "USER_NOT_REGISTERED", "SUBSCRIBER_ABSENT", "UNALLOCATED_NUMBER", "NO_ROUTE_DESTINATION":
+	case "USER_NOT_REGISTERED", "SUBSCRIBER_ABSENT":
 		return NotRegistered
-	case "CALL_REJECTED", "DECLINE", "UNWANTED":
-		// 401, 402, 403 and 407 are no decision of a person.
-		if status >= 400 && status < 500 {
+	case "CALL_REJECTED":
+		switch sipStatus {
+		case 401, 402, 403, 407: // the phone did not let us in; nobody pressed anything
 			return Unreachable
 		}
 		return Declined
-	case "BUSY_EVERYWHERE":
-		return Busy
+	case "DECLINE", "REJECT_ALL", "UNWANTED":
+		return Declined
 	case "ORIGINATOR_CANCEL":
 		return CallerGone
 	}
+	// PROGRESS_TIMEOUT, NO_USER_RESPONSE (480), NORMAL_TEMPORARY_FAILURE (503, nothing listening, DNS),
+	// RECOVERY_ON_TIMER_EXPIRE (408, 504), UNALLOCATED_NUMBER (404 of a phone), DESTINATION_OUT_OF_ORDER, GATEWAY_DOWN...
 	return Unreachable
 }
 
-// RedirectCause is the cause of RFC 4458 section 2 for a call that is redirected for this reason.
+// RedirectCause is the RFC 4458 cause that tells a voicemail system which greeting to play; 0 = the call goes nowhere.
+// Declined is 480, deflection without ringing being what a rejected call comes closest to.
 func (w Why) RedirectCause() int {
 	switch w {
 	case NoAnswer:
@@ -49,27 +58,12 @@ func (w Why) RedirectCause() int {
 		return 486
 	case NotRegistered:
 		return 404
+	case Unreachable:
+		return 503
 	case Declined:
-		return 480 // deflection while ringing; 487 would be read as a caller who hung up
+		return 480
 	case Unconditional:
 		return 302
 	}
-	return 503
-}
-
-// DiversionReason is the reason of RFC 5806 section 4.1 for a call that is diverted.
-func DiversionReason(w Why) string {
-	switch w {
-	case NoAnswer:
-		return "no-answer"
-	case Busy:
-		return "user-busy"
-	case NotRegistered, Unreachable:
-		return "unavailable"
-	case Declined:
-		return "deflection"
-	case Unconditional:
-		return "unconditional"
-	}
-	return "unknown"
+	return 0
 }
