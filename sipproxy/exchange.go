@@ -266,7 +266,7 @@ func (ex *exchange) try(h Hop, noTCP bool) bool {
 	ex.attempt++
 	l := &leg{
 		shard: s, ex: ex, hop: h, network: network, out: out, branch: branch, method: ex.req.method,
-		sent: forwarded(ex.req, ex.back.lis, out, branch, ex.add), bySize: h.Transport == "" && network == "tcp",
+		sent: forwarded(ex.req, ex.back.lis, out, branch, ex.add, carrierOf(ex.req, ex.pk.peer, ex.pk.src, h.Addr, ex.pk.table)), bySize: h.Transport == "" && network == "tcp",
 	}
 	ex.current = l
 	return l.start()

@@ -27,6 +27,8 @@ func phrase(code int) string {
 		return "Method Not Allowed"
 	case 408:
 		return "Request Timeout"
+	case 420:
+		return "Bad Extension"
 	case 433:
 		return "Anonymity Disallowed"
 	case 480:
@@ -177,6 +179,10 @@ type fate struct {
 	why     string
 }
 
+func options() fate {
+	return fate{code: 200, extra: []HeaderField{{"Allow", allowed}}, why: "options"}
+}
+
 func answer(code int, why string) fate { return fate{code: code, why: why} }
 
 // judge decides about a request outside of any transaction. It takes our own Route entries off req, and nothing else.
@@ -191,15 +197,21 @@ func judge(req *message, from *Peer, t *table, self func(string, uint16) bool) f
 	if _, ok, bad := hopsLeft(req); bad {
 		return fate{code: 400, text: "Bad Max-Forwards", why: "max-forwards"}
 	} else if !ok {
+		if req.method == "OPTIONS" { // RFC 3261 16.3: how far a request gets is what was asked
+			return options()
+		}
 		return answer(483, "loop")
 	}
 	if looped(req, self) {
 		return answer(482, "loop")
 	}
-	ownRoutes(req, self)
+	if unknown := req.all("proxy-require"); len(unknown) > 0 && req.method != "ACK" {
+		return fate{code: 420, extra: []HeaderField{{"Unsupported", strings.Join(unknown, ", ")}}, why: "proxy-require"}
+	}
+	hint := ownRoutes(req, self)
 	to, _ := parseAddress(req.get("to"))
 	if to.Tag() != "" || req.method == "ACK" {
-		return judgeInDialog(req, from, t, self)
+		return judgeInDialog(req, from, t, hint, self)
 	}
 	return judgeInitial(req, from, t, self)
 }
@@ -223,8 +235,8 @@ func looped(req *message, self func(string, uint16) bool) bool {
 }
 
 // ownRoutes takes off the Route entries that name us, one for each side (RFC 5658), and undoes what a strict router did to the
-// Request-URI (RFC 3261 16.4).
-func ownRoutes(req *message, self func(string, uint16) bool) {
+// Request-URI (RFC 3261 16.4). What it gives is the carrier's address that recordRoute wrote into one of them, if any.
+func ownRoutes(req *message, self func(string, uint16) bool) (hint netip.AddrPort) {
 	u := parseURI(req.uri)
 	if _, lr := param(u.URIParams, "lr"); lr && self(u.Host, u.Port) {
 		if routes := SplitList(req.all("route")); len(routes) > 0 {
@@ -242,11 +254,16 @@ func ownRoutes(req *message, self func(string, uint16) bool) {
 	for {
 		s, ok := req.top("route")
 		if !ok {
-			return
+			return hint
 		}
 		r, err := parseAddress(s)
 		if err != nil || !self(r.Host, r.Port) {
-			return
+			return hint
+		}
+		if v, ok := param(r.URIParams, carrierParam); ok {
+			if a, err := netip.ParseAddrPort(v); err == nil {
+				hint = a
+			}
 		}
 		req.pop("route")
 	}
@@ -262,13 +279,17 @@ func nextURI(req *message) Address {
 	return parseURI(req.uri)
 }
 
-func judgeInDialog(req *message, from *Peer, t *table, self func(string, uint16) bool) fate {
+func judgeInDialog(req *message, from *Peer, t *table, hint netip.AddrPort, self func(string, uint16) bool) fate {
 	next := nextURI(req)
 	want := Trunk
 	if from.Kind == Trunk {
 		want = Node
 	}
 	to, peer := t.target(next, want)
+	if peer == nil && want == Trunk && hint.IsValid() {
+		// The carrier's Contact is a name, or an address behind its NAT: the way it came is the way back.
+		to, peer = t.target(parseURI("sip:"+hint.String()), want)
+	}
 	if peer == nil || self(to.Addr().String(), to.Port()) {
 		if req.method == "ACK" {
 			return fate{absorb: true, why: "ack to nowhere"}
@@ -307,7 +328,7 @@ func judgeInitial(req *message, from *Peer, t *table, self func(string, uint16) 
 	}
 	next := nextURI(req)
 	if req.method == "OPTIONS" && (from.Kind == Trunk || self(next.Host, next.Port)) {
-		return fate{code: 200, extra: []HeaderField{{"Allow", allowed}}, why: "options"}
+		return options()
 	}
 	if from.Kind == Trunk {
 		switch req.method {
@@ -326,7 +347,7 @@ func judgeInitial(req *message, from *Peer, t *table, self func(string, uint16) 
 }
 
 // forwarded builds what goes out: Max-Forwards, our Record-Routes, our Via, and what the Screener added.
-func forwarded(req *message, in, out *listener, branch string, add []HeaderField) *message {
+func forwarded(req *message, in, out *listener, branch string, add []HeaderField, carrier netip.AddrPort) *message {
 	m := req.clone()
 	n, _, _ := hopsLeft(req)
 	m.set("Max-Forwards", strconv.FormatUint(n, 10))
@@ -335,20 +356,46 @@ func forwarded(req *message, in, out *listener, branch string, add []HeaderField
 	}
 	if m.method == "INVITE" || m.method == "SUBSCRIBE" || m.method == "REFER" || m.method == "NOTIFY" {
 		// The entry nearest to whoever gets the message is on top (RFC 5658 6).
-		m.push("Record-Route", recordRoute(in))
+		m.push("Record-Route", recordRoute(in, carrier))
 		if in != out {
-			m.push("Record-Route", recordRoute(out))
+			m.push("Record-Route", recordRoute(out, netip.AddrPort{}))
 		}
 	}
 	m.push("Via", "SIP/2.0/"+strings.ToUpper(out.network)+" "+out.adv+";rport;branch="+branch)
 	return m
 }
 
-func recordRoute(l *listener) string {
+// carrierParam is the parameter of our Record-Route that says where the carrier of the dialog is. It is written only where
+// its Contact does not say it, and believed only inside a trunk's prefix.
+const carrierParam = "sb-carrier"
+
+func recordRoute(l *listener, carrier netip.AddrPort) string {
+	s := "<sip:" + l.adv
 	if l.network == "tcp" {
-		return "<sip:" + l.adv + ";transport=tcp;lr>"
+		s += ";transport=tcp"
 	}
-	return "<sip:" + l.adv + ";lr>"
+	s += ";lr"
+	if carrier.IsValid() {
+		s += ";" + carrierParam + "=" + carrier.String()
+	}
+	return s + ">"
+}
+
+// carrierOf is what a Record-Route should say of the carrier: nothing, when a caller's Contact is the address of a trunk. What the
+// Contact of a callee will be is not known yet.
+func carrierOf(req *message, from *Peer, src, to netip.AddrPort, t *table) netip.AddrPort {
+	if from.Kind == Node {
+		return to
+	}
+	if c, err := parseAddress(firstOf(req, "contact")); err == nil {
+		if _, peer := t.target(c, Trunk); peer != nil {
+			return netip.AddrPort{}
+		}
+	}
+	if from.Addr.IsValid() && from.Addr.Addr() == src.Addr() {
+		return from.Addr
+	}
+	return src
 }
 
 // cancelFor builds the CANCEL of a request we sent (RFC 3261 9.1): its own Via, so the branch is ours.

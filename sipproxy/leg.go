@@ -48,7 +48,12 @@ type leg struct {
 func (l *leg) start() bool {
 	s, o := l.shard, l.shard.p.opt
 	l.raw = l.sent.bytes()
-	s.client[clientKey(l.branch, l.method)] = l
+	k := clientKey(l.branch, l.method)
+	if old := s.client[k]; old != nil {
+		old.forget() // the same request again, after its exchange was forgotten
+	}
+	s.client[k] = l
+	s.p.n.legs.Add(1)
 	var ok bool
 	l.conn, ok = s.send(l.network, l.out, l.hop.Addr, l.raw, l)
 	if !ok {
@@ -306,6 +311,7 @@ func (l *leg) forget() {
 	s.cancel(&l.linger)
 	if k := clientKey(l.branch, l.method); s.client[k] == l {
 		delete(s.client, k)
+		s.p.n.legs.Add(-1)
 	}
 }
 

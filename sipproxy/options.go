@@ -139,7 +139,8 @@ type Limits struct {
 	MaxPending int
 	// MaxKept is the number of requests remembered, with those already answered (for up to 64*T1), 100,000. More: 503.
 	MaxKept int
-	// MaxConnections is the number of TCP connections, 1,024. More: closed at once.
+	// MaxConnections is the number of TCP connections, 1,024; when half are taken, further ones of carriers are closed at
+	// once, when all are, those of nodes.
 	MaxConnections int
 	// MaxScreening is the number of Screener and of Router calls at one time, 1,024 each. More: the call is not
 	// screened, or not routed (503).

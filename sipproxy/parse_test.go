@@ -339,6 +339,9 @@ func FuzzForward(f *testing.F) {
 	f.Add([]byte(strings.Replace(sample, "CSeq", "x-signalbox : 1\r\n folded\r\nRoute: <sip:192.0.2.9:5090;lr>,<sip:192.0.2.2:5080>\r\nCSeq", 1)))
 	f.Add([]byte(strings.Replace(sample, "<tel:+15550001>", "<tel:+15550001>;tag=x", 1)))
 	f.Add([]byte("SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 192.0.2.9:5090;branch=z9hG4bKsb.1.0, SIP/2.0/UDP h;rport=1;received=1.2.3.4\r\nFrom: a\r\nTo: b\r\nCall-ID: c\r\nCSeq: 1 INVITE\r\n\r\n"))
+	for _, file := range torture(f) {
+		f.Add(file.raw)
+	}
 	limits := Limits{}.withDefaults()
 	parser := newParser(limits)
 	peers, err := checkPeers([]Peer{{Name: "t", Addr: netip.MustParseAddrPort("192.0.2.1:5060")}, {Name: "n", Kind: Node, Addr: netip.MustParseAddrPort("192.0.2.2:5080")}})
@@ -384,7 +387,7 @@ func FuzzForward(f *testing.F) {
 			if !fate.call && !fate.peer.contains(fate.to.Addr()) {
 				t.Fatalf("it would go to %s", fate.to)
 			}
-			sent := forwarded(c, in, out, branchFor("k", loopPart(c), 0), []HeaderField{{"X-Signalbox", "ours"}})
+			sent := forwarded(c, in, out, branchFor("k", loopPart(c), 0), []HeaderField{{"X-Signalbox", "ours"}}, carrierOf(c, &tab.peers[i], src, fate.to, tab))
 			wire := sent.bytes()
 			head, _, _ := bytes.Cut(wire, headEnd)
 			tokens := 0

@@ -332,7 +332,7 @@ func (s *shard) forwardAck(pk *packet, f fate) {
 		return
 	}
 	key := "ack\x00" + serverKey(pk.msg, pk.src.Addr())
-	raw := forwarded(pk.msg, pk.lis, out, branchFor(key, loopPart(pk.msg), 0), nil).bytes()
+	raw := forwarded(pk.msg, pk.lis, out, branchFor(key, loopPart(pk.msg), 0), nil, netip.AddrPort{}).bytes()
 	s.send(network, out, f.to, raw, nil)
 }
 

@@ -2,7 +2,7 @@ package sipproxy
 
 import "sync/atomic"
 
-// Stats is a snapshot of what a Proxy has counted since New. Pending, Kept and Connections are current values.
+// Stats is a snapshot of what a Proxy has counted since New. Pending, Kept, Legs and Connections are current values.
 type Stats struct {
 	MessagesIn, MessagesOut uint64 // admitted messages read, messages written
 	Malformed               uint64 // messages of peers that did not parse or made no sense
@@ -26,6 +26,7 @@ type Stats struct {
 	Panics                  uint64 // recovered panics
 	SendErrors              uint64 // messages that could not be written
 	Pending, Kept           uint64 // requests being worked on; remembered
+	Legs                    uint64 // requests sent and still remembered
 	Connections             uint64 // open TCP connections
 }
 
@@ -33,7 +34,7 @@ type counters struct {
 	messagesIn, messagesOut, malformed, strangers, refused, rateLimited, overload, forbidden,
 	calls, screenRefused, screenSkipped, badDecisions, unroutable, failovers, cancelled, ghosts, stateless, stray,
 	stripped, loops, panics, sendErrors atomic.Uint64
-	pending, kept, connections atomic.Int64
+	pending, kept, legs, connections atomic.Int64
 }
 
 func (c *counters) snapshot() Stats {
@@ -46,6 +47,6 @@ func (c *counters) snapshot() Stats {
 		Cancelled: c.cancelled.Load(), Ghosts: c.ghosts.Load(), Stateless: c.stateless.Load(), Stray: c.stray.Load(),
 		Stripped: c.stripped.Load(), Loops: c.loops.Load(), Panics: c.panics.Load(), SendErrors: c.sendErrors.Load(),
 		Pending: uint64(max(0, c.pending.Load())), Kept: uint64(max(0, c.kept.Load())),
-		Connections: uint64(max(0, c.connections.Load())),
+		Legs: uint64(max(0, c.legs.Load())), Connections: uint64(max(0, c.connections.Load())),
 	}
 }

@@ -136,7 +136,11 @@ func (p *Proxy) acceptTCP(l *listener) {
 		}
 		c := p.newConn(remote, l)
 		c.nc = nc
-		if !p.conns.add(c, false, p.opt.Limits.MaxConnections) {
+		room := p.opt.Limits.MaxConnections
+		if !p.table.Load().holdsNode(remote.Addr()) {
+			room = max(1, room/2) // carriers together never keep a node out
+		}
+		if !p.conns.add(c, false, room) {
 			p.n.overload.Add(1)
 			_ = nc.Close()
 			c.close()
