@@ -144,3 +144,12 @@ func DiversionReason(w Why) string {
 	}
 	return "unknown"
 }
+
+// Diverted is how often a call was diverted: the sum of the counters (RFC 5806 section 4.2).
+func Diverted(diversions []Diversion) int {
+	n := 0
+	for _, d := range diversions {
+		n += min(max(d.Counter, 1), 99)
+	}
+	return n
+}
