@@ -1,0 +1,403 @@
+package fssim
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/signalbox/signalbox/esl/wire"
+)
+
+// maxAPIDepth bounds API commands that run others: expand, cond and their like.
+const maxAPIDepth = 8
+
+// apiFunc is one API command; c is the channel whose dialplan asked, or nil. ok false means that there is no such
+// command.
+type apiFunc func(s *Switch, c *channel, arg string) string
+
+// api runs an API command and returns what FreeSWITCH would.
+func (s *Switch) api(c *channel, cmd, arg string) string {
+	cmd = strings.ToLower(strings.TrimSpace(cmd))
+	f := lookupAPI(cmd)
+	if f == nil {
+		s.unknown("api " + cmd)
+		return "-ERR " + cmd + " Command not found!\n"
+	}
+	return f(s, c, strings.TrimRight(arg, "\r\n"))
+}
+
+func lookupAPI(cmd string) apiFunc {
+	switch cmd {
+	case "status", "version", "hostname", "switchname", "create_uuid", "global_getvar", "global_setvar", "uptime":
+		return systemAPI(cmd)
+	case "uuid_exists", "uuid_dump", "uuid_kill", "uuid_setvar", "uuid_setvar_multi", "uuid_getvar", "uuid_transfer",
+		"uuid_broadcast", "uuid_break", "uuid_answer", "uuid_pre_answer", "uuid_park":
+		return channelAPI(cmd)
+	case "sched_api":
+		return apiSchedAPI
+	case "sched_del":
+		return apiSchedDel
+	case "sched_hangup":
+		return apiSchedHangup
+	case "show":
+		return apiShow
+	case "sofia":
+		return apiSofia
+	case "sofia_contact":
+		return apiSofiaContact
+	case "user_exists":
+		return apiUserExists
+	case "expand", "eval":
+		return apiExpand(cmd)
+	case "cond":
+		return apiCond
+	case "expr":
+		return func(s *Switch, _ *channel, arg string) string { return evalExpr(arg) }
+	case "hupall":
+		return apiHupall
+	case "originate":
+		return apiOriginate
+	case "echo":
+		return func(_ *Switch, _ *channel, arg string) string { return arg }
+	case "reloadxml":
+		return apiReload
+	case "strftime":
+		return func(*Switch, *channel, string) string { return time.Now().Format("2006-01-02 15:04:05") }
+	}
+	return nil
+}
+
+func systemAPI(cmd string) apiFunc {
+	return func(s *Switch, _ *channel, arg string) string {
+		switch cmd {
+		case "status":
+			return s.status()
+		case "version":
+			return "FreeSWITCH Version 1.10.12-release+git~20240802T210227Z~a88d069d6f~64bit (git a88d069 2024-08-02 21:02:27Z 64bit)\n"
+		case "create_uuid":
+			return newUUID()
+		case "global_getvar":
+			v, _ := s.global(strings.TrimSpace(arg))
+			return v
+		case "global_setvar":
+			name, value, _ := strings.Cut(arg, "=")
+			s.setGlobal(strings.TrimSpace(name), value)
+			return "+OK"
+		case "uptime":
+			return itoa(int(time.Since(s.started).Seconds()))
+		}
+		return s.opt.Hostname
+	}
+}
+
+func (s *Switch) status() string {
+	up := time.Since(s.started)
+	total, now, peak := s.counts()
+	return fmt.Sprintf("UP %d years, %d days, %d hours, %d minutes, %d seconds, %d milliseconds, %d microseconds\n"+
+		"FreeSWITCH (Version 1.10.12-release git a88d069 2024-08-02 21:02:27Z 64bit) is ready\n"+
+		"%d session(s) since startup\n%d session(s) - peak %d, last 5min %d \n"+
+		"%d session(s) per Sec out of max 30, peak %d, last 5min %d \n%d session(s) max\n"+
+		"min idle cpu 0.00/90.00\nCurrent Stack Size/Max 240K/8192K\n",
+		int(up.Hours())/24/365, int(up.Hours())/24%365, int(up.Hours())%24, int(up.Minutes())%60,
+		int(up.Seconds())%60, up.Milliseconds()%1000, up.Microseconds()%1000,
+		total, now, peak, peak, 0, peak, peak, maxSessions)
+}
+
+const noChannel = "-ERR No such channel!\n"
+
+func channelAPI(cmd string) apiFunc {
+	return func(s *Switch, self *channel, arg string) string {
+		a := splitArgs(arg, 5)
+		if len(a) == 0 {
+			return "-USAGE: " + cmd + " <uuid>\n"
+		}
+		flag := ""
+		if cmd == "uuid_transfer" && len(a) > 1 && strings.HasPrefix(a[1], "-") {
+			flag = a[1]
+			a = append(a[:1], a[2:]...)
+		}
+		c := s.find(a[0])
+		if cmd == "uuid_exists" {
+			return fmt.Sprint(c != nil)
+		}
+		if c == nil {
+			return noChannel
+		}
+		rest := ""
+		if len(a) > 1 {
+			_, rest, _ = strings.Cut(strings.TrimSpace(arg), " ")
+			rest = strings.TrimLeft(rest, " ")
+		}
+		switch cmd {
+		case "uuid_dump":
+			return c.dump(rest)
+		case "uuid_kill":
+			cs := causeNormalClearing
+			if rest != "" {
+				cs = causeByName(rest)
+			}
+			c.hangup(cs)
+			return "+OK\n"
+		case "uuid_setvar":
+			name, value, _ := strings.Cut(rest, " ")
+			if name == "" {
+				return "-USAGE: <uuid> <var> [value]\n"
+			}
+			c.set(name, value)
+			return "+OK\n"
+		case "uuid_setvar_multi":
+			for _, kv := range separate(rest, ';') {
+				name, value, _ := strings.Cut(kv, "=")
+				c.set(strings.TrimSpace(name), value)
+			}
+			return "+OK\n"
+		case "uuid_getvar":
+			v, ok := c.value(rest)
+			if !ok {
+				return "_undef_"
+			}
+			return v
+		case "uuid_transfer":
+			return c.transferBy(a, flag)
+		case "uuid_broadcast":
+			return c.broadcast(a)
+		case "uuid_break":
+			c.mu.Lock()
+			c.breakNow = true
+			c.mu.Unlock()
+			c.signal()
+			return "+OK\n"
+		case "uuid_park":
+			c.moveTo(transferTo{dest: "park:", dialplan: "inline"})
+			return "+OK\n"
+		}
+		// uuid_answer and uuid_pre_answer are carried out by the owner.
+		c.queuePrivate(executeCommand(strings.TrimPrefix(cmd, "uuid_"), ""))
+		return "+OK\n"
+	}
+}
+
+func (c *channel) transferBy(a []string, flag string) string {
+	if len(a) < 2 {
+		return "-USAGE: <uuid> [-bleg|-both] <dest-exten> [<dialplan>] [<context>]\n"
+	}
+	for len(a) < 4 {
+		a = append(a, "")
+	}
+	to := transferTo{dest: a[1], dialplan: a[2], context: a[3]}
+	if flag == "-bleg" || flag == "-both" {
+		if p := c.partner(); p != nil {
+			p.moveTo(to)
+		}
+	}
+	if flag != "-bleg" && !c.moveTo(to) {
+		return "-ERR Operation failed\n"
+	}
+	return "+OK\n"
+}
+
+// broadcast plays a sound to the leg, or runs "app::arg" on it.
+func (c *channel) broadcast(a []string) string {
+	if len(a) < 2 {
+		return "-USAGE: <uuid> <path> [aleg|bleg|holdb|both]\n"
+	}
+	app, arg := "playback", a[1]
+	if l, r, ok := strings.Cut(a[1], "::"); ok {
+		app, arg = l, r
+	}
+	cmd := executeCommand(app, arg)
+	if len(a) > 2 && (a[2] == "bleg" || a[2] == "both") {
+		if p := c.partner(); p != nil {
+			p.queuePrivate(cmd)
+		}
+	}
+	if len(a) < 3 || a[2] != "bleg" {
+		c.queuePrivate(cmd)
+	}
+	return "+OK Message sent\n"
+}
+
+// dump is the channel's data as uuid_dump prints it: with its place in the sequence of events.
+func (c *channel) dump(format string) string {
+	f := append(c.s.stamp("CHANNEL_DATA", ""), c.data(true)...)
+	if strings.TrimSpace(format) == "json" {
+		frame := string(wire.AppendEventJSON(nil, f, nil))
+		_, body, _ := strings.Cut(frame, "\n\n")
+		return body
+	}
+	var b strings.Builder
+	for _, x := range f {
+		b.WriteString(x.Name + ": " + x.Value + "\n")
+	}
+	return b.String() + "\n"
+}
+
+// apiSchedAPI is "[+]<seconds> <group> <command>".
+func apiSchedAPI(s *Switch, _ *channel, arg string) string {
+	when, rest, ok := strings.Cut(strings.TrimSpace(arg), " ")
+	group, cmd, ok2 := strings.Cut(rest, " ")
+	if !ok || !ok2 || cmd == "" {
+		return "-ERR Invalid syntax. USAGE: [+@]<time> <group_name> <command_string>[&]\n"
+	}
+	cmd = strings.TrimSuffix(cmd, "&")
+	d := time.Duration(atoi(strings.TrimLeft(when, "+@"))) * time.Second
+	if !strings.HasPrefix(when, "+") && !strings.HasPrefix(when, "@") {
+		d = time.Until(time.Unix(int64(atoi(when)), 0))
+	}
+	name, args, _ := strings.Cut(cmd, " ")
+	id := s.sched.add(s, d, group, name, func() { s.api(nil, name, args) })
+	if id == 0 {
+		return "-ERR Too many tasks\n"
+	}
+	return fmt.Sprintf("+OK Added: %d\n", id)
+}
+
+func apiSchedDel(s *Switch, _ *channel, arg string) string {
+	return fmt.Sprintf("+OK Deleted: %d\n", s.sched.del(s, strings.TrimSpace(arg)))
+}
+
+func apiSchedHangup(s *Switch, _ *channel, arg string) string {
+	a := splitArgs(arg, 4)
+	if len(a) < 2 {
+		return "-USAGE: [+]<time> <uuid> [<cause>]\n"
+	}
+	c := s.find(a[1])
+	if c == nil {
+		return noChannel
+	}
+	cs := causeAllottedTimeout
+	if len(a) > 2 {
+		cs = causeByName(a[2])
+	}
+	s.sched.add(s, time.Duration(atoi(strings.TrimPrefix(a[0], "+")))*time.Second, c.uuid, "hangup", func() { c.hangup(cs) })
+	return "+OK\n"
+}
+
+func apiHupall(s *Switch, _ *channel, arg string) string {
+	a := splitArgs(arg, 3)
+	cs := causeManagerRequest
+	if len(a) > 0 {
+		cs = causeByName(a[0])
+	}
+	for _, c := range s.sessions() {
+		if len(a) < 3 || c.get(a[1]) == a[2] {
+			c.hangup(cs)
+		}
+	}
+	return "+OK hangup all channels with cause " + cs.String() + "\n"
+}
+
+func apiUserExists(s *Switch, _ *channel, arg string) string {
+	a := splitArgs(arg, 3)
+	if len(a) < 3 {
+		return "-ERR\n"
+	}
+	return fmt.Sprint(s.user(a[1], a[2]) != nil)
+}
+
+// apiExpand expands a command and runs it; eval only expands.
+func apiExpand(cmd string) apiFunc {
+	return func(s *Switch, c *channel, arg string) string {
+		if rest, ok := strings.CutPrefix(arg, "uuid:"); ok {
+			uuid, cmdline, _ := strings.Cut(rest, " ")
+			if c = s.find(uuid); c == nil {
+				return noChannel
+			}
+			arg = cmdline
+		}
+		arg = s.expandFor(c, arg)
+		if cmd == "eval" {
+			return arg
+		}
+		name, args, _ := strings.Cut(arg, " ")
+		if name == "expand" || name == "eval" {
+			return "-ERR\n"
+		}
+		return s.api(c, name, args)
+	}
+}
+
+// apiOriginate is "<dial string> &app(arg)" or "<dial string> <extension> [dialplan] [context]". It blocks until
+// somebody answers.
+func apiOriginate(s *Switch, _ *channel, arg string) string {
+	dial, rest := cutDialString(arg)
+	if dial == "" || rest == "" {
+		return "-USAGE: <call url> <exten>|&<application_name>(<app_args>) [<dialplan>] [<context>] [<cid_name>] [<cid_num>] [<timeout_sec>]\n"
+	}
+	peer, cs := s.originate(nil, dial)
+	if peer == nil {
+		return "-ERR " + cs.String() + "\n"
+	}
+	if app, ok := strings.CutPrefix(rest, "&"); ok {
+		name, args, _ := strings.Cut(app, "(")
+		peer.moveTo(transferTo{dest: "m:\x1f:" + name + ":" + strings.TrimSuffix(strings.TrimSpace(args), ")"), dialplan: "inline"})
+	} else {
+		a := append(splitArgs(rest, 4), "", "", "")
+		peer.moveTo(transferTo{dest: a[0], dialplan: firstNonEmpty(a[1], "XML"), context: firstNonEmpty(a[2], "default")})
+	}
+	return "+OK " + peer.uuid + "\n"
+}
+
+// cutDialString finds the blank that ends the dial string: one outside brackets and quotes.
+func cutDialString(s string) (dial, rest string) {
+	s = strings.TrimSpace(s)
+	depth := 0
+	quoted := false
+	for i := 0; i < len(s); i++ {
+		switch s[i] {
+		case '\'':
+			quoted = !quoted
+		case '{', '[', '<':
+			depth++
+		case '}', ']', '>':
+			depth--
+		case ' ':
+			if depth <= 0 && !quoted {
+				return s[:i], strings.TrimSpace(s[i:])
+			}
+		}
+	}
+	return s, ""
+}
+
+// apiCond is "<left> <op> <right> ? <yes> : <no>".
+func apiCond(_ *Switch, _ *channel, arg string) string {
+	expr, rest, ok := strings.Cut(arg, "?")
+	if !ok {
+		return "-ERR\n"
+	}
+	yes, no, _ := strings.Cut(rest, ":")
+	if compare(strings.TrimSpace(expr)) {
+		return strings.TrimSpace(yes)
+	}
+	return strings.TrimSpace(no)
+}
+
+// compare decides "a == b"; numbers are compared as numbers when both sides are.
+func compare(expr string) bool {
+	for _, op := range []string{"==", "!=", ">=", "<=", ">", "<"} {
+		l, r, ok := strings.Cut(expr, op)
+		if !ok {
+			continue
+		}
+		l, r = unquote(strings.TrimSpace(l)), unquote(strings.TrimSpace(r))
+		c := strings.Compare(l, r)
+		if isNumber(l) && isNumber(r) {
+			c = atoi(l) - atoi(r)
+		}
+		switch op {
+		case "==":
+			return c == 0
+		case "!=":
+			return c != 0
+		case ">=":
+			return c >= 0
+		case "<=":
+			return c <= 0
+		case ">":
+			return c > 0
+		}
+		return c < 0
+	}
+	return isTrue(expr)
+}

@@ -1,0 +1,124 @@
+package fssim
+
+import (
+	"fmt"
+	"strings"
+)
+
+// leg is the SIP side of a channel. It is owned by the channel's owner; what is written before the owner starts, or
+// read by the profile to find the leg, never changes afterwards.
+type leg struct {
+	invite *serverTx // A leg: the caller's INVITE
+	client *clientTx // B leg: our INVITE
+
+	callID    string
+	localTag  string
+	remoteTag string
+	local     string // our From or To value, with tag
+	remote    string // the far end's, with tag once it is known
+	target    string // the far end's Contact
+	routes    []string
+	proxy     string // sip_route_uri: where requests go whatever the routes say
+	cseq      uint32
+	contact   string
+
+	offer    []byte // the far end's SDP
+	answer   []byte // ours, as sent last
+	gotBye   bool   // the far end ended the leg, no signalling is left to send
+	finished bool   // an INVITE of ours got its final failure
+	acked    bool
+	respond  int // status and phrase that the respond application chose
+	phrase   string
+	withdraw bool   // hung up before a provisional response: CANCEL when one comes
+	reason   string // for that CANCEL
+}
+
+// request builds a request inside the dialog.
+func (l *leg) request(method string) *sipMessage {
+	m := &sipMessage{method: method, uri: l.target}
+	for _, r := range l.routes {
+		m.add("Route", r)
+	}
+	m.add("Max-Forwards", "70")
+	m.add("From", l.local)
+	m.add("To", l.remote)
+	m.add("Call-ID", l.callID)
+	if method != "ACK" {
+		l.cseq++
+	}
+	m.add("CSeq", fmt.Sprintf("%d %s", l.cseq, method))
+	if l.contact != "" {
+		m.add("Contact", "<"+l.contact+">")
+	}
+	m.add("User-Agent", userAgent)
+	return m
+}
+
+// nextHop is where a request of the dialog is sent: our outbound proxy for the INVITE only, else the topmost route,
+// else the far end's contact.
+func (l *leg) nextHop() (hop, error) {
+	to := l.target
+	if len(l.routes) > 0 {
+		to = parseAddr(l.routes[0]).uri
+	}
+	u, err := parseURI(to)
+	if err != nil {
+		return hop{}, err
+	}
+	return hopOf(u), nil
+}
+
+const (
+	userAgent  = "FreeSWITCH-mod_sofia/1.10.12-release+git~20240802T210227Z~a88d069d6f~64bit"
+	allowed    = "INVITE, ACK, BYE, CANCEL, OPTIONS, MESSAGE, INFO, UPDATE, REGISTER, REFER, NOTIFY"
+	supported  = "timer, path, replaces"
+	sdpType    = "application/sdp"
+	maxRouting = 20
+)
+
+// reversed returns the values in opposite order: a callee's Record-Route as the caller's route set.
+func reversed(in []string) []string {
+	out := make([]string, 0, len(in))
+	for i := len(in) - 1; i >= 0; i-- {
+		out = append(out, in[i])
+	}
+	return out
+}
+
+// contactOf returns the URI of the first Contact, "" when there is none.
+func contactOf(m *sipMessage) string {
+	l := m.list("Contact")
+	if len(l) == 0 {
+		return ""
+	}
+	return parseAddr(l[0]).uri
+}
+
+// plainSDP is an SDP for a leg that talks to nobody: audio to the discard port of the profile's address.
+func plainSDP(ip string, offer []byte) []byte {
+	payloads, maps := "0 101", "a=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\n"
+	if len(offer) > 0 && !strings.Contains(string(offer), " 0") {
+		payloads, maps = "8", "a=rtpmap:8 PCMA/8000\r\n"
+	}
+	fam := "IP4"
+	if strings.Contains(ip, ":") {
+		fam = "IP6"
+	}
+	return fmt.Appendf(nil, "v=0\r\no=FreeSWITCH 1795416787 1795416788 IN %s %s\r\ns=FreeSWITCH\r\nc=IN %s %s\r\nt=0 0\r\n"+
+		"m=audio 9 RTP/AVP %s\r\n%sa=ptime:20\r\na=sendrecv\r\n", fam, ip, fam, ip, payloads, maps)
+}
+
+// mediaOf reads the address and port of the first audio line.
+func mediaOf(sdp []byte) (ip, port string) {
+	for line := range strings.SplitSeq(string(sdp), "\n") {
+		line = strings.TrimRight(line, "\r")
+		f := strings.Fields(line)
+		switch {
+		case strings.HasPrefix(line, "c=") && len(f) == 3:
+			ip = f[2]
+		case strings.HasPrefix(line, "m=audio") && len(f) > 1:
+			port = f[1]
+		}
+	}
+	return ip, port
+}

@@ -1,0 +1,28 @@
+// Package fssim is a small, honest FreeSWITCH 1.10 for tests and the lab: SIP on both sides over UDP and TCP, the
+// Event Socket byte for byte in both directions, and the XML dialplan hunted with package dialplan. It simulates no
+// media: the SDP of one party is handed to the other, and sounds last as long as they would.
+//
+// A caller's INVITE becomes a channel, the channel hunts in its profile's context and executes what it finds; bridge
+// makes outgoing legs, socket hands the call to a controller, and a controller's death has the consequences it has on
+// FreeSWITCH: the next action when nobody listens, an interrupted application when socket_resume is true, a finished
+// one when it is not, and the guard armed by sched_api when the controller is frozen.
+//
+// Invariants:
+//   - The judge is a real FreeSWITCH 1.10.12: its recordings, its sources and what was measured on it. Names, values
+//     and the order of events are its own for everything that Signalbox reads. Timeouts of a bridge count whole
+//     seconds of the clock, as there: a limit of 3 s ends a call after 2 to 3 s.
+//   - What the simulator does not know it refuses as FreeSWITCH refuses what it does not know (-ERR, or the hangup with
+//     DESTINATION_OUT_OF_ORDER for an application), and counts it in [Switch.Unknown], on which a test can fail.
+//   - Everything is bounded: calls, variables, transactions, connections, queued events, scheduled tasks. What goes
+//     beyond a bound is refused and logged.
+//   - SIP is read and written by the package's own codec, not by the library the proxy uses, so that the two are a
+//     check on each other.
+//
+// Concurrency. A Switch is safe for use by any number of goroutines. Inside, one goroutine owns each channel and alone
+// executes applications and speaks SIP for it; another owns each Event Socket connection. They share a channel's
+// variables under a lock that is never held while anything blocks. [Switch.Run] waits for every goroutine.
+//
+//	sw, err := fssim.New(fssim.Options{Public: []string{"freeswitch-conf/dialplan/public/*.xml"}})
+//	go sw.Run(ctx)
+//	fmt.Println(sw.ExternalAddr(), sw.EventSocketAddr())
+package fssim

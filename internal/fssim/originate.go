@@ -1,0 +1,458 @@
+package fssim
+
+import (
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// defaultTimeout is how long a bridge rings without call_timeout or originate_timeout.
+const defaultTimeout = 60
+
+// attempt is one group of a dial string while it rings.
+type attempt struct {
+	a           *channel // who calls; nil for api originate
+	wake        chan struct{}
+	legs        []*channel
+	begun       time.Time
+	timeout     int // seconds
+	progress    int
+	ignoreEarly bool
+	relayed     bool
+}
+
+// originate dials and returns the leg that answered (or has early media), or the cause why none did. With a caller it
+// is called by the caller's owner.
+func (s *Switch) originate(a *channel, arg string) (*channel, cause) {
+	if a != nil {
+		a.set("originate_disposition", "failure")
+		a.set("DIALSTATUS", "INVALIDARGS")
+	}
+	d, err := parseDialString(arg)
+	if err != nil {
+		return nil, s.disposition(a, causeOutOfOrder)
+	}
+	t := &attempt{a: a, wake: make(chan struct{}, 1), timeout: defaultTimeout,
+		ignoreEarly: isTrue(varOf(d.vars, "ignore_early_media"))}
+	if a != nil {
+		t.wake = a.wake
+		if n := atoi(a.get("call_timeout")); n > 0 {
+			t.timeout = n
+		}
+		if !t.ignoreEarly && varOf(d.vars, "ignore_early_media") == "" {
+			t.ignoreEarly = isTrue(a.get("ignore_early_media"))
+		}
+	}
+	if n := atoi(varOf(d.vars, "originate_timeout")); n > 0 {
+		t.timeout = n
+	}
+	t.progress = t.timeout
+	if n := atoi(varOf(d.vars, "progress_timeout")); n > 0 {
+		t.progress = n
+	}
+	last := causeOutOfOrder
+	for _, group := range d.groups {
+		peer, cs, timedOut := s.tryGroup(t, group, d.vars)
+		last = cs
+		s.disposition(a, cs)
+		if peer != nil {
+			return peer, causeSuccess
+		}
+		if timedOut || a != nil && !a.ready() || s.stopped() {
+			break
+		}
+	}
+	return nil, last
+}
+
+// disposition tells the caller's channel how a bridge ended.
+func (s *Switch) disposition(a *channel, cs cause) cause {
+	if a != nil {
+		a.set("originate_disposition", cs.String())
+		if cs == causeSuccess {
+			a.set("DIALSTATUS", "SUCCESS")
+		} else {
+			a.set("DIALSTATUS", dialStatus(cs))
+		}
+	}
+	return cs
+}
+
+// tryGroup rings the legs of one group at once.
+func (s *Switch) tryGroup(t *attempt, group []dialLeg, vars []variable) (*channel, cause, bool) {
+	reason := causeNone
+	t.legs = nil
+	t.begun = time.Now()
+	for _, l := range group {
+		if t.a != nil && !t.a.ready() {
+			break
+		}
+		dests, cs := s.findDestination(l, append(append([]variable(nil), vars...), l.vars...))
+		if cs != causeSuccess {
+			reason = cs
+			continue
+		}
+		for _, d := range dests {
+			if t.a != nil && d.user != "" {
+				t.a.set("dialed_user", d.user)
+				t.a.set("dialed_domain", d.domain)
+			}
+			if leg := s.launch(t, d, l, vars); leg != nil {
+				t.legs = append(t.legs, leg)
+			} else {
+				reason = causeTemporaryFailure
+			}
+		}
+	}
+	if len(t.legs) == 0 {
+		if t.a != nil && !t.a.ready() {
+			return nil, causeOriginatorCancel, false
+		}
+		return nil, reason, false
+	}
+	for _, leg := range t.legs {
+		defer leg.watch(t.wake)()
+	}
+	peer, cs, timedOut := t.ring()
+	t.settle(peer, cs, timedOut)
+	if t.a != nil {
+		for _, leg := range t.legs {
+			t.a.push("originate_causes", leg.uuid+";"+leg.getCause().String())
+		}
+	}
+	return peer, cs, timedOut
+}
+
+// launch starts one leg.
+func (s *Switch) launch(t *attempt, d destination, l dialLeg, vars []variable) *channel {
+	leg := s.newLeg(t.a, d, l, vars)
+	if !s.register(leg) {
+		return nil
+	}
+	if t.a != nil {
+		a := t.a
+		leg.set("call_uuid", firstNonEmpty(a.get("call_uuid"), a.uuid))
+		a.mu.Lock()
+		a.caller.calleeName, a.caller.calleeNum = leg.caller.calleeName, leg.caller.calleeNum
+		caller := a.caller
+		a.mu.Unlock()
+		leg.mu.Lock()
+		leg.other = &caller
+		leg.mu.Unlock()
+		a.set("originate_signal_bond", leg.uuid)
+		a.push("originated_legs", leg.uuid+";Outbound Call;"+leg.caller.calleeNum)
+		leg.set("originate_signal_bond", a.uuid)
+	}
+	d.prof.addDialog(leg)
+	leg.fire("CHANNEL_ORIGINATE", nil)
+	leg.fire("CHANNEL_OUTGOING", nil)
+	if !s.spawn(leg.run) {
+		d.prof.removeDialog(leg)
+		s.unregister(leg)
+		return nil
+	}
+	return leg
+}
+
+// ring waits for the first answer, for early media where that counts, or for the end of all hope. FreeSWITCH counts
+// in whole seconds of the clock; so does this.
+func (t *attempt) ring() (*channel, cause, bool) {
+	for {
+		if t.a != nil {
+			t.a.pump()
+			if !t.a.ready() {
+				return nil, causeOriginatorCancel, false
+			}
+		}
+		if peer := t.winner(); peer != nil {
+			return peer, causeSuccess, false
+		}
+		alive := 0
+		for _, leg := range t.legs {
+			if !leg.down() {
+				alive++
+			}
+		}
+		if alive == 0 {
+			return nil, t.firstCause(), false
+		}
+		t.relayProgress()
+		elapsed := int(time.Now().Unix() - t.begun.Unix())
+		t.legTimeouts(elapsed)
+		if elapsed >= t.timeout {
+			return nil, causeNoAnswer, true
+		}
+		if !t.anyProgress() && elapsed > t.progress {
+			return nil, causeProgressTimeout, true
+		}
+		if !t.sleep() {
+			return nil, causeOriginatorCancel, true
+		}
+	}
+}
+
+// sleep waits for news; false when the switch stops.
+func (t *attempt) sleep() bool {
+	if t.a != nil {
+		t.a.wait(tick)
+		return !t.a.s.stopped()
+	}
+	s := t.legs[0].s
+	timer := time.NewTimer(tick)
+	defer timer.Stop()
+	select {
+	case <-t.wake:
+	case <-timer.C:
+	case <-s.done:
+		return false
+	}
+	return true
+}
+
+func (t *attempt) winner() *channel {
+	for _, leg := range t.legs {
+		if !leg.down() && leg.isAnswered() {
+			return leg
+		}
+	}
+	if t.ignoreEarly {
+		return nil
+	}
+	for _, leg := range t.legs {
+		if !leg.down() && leg.hasMedia() {
+			return leg
+		}
+	}
+	return nil
+}
+
+func (t *attempt) firstCause() cause {
+	for _, leg := range t.legs {
+		if cs := leg.getCause(); cs != causeNone {
+			return cs
+		}
+	}
+	return causeOutOfOrder
+}
+
+func (t *attempt) anyProgress() bool {
+	for _, leg := range t.legs {
+		leg.mu.Lock()
+		yes := leg.ringing || leg.early || leg.answered
+		leg.mu.Unlock()
+		if yes {
+			return true
+		}
+	}
+	return false
+}
+
+// relayProgress gives the caller 180 when a leg rings.
+func (t *attempt) relayProgress() {
+	if t.a == nil || t.relayed {
+		return
+	}
+	for _, leg := range t.legs {
+		leg.mu.Lock()
+		ringing := leg.ringing
+		leg.mu.Unlock()
+		if ringing {
+			t.relayed = true
+			t.a.ringReady()
+			return
+		}
+	}
+}
+
+// legTimeouts hangs up the legs that are over their own limits.
+func (t *attempt) legTimeouts(elapsed int) {
+	for _, leg := range t.legs {
+		if leg.down() {
+			continue
+		}
+		leg.mu.Lock()
+		progress := leg.ringing || leg.early || leg.answered
+		leg.mu.Unlock()
+		if n := atoi(leg.get("leg_progress_timeout")); n > 0 && elapsed > n && !progress {
+			leg.hangup(causeProgressTimeout)
+			continue
+		}
+		if n := atoi(leg.get("leg_timeout")); n > 0 && elapsed > n {
+			leg.hangup(causeAllottedTimeout)
+		}
+	}
+}
+
+// settle ends the legs that lost.
+func (t *attempt) settle(peer *channel, cs cause, timedOut bool) {
+	for _, leg := range t.legs {
+		if leg == peer || leg.down() {
+			continue
+		}
+		switch {
+		case timedOut:
+			leg.hangup(cs)
+		case peer != nil:
+			leg.hangup(causeLoseRace)
+		default:
+			leg.hangup(causeOriginatorCancel)
+		}
+	}
+}
+
+// bridge is the application: dial, and talk when somebody answers.
+func appBridge(c *channel, arg string) {
+	if arg == "" {
+		return
+	}
+	peer, cs := c.s.originate(c, arg)
+	if peer == nil {
+		c.set("originate_failed_cause", cs.String())
+		c.handleCause(cs)
+		return
+	}
+	c.s.log.Debug("bridge", zap.String("uuid", c.uuid), zap.String("peer", peer.uuid))
+	c.talk(peer)
+}
+
+// talk connects two legs until one leaves. The caller's owner is here; the other leg's owner waits.
+func (c *channel) talk(peer *channel) {
+	defer peer.watch(c.wake)()
+	peer.mu.Lock()
+	prof := peer.caller
+	sdp, _ := peer.find("switch_r_sdp")
+	peer.mu.Unlock()
+	c.mu.Lock()
+	c.other = &prof
+	c.store("signal_bond", peer.uuid)
+	c.store("originate_signal_bond", "")
+	c.store("switch_m_sdp", sdp)
+	c.mu.Unlock()
+	if peer.isAnswered() {
+		c.answer([]byte(sdp))
+	} else {
+		c.preAnswer([]byte(sdp))
+	}
+	if !c.ready() {
+		peer.hangup(firstCause(c.getCause(), causeOriginatorCancel))
+		return
+	}
+	c.connect(peer)
+	answered := peer.isAnswered()
+	for c.ready() && !peer.down() && peer.getState() == csExchangeMedia {
+		c.pump()
+		if !answered && peer.isAnswered() {
+			answered = true
+			c.answer([]byte(peer.get("switch_r_sdp")))
+		}
+		if !c.ready() || peer.down() {
+			break
+		}
+		c.wait(tick)
+	}
+	c.disconnect(peer)
+}
+
+func firstCause(cs ...cause) cause {
+	for _, c := range cs {
+		if c != causeNone {
+			return c
+		}
+	}
+	return causeNormalClearing
+}
+
+// connect marks two legs as bridged.
+func (c *channel) connect(peer *channel) {
+	now := micros(time.Now())
+	peer.setState(csExchangeMedia)
+	for _, pair := range [][2]*channel{{c, peer}, {peer, c}} {
+		x, y := pair[0], pair[1]
+		name := y.name
+		x.mu.Lock()
+		x.caller.bridged = now
+		x.bridged = y.uuid
+		x.mu.Unlock()
+		if x == c {
+			x.fireBridge("CHANNEL_BRIDGE", y.uuid)
+		}
+		x.set("bridge_to", y.uuid)
+		x.set("last_bridge_to", y.uuid)
+		x.set("bridge_channel", name)
+		x.set("bridge_uuid", y.uuid)
+		x.set("signal_bond", y.uuid)
+	}
+	peer.set("call_uuid", c.uuid)
+}
+
+// disconnect ends a bridge: the other leg is released, and the caller goes on or not, as its variables say.
+func (c *channel) disconnect(peer *channel) {
+	if cs := c.getCause(); cs != causeNone {
+		peer.set("bridge_hangup_cause", cs.String())
+	}
+	peerCause := peer.getCause()
+	if !peer.down() {
+		peer.hangup(causeNormalClearing)
+		peerCause = peer.getCause()
+	}
+	for _, x := range []*channel{c, peer} {
+		x.mu.Lock()
+		x.bridged = ""
+		x.store("bridge_to", "")
+		x.mu.Unlock()
+	}
+	if c.get("last_sent_callee_id_number") == "" {
+		c.set("last_sent_callee_id_name", "Outbound Call")
+		c.set("last_sent_callee_id_number", peer.caller.calleeNum)
+	}
+	c.set("bridge_hangup_cause", peerCause.String())
+	c.fireBridge("CHANNEL_UNBRIDGE", peer.uuid)
+	c.mu.Lock()
+	transferred := c.transfer != nil || c.state >= csReset
+	c.mu.Unlock()
+	if transferred {
+		return
+	}
+	if !peer.isAnswered() {
+		c.handleCause(peerCause)
+		return
+	}
+	hup := c.get("hangup_after_bridge")
+	if strings.EqualFold(hup, "explicit") || isTrue(hup) {
+		c.hangup(peerCause)
+	}
+}
+
+// handleCause decides whether a failed bridge ends the call: continue_on_fail, failure_causes, and without both the
+// three causes FreeSWITCH always goes on after.
+func (c *channel) handleCause(cs cause) {
+	if c.down() {
+		return
+	}
+	cont, haveCont := c.lookup("continue_on_fail")
+	fail, haveFail := c.lookup("failure_causes")
+	names := func(list string) bool {
+		for n := range strings.SplitSeq(list, ",") {
+			n = strings.TrimSpace(n)
+			if strings.EqualFold(n, cs.String()) || n == itoa(int(cs)) {
+				return true
+			}
+		}
+		return false
+	}
+	switch {
+	case haveFail && !names(fail):
+		return
+	case haveCont && (isTrue(cont) || names(cont)):
+		return
+	case !haveCont && !haveFail && (cs == causeNoAnswer || cs == causeNoUserResponse || cs == causeOriginatorCancel):
+		return
+	}
+	c.mu.Lock()
+	moving := c.transfer != nil || c.state == csRouting
+	c.mu.Unlock()
+	if !moving {
+		c.hangup(cs)
+	}
+}

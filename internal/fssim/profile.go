@@ -1,0 +1,210 @@
+package fssim
+
+import (
+	"context"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+
+	"go.uber.org/zap"
+)
+
+// profile is one Sofia profile: its sockets, its dialogs, and for the internal one its registrations.
+type profile struct {
+	s       *Switch
+	name    string
+	context string
+	auth    bool // challenges INVITE and REGISTER
+	log     *zap.Logger
+	t       *transport
+	stack   *stack
+	reg     *registrar
+
+	mu      sync.Mutex
+	dialogs map[string]*channel
+}
+
+func (s *Switch) newProfile(name, ctxName, addr string, auth bool) (*profile, error) {
+	ap, err := parseListen(addr)
+	if err != nil {
+		return nil, err
+	}
+	log := s.log.With(zap.String("profile", name))
+	t, err := listenTransport(ap, log)
+	if err != nil {
+		return nil, err
+	}
+	p := &profile{s: s, name: name, context: ctxName, auth: auth, log: log, t: t, dialogs: map[string]*channel{}}
+	p.stack = newStack(t, s.timers, log)
+	p.stack.resolve = s.resolve
+	p.stack.request = p.onRequest
+	p.reg = newRegistrar(p)
+	return p, nil
+}
+
+func (p *profile) addr() netip.AddrPort { return p.t.addr }
+
+// contact is the Contact URI of the profile.
+func (p *profile) contact(tcp bool) string {
+	c := "sip:mod_sofia@" + p.addr().String()
+	if tcp {
+		c += ";transport=tcp"
+	}
+	return c
+}
+
+func dialogKey(callID, localTag string) string { return callID + "|" + localTag }
+
+func (p *profile) addDialog(c *channel) {
+	p.mu.Lock()
+	p.dialogs[dialogKey(c.leg.callID, c.leg.localTag)] = c
+	p.mu.Unlock()
+}
+
+func (p *profile) removeDialog(c *channel) {
+	p.mu.Lock()
+	delete(p.dialogs, dialogKey(c.leg.callID, c.leg.localTag))
+	p.mu.Unlock()
+}
+
+func (p *profile) dialog(m *sipMessage) *channel {
+	tag := parseAddr(m.get("To")).param("tag")
+	if tag == "" {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.dialogs[dialogKey(m.get("Call-ID"), tag)]
+}
+
+// onRequest answers or hands on one request. It runs in the reader of a socket and does not block.
+func (p *profile) onRequest(tx *serverTx) {
+	m := tx.req
+	switch m.method {
+	case "ACK":
+		if c := p.dialog(m); c != nil {
+			if inv := c.leg.invite; inv != nil {
+				inv.gotAck()
+			}
+			c.post(c.gotAck)
+		}
+	case "INVITE":
+		if parseAddr(m.get("To")).param("tag") == "" {
+			p.newCall(tx)
+			return
+		}
+		c := p.dialog(m)
+		if c == nil {
+			tx.respond(tx.newResponse(481, "Call Does Not Exist"))
+			return
+		}
+		tx.respond(tx.newResponse(100, "Trying"))
+		c.post(func() { c.onReinvite(tx) })
+	case "CANCEL":
+		p.onCancel(tx)
+	case "BYE":
+		c := p.dialog(m)
+		if c == nil {
+			tx.respond(tx.newResponse(481, "Call Does Not Exist"))
+			return
+		}
+		r := tx.newResponse(200, "OK")
+		r.add("User-Agent", userAgent)
+		r.add("Allow", allowed)
+		r.add("Supported", supported)
+		tx.respond(r)
+		c.onBye(m)
+	case "REGISTER":
+		p.reg.onRegister(tx)
+	case "OPTIONS", "INFO", "NOTIFY", "UPDATE", "MESSAGE":
+		if m.method != "OPTIONS" && m.method != "NOTIFY" && m.method != "MESSAGE" && p.dialog(m) == nil {
+			tx.respond(tx.newResponse(481, "Call Does Not Exist"))
+			return
+		}
+		code, phrase := 200, "OK"
+		if m.method == "MESSAGE" {
+			code, phrase = 202, "Accepted"
+		}
+		r := tx.newResponse(code, phrase)
+		r.add("Contact", "<"+p.contact(tx.flow.tcp)+">")
+		r.add("User-Agent", userAgent)
+		r.add("Accept", sdpType)
+		r.add("Allow", allowed)
+		r.add("Supported", supported)
+		tx.respond(r)
+	case "PRACK", "REFER", "SUBSCRIBE", "PUBLISH":
+		p.s.unknown("sip method " + m.method)
+		tx.respond(tx.newResponse(501, "Not Implemented"))
+	default:
+		r := tx.newResponse(405, "Method Not Allowed")
+		r.add("Allow", allowed)
+		tx.respond(r)
+	}
+}
+
+func (p *profile) onCancel(tx *serverTx) {
+	inv := p.stack.inviteOf(tx.req)
+	if inv == nil {
+		tx.respond(tx.newResponse(481, "Call Does Not Exist"))
+		return
+	}
+	r := tx.newResponse(200, "OK")
+	r.add("User-Agent", userAgent)
+	tx.respond(r)
+	p.mu.Lock()
+	c := p.dialogs[dialogKey(inv.req.get("Call-ID"), inv.tag)]
+	p.mu.Unlock()
+	if c != nil && inv.answerable() {
+		c.onCancel(inv)
+	}
+}
+
+// onReinvite answers a re-INVITE with our last SDP. Owner only.
+func (c *channel) onReinvite(tx *serverTx) {
+	if c.down() {
+		tx.respond(tx.newResponse(481, "Call Does Not Exist"))
+		return
+	}
+	if t := contactOf(tx.req); t != "" {
+		c.leg.target = t
+	}
+	if len(tx.req.body) > 0 {
+		c.leg.offer = tx.req.body
+		c.set("switch_r_sdp", string(tx.req.body))
+	}
+	r := tx.newResponse(200, "OK")
+	c.decorate(r)
+	r.add("Content-Type", sdpType)
+	r.body = c.answerSDP(nil)
+	tx.respond(r)
+	c.leg.invite = tx
+}
+
+// gotAck notes that the far end has our 200. Owner only.
+func (c *channel) gotAck() { c.leg.acked = true }
+
+// findDevice returns where a registered user is: the contact to dial and the path to it.
+func (p *profile) findDevice(user, domain string) []binding {
+	return p.reg.bindings(user, domain)
+}
+
+// lookupIP resolves for the transaction layer.
+func (s *Switch) resolve(ctx context.Context, host string) (netip.Addr, error) {
+	if s.opt.Resolve != nil {
+		if a, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
+			return a.Unmap(), nil
+		}
+		return s.opt.Resolve(ctx, host)
+	}
+	return resolveHost(ctx, host)
+}
+
+func parseListen(addr string) (netip.AddrPort, error) {
+	if addr == "" {
+		addr = "127.0.0.1:0"
+	}
+	return netip.ParseAddrPort(addr)
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }

@@ -1,0 +1,409 @@
+package fssim
+
+import (
+	"strings"
+	"time"
+
+	"github.com/signalbox/signalbox/esl/wire"
+	"go.uber.org/zap"
+)
+
+// action is one application with its argument, not expanded yet.
+type action struct{ app, arg string }
+
+// tick is how long an owner sleeps at most before it looks at its clock again.
+const tick = 100 * time.Millisecond
+
+// releaseTime is how long the owner of a leg whose INVITE was withdrawn waits for the far end's last word.
+const releaseTime = sipTimeout + time.Second
+
+// run is the owner: FreeSWITCH's state machine of one session.
+func (c *channel) run() {
+	defer c.s.unregister(c)
+	defer c.prof.removeDialog(c)
+	c.mu.Lock()
+	c.state = csInit
+	c.mu.Unlock()
+	c.setRunning(csInit)
+	c.setState(csRouting)
+	c.fire("CHANNEL_CREATE", nil)
+	if c.outbound {
+		c.runOutbound()
+	} else {
+		c.setCallState(ccsRinging)
+		c.runRouting()
+	}
+	c.finish()
+}
+
+// runOutbound is an outgoing leg: INVITE, then it waits, talks, or executes what somebody transferred it to.
+func (c *channel) runOutbound() {
+	c.sendInvite()
+	c.setRunning(csRouting)
+	c.setState(csConsumeMedia)
+	c.setRunning(csConsumeMedia)
+	for {
+		c.pump()
+		switch c.getState() {
+		case csRouting, csExecute:
+			c.runRouting()
+			return
+		case csHangup:
+			return
+		}
+		c.wait(tick)
+	}
+}
+
+// runRouting hunts and executes until the call ends; a transfer begins a new hunt.
+func (c *channel) runRouting() {
+	for !c.down() {
+		c.mu.Lock()
+		to := c.transfer
+		c.transfer = nil
+		if to != nil {
+			c.caller.dest = firstNonEmpty(to.dest, c.caller.dest)
+			c.caller.dialplan = firstNonEmpty(to.dialplan, c.caller.dialplan)
+			c.caller.context = firstNonEmpty(to.context, c.caller.context)
+			c.caller.transferred = micros(time.Now())
+		}
+		if c.state < csHangup {
+			c.state = csRouting
+		}
+		c.mu.Unlock()
+		c.setRunning(csRouting)
+		acts, ok := c.route(to)
+		if !ok {
+			c.hangup(causeNoRoute)
+			return
+		}
+		c.mu.Lock()
+		if c.state < csHangup && c.transfer == nil {
+			c.state = csExecute
+		}
+		c.hitPlan = true
+		c.mu.Unlock()
+		c.setRunning(csExecute)
+		c.executeAll(acts)
+		c.mu.Lock()
+		again := c.transfer != nil && c.state < csHangup
+		c.mu.Unlock()
+		if !again {
+			c.hangup(causeNormalClearing)
+		}
+	}
+}
+
+// route finds the actions for where the call is.
+func (c *channel) route(to *transferTo) ([]action, bool) {
+	if to != nil && strings.EqualFold(to.dialplan, "inline") {
+		return inlineActions(to.dest), true
+	}
+	acts, ok := c.hunt()
+	if !ok {
+		c.s.log.Info("no route", zap.String("uuid", c.uuid), zap.String("context", c.context()))
+	}
+	return acts, ok
+}
+
+func (c *channel) context() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.caller.context
+}
+
+// inlineActions reads the inline dialplan: "app:arg,app:arg", another separator with "m:X:".
+func inlineActions(s string) []action {
+	delim := byte(',')
+	if rest, ok := strings.CutPrefix(s, "m:"); ok && len(rest) > 1 && rest[1] == ':' {
+		delim, s = rest[0], rest[2:]
+	}
+	var out []action
+	for _, p := range separate(s, delim) {
+		app, arg, _ := strings.Cut(strings.TrimLeft(p, " "), ":")
+		if app != "" {
+			out = append(out, action{app, arg})
+		}
+	}
+	return out
+}
+
+// executeAll runs actions in order until the channel is not ready any more.
+func (c *channel) executeAll(acts []action) {
+	for _, a := range acts {
+		c.pump()
+		if !c.executing() {
+			return
+		}
+		if c.getState() == csReset { // a controller died with socket_resume: go on
+			c.setState(csExecute)
+		}
+		c.execute(a.app, a.arg)
+	}
+}
+
+// executing reports whether the next action may run.
+func (c *channel) executing() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state < csHangup && c.transfer == nil
+}
+
+// execute runs one application, with its two events. Owner only. It reports whether the application is known.
+func (c *channel) execute(app, arg string) bool {
+	if c.depth >= maxDepth {
+		c.s.log.Error("too many stacked extensions", zap.String("uuid", c.uuid))
+		return false
+	}
+	c.depth++
+	defer func() { c.depth-- }()
+	if arg == "" && strings.Contains(app, "::") {
+		app, arg, _ = strings.Cut(app, "::")
+		c.queuePrivate(executeCommand(app, arg))
+		return true
+	}
+	if c.down() {
+		return true
+	}
+	f, name := lookupApp(app)
+	if f == nil {
+		c.s.unknown("application " + app)
+		c.hangup(causeOutOfOrder)
+		return false
+	}
+	if needsMedia(name) && !c.hasMedia() && !c.outbound {
+		c.preAnswer(nil)
+	}
+	uuid := c.appUUID
+	c.appUUID = ""
+	if uuid == "" {
+		uuid = newUUID()
+	}
+	arg = c.expand(arg)
+	c.mu.Lock()
+	c.lastApp, c.lastArg = name, arg
+	c.store("current_application", name)
+	c.store("current_application_data", arg)
+	c.store("current_application_response", "")
+	c.breakNow = false
+	c.mu.Unlock()
+	f1 := []wire.Field{{Name: "Application", Value: name}}
+	if arg != "" {
+		f1 = append(f1, wire.Field{Name: "Application-Data", Value: arg})
+	}
+	id := wire.Field{Name: "Application-UUID", Value: uuid}
+	c.fire("CHANNEL_EXECUTE", append(append([]wire.Field(nil), f1...), id))
+	f(c, arg)
+	resp := firstNonEmpty(c.get("current_application_response"), "_none_")
+	c.fire("CHANNEL_EXECUTE_COMPLETE", append(append([]wire.Field(nil), f1...),
+		wire.Field{Name: "Application-Response", Value: resp}, id))
+	return true
+}
+
+// executeOn runs every variable whose name begins with the prefix: "app arg" at once, "app::arg" queued.
+func (c *channel) executeOn(prefix string) {
+	for _, v := range c.variables() {
+		if len(v.name) < len(prefix) || !strings.EqualFold(v.name[:len(prefix)], prefix) {
+			continue
+		}
+		app, arg, _ := strings.Cut(v.value, " ")
+		if strings.Contains(app, "::") {
+			app, arg, _ = strings.Cut(v.value, "::")
+			c.queuePrivate(executeCommand(app, arg))
+			continue
+		}
+		c.execute(app, arg)
+	}
+}
+
+// apiOn runs the API command of every variable whose name begins with the prefix.
+func (c *channel) apiOn(prefix string) {
+	for _, v := range c.variables() {
+		if len(v.name) < len(prefix) || !strings.EqualFold(v.name[:len(prefix)], prefix) {
+			continue
+		}
+		cmd, arg, _ := strings.Cut(v.value, " ")
+		c.s.api(c, cmd, c.expand(arg))
+	}
+}
+
+// privateCommand is a sendmsg that waits for the owner.
+type privateCommand struct {
+	get  func(string) string
+	body string
+}
+
+func executeCommand(app, arg string) privateCommand {
+	return privateCommand{get: func(name string) string {
+		switch name {
+		case "call-command":
+			return "execute"
+		case "execute-app-name":
+			return app
+		case "execute-app-arg":
+			return arg
+		case "event-lock":
+			return "true"
+		}
+		return ""
+	}}
+}
+
+// queuePrivate queues a sendmsg; it reports false when too many wait.
+func (c *channel) queuePrivate(p privateCommand) bool {
+	c.mu.Lock()
+	if len(c.private) >= maxPrivate {
+		c.mu.Unlock()
+		return false
+	}
+	if isTrue(p.get("event-lock-pri")) {
+		c.private = append([]privateCommand{p}, c.private...)
+	} else {
+		c.private = append(c.private, p)
+	}
+	c.mu.Unlock()
+	c.signal()
+	return true
+}
+
+// pump does what waits for the owner: SIP, then queued commands, unless an application that holds the event lock is
+// running. Every waiting loop calls it.
+func (c *channel) pump() {
+	c.runJobs()
+	if c.depth >= maxDepth {
+		return
+	}
+	for c.lockPri == 0 {
+		c.mu.Lock()
+		if len(c.private) == 0 || c.lock > 0 && !isTrue(c.private[0].get("event-lock-pri")) {
+			c.mu.Unlock()
+			return
+		}
+		p := c.private[0]
+		c.private = c.private[1:]
+		c.mu.Unlock()
+		c.depth++
+		c.perform(p)
+		c.depth--
+		c.runJobs()
+	}
+}
+
+// perform executes one sendmsg.
+func (c *channel) perform(p privateCommand) {
+	if isTrue(p.get("event-lock")) {
+		c.lock++
+		defer func() { c.lock-- }()
+	}
+	if isTrue(p.get("event-lock-pri")) {
+		c.lockPri++
+		defer func() { c.lockPri-- }()
+	}
+	switch strings.ToLower(p.get("call-command")) {
+	case "execute":
+		c.performExecute(p)
+	case "hangup":
+		cs := causeNormalClearing
+		if v := p.get("hangup-cause"); v != "" {
+			cs = causeByName(v)
+		}
+		c.hangup(cs)
+	case "":
+		c.s.log.Error("sendmsg without call-command", zap.String("uuid", c.uuid))
+	default:
+		c.s.unknown("call-command " + p.get("call-command"))
+	}
+}
+
+func (c *channel) performExecute(p privateCommand) {
+	app := p.get("execute-app-name")
+	if app == "" {
+		return
+	}
+	arg := p.get("execute-app-arg")
+	if arg == "" && strings.EqualFold(p.get("content-type"), "text/plain") {
+		arg = p.body
+	}
+	loops := 1
+	if v := p.get("loops"); v != "" {
+		loops = atoi(v)
+	}
+	for x := 0; x < loops || loops < 0; x++ {
+		began := time.Now()
+		c.appUUID = p.get("event-uuid")
+		c.set("current_loop", itoa(x+1))
+		c.set("total_loops", itoa(loops))
+		if !c.execute(app, arg) || !c.ready() || time.Since(began) < 500*time.Millisecond {
+			break
+		}
+	}
+	c.set("current_loop", "")
+	c.set("total_loops", "")
+}
+
+// park waits under somebody's control until alive reports false, the channel is hung up, transferred or reset.
+func (c *channel) park(alive func() bool) {
+	if c.controlled || c.getState() == csReset {
+		return
+	}
+	var expires time.Time
+	cs := causeNormalClearing
+	if v := c.get("park_timeout"); v != "" {
+		n, name, named := strings.Cut(v, ":")
+		if named {
+			cs = causeByName(name)
+		}
+		expires = time.Now().Add(time.Duration(atoi(n)) * time.Second)
+		c.set("park_timeout", "")
+	}
+	c.controlled = true
+	c.fire("CHANNEL_PARK", nil)
+	for c.ready() && (alive == nil || alive()) {
+		c.pump()
+		if !c.ready() || alive != nil && !alive() {
+			break
+		}
+		if !expires.IsZero() && !time.Now().Before(expires) {
+			c.hangup(cs)
+			break
+		}
+		c.wait(tick)
+	}
+	c.controlled = false
+	c.fire("CHANNEL_UNPARK", nil)
+}
+
+// finish is what follows a hangup: the leg is cleared, the last events are published, late SIP is answered.
+func (c *channel) finish() {
+	c.runJobs()
+	c.setRunning(csHangup)
+	c.clearLeg()
+	c.setCallState(ccsHangup)
+	c.mu.Lock()
+	c.caller.hungup = micros(time.Now())
+	c.state = csReporting
+	c.mu.Unlock()
+	c.setRunning(csReporting)
+	c.setCallTimes()
+	c.fire("CHANNEL_HANGUP_COMPLETE", nil)
+	c.apiOn("api_hangup_hook")
+	c.mu.Lock()
+	c.state = csDestroy
+	c.mu.Unlock()
+	c.setRunning(csDestroy)
+	c.fire("CHANNEL_DESTROY", nil)
+	c.s.unregister(c)
+	c.signal()
+	deadline := time.Now().Add(releaseTime)
+	for c.outbound && c.leg.client != nil && !c.leg.finished && !c.leg.acked && time.Now().Before(deadline) {
+		c.runJobs()
+		if c.leg.finished || c.leg.acked || c.s.stopped() {
+			break
+		}
+		c.wait(tick)
+	}
+	c.mu.Lock()
+	c.released = true
+	c.jobs, c.private = nil, nil
+	c.mu.Unlock()
+}
