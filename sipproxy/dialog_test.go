@@ -266,13 +266,19 @@ func TestLargeInviteFallsBackToUDP(t *testing.T) {
 }
 
 func TestTimerCEndsARingingCall(t *testing.T) {
-	w := newWorld(t, func(o *Options, w *world) { o.TimerC = 400 * time.Millisecond })
+	w := newWorld(t, func(o *Options, w *world) {
+		o.FirstResponse, o.TimerC = 100*time.Millisecond, 500*time.Millisecond
+	})
+	began := time.Now()
 	inv := w.trunk.invite("timerc")
 	w.trunk.udp(w.udp, inv)
 	at := w.node.expect("INVITE")
 	w.node.answer(at, "180 Ringing")
 	w.trunk.expect("SIP/2.0 180", "SIP/2.0 100")
 	end := w.trunk.expect("SIP/2.0 408")
+	if took := time.Since(began); took < 500*time.Millisecond {
+		t.Errorf("the call was given up after %s, before timer C", took)
+	}
 	w.trunk.udp(w.udp, w.trunk.ackFailure(inv, end))
 	cancel := w.node.expect("CANCEL")
 	w.node.answer(cancel, "200 OK")
@@ -299,6 +305,7 @@ func TestFailureIsSentAgainUntilItsAck(t *testing.T) {
 	w.trunk.udp(w.udp, w.trunk.ackFailure(inv, end))
 	w.fine()
 	w.node.quiet()
+	w.wait("acknowledged failures forgotten before timer H", func(s Stats) bool { return s.Kept == 0 })
 }
 
 // FreeSWITCH never sends its 200 again after its TCP connection was lost, so such a call ends with a cause instead of ringing on.
@@ -366,6 +373,8 @@ func TestInviteFromFreeSWITCHGoesToTrunksOnly(t *testing.T) {
 	w.trunk.answer(at, "480 Temporarily Unavailable")
 	w.trunk.expect("ACK")
 	w.node.expect("SIP/2.0 480")
+	w.node.udp(w.udp, out("sip:+1447@127.0.0.2:9")) // the carrier's machine, but not where it takes calls
+	w.node.expect("SIP/2.0 403", "SIP/2.0 480")
 	w.node.udp(w.udp, out("sip:+1446@127.0.0.88:5060"))
 	w.node.expect("SIP/2.0 403", "SIP/2.0 480")
 	w.trunk.quiet()

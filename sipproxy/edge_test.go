@@ -1,6 +1,9 @@
 package sipproxy
 
 import (
+	"fmt"
+	"io"
+	"net"
 	"net/netip"
 	"strings"
 	"testing"
@@ -103,4 +106,121 @@ func TestProxyRequireIsRefused(t *testing.T) {
 	}
 	w.trunk.udp(w.udp, strings.Replace(w.trunk.build(request{method: "OPTIONS", uri: "sip:x@y", callID: "trace"}), "Max-Forwards: 70", "Max-Forwards: 0", 1))
 	w.trunk.expect("SIP/2.0 200", "SIP/2.0 420")
+}
+
+func TestTrunkDoesNotChooseThePath(t *testing.T) {
+	w := newWorld(t, nil)
+	w.trunk.udp(w.udp, w.trunk.invite("path", "Route: <sip:"+w.udp.String()+";lr>, <sip:127.0.0.66;lr>", "Route: <sip:127.0.0.67;lr>"))
+	if at := w.node.expect("INVITE"); len(headers(at.raw, "route")) != 0 {
+		t.Errorf("Route %q went on", headers(at.raw, "route"))
+	}
+}
+
+// A prefix that holds the proxy itself is no way to make it talk to itself.
+func TestProxyNeverSendsToItself(t *testing.T) {
+	w := newWorld(t, func(o *Options, w *world) {
+		for i := range o.Peers {
+			o.Peers[i].Prefixes = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/29")}
+			o.Peers[i].Port = o.Peers[i].Addr.Port()
+		}
+		o.Router = routeFunc(func(*Invite) []Hop { return []Hop{{Addr: o.Peers[1].Addr}} })
+	})
+	w.trunk.udp(w.udp, w.trunk.build(request{method: "BYE", uri: "sip:x@" + w.udp.String(), callID: "self1", to: "<sip:a@b>;tag=x"}))
+	w.trunk.expect("SIP/2.0 404")
+	w.trunk.udp(w.udp, w.trunk.build(request{method: "INVITE", uri: "sip:x@" + w.tcp.String(), callID: "self2", to: "<sip:a@b>;tag=x"}))
+	w.trunk.expect("SIP/2.0 404")
+}
+
+func TestKeepAliveIsAnswered(t *testing.T) {
+	w := newWorld(t, nil)
+	c, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: w.trunk.addr.Addr().AsSlice()}}).Dial("tcp", w.tcp.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Write([]byte("\r\n\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.SetReadDeadline(time.Now().Add(patience))
+	pong := make([]byte, 2)
+	if _, err := io.ReadFull(c, pong); err != nil || string(pong) != "\r\n" {
+		t.Errorf("%q, %v; want CRLF", pong, err)
+	}
+}
+
+// A connection that the hop closed while the INVITE was on its way is opened again, once.
+func TestInviteIsSentAgainOnANewConnection(t *testing.T) {
+	w := newWorld(t, func(o *Options, w *world) {
+		o.Peers[1].Transport = "tcp"
+		o.Router = routeFunc(func(*Invite) []Hop { return []Hop{{Addr: w.node.addr}} })
+	})
+	w.trunk.udp(w.udp, w.trunk.invite("conn"))
+	first := w.node.expect("INVITE")
+	if first.conn == nil {
+		t.Fatal("the peer's transport does not hold for the router's hop")
+	}
+	first.conn.Close()
+	second := w.node.expect("INVITE")
+	if header(first.raw, "via") != header(second.raw, "via") {
+		t.Errorf("Via %q, then %q: it must be a retransmission", header(first.raw, "via"), header(second.raw, "via"))
+	}
+	second.conn.Close()
+	w.trunk.expect("SIP/2.0 503", "SIP/2.0 100")
+}
+
+// Proxies between us and the element that answered are on the way of the ghost's ACK and BYE, nearest first.
+func TestGhostFollowsTheRouteSetBeyondUs(t *testing.T) {
+	sent := &message{method: "INVITE", uri: "sip:+1@far"}
+	sent.add("Via", "SIP/2.0/UDP 192.0.2.9:5090;branch=z")
+	ok := &message{code: 200}
+	ok.add("Record-Route", "<sip:far.test;lr>, <sip:near.test;lr>")
+	ok.add("Record-Route", "<sip:192.0.2.9:5090;lr>")
+	ok.add("Record-Route", "<sip:behind.test;lr>")
+	ok.add("From", "<sip:a@b>;tag=1")
+	ok.add("To", "<sip:c@d>;tag=2")
+	ok.add("Call-ID", "x")
+	ok.add("CSeq", "41 INVITE")
+	ok.add("m", "<sip:dev@10.0.0.1;transport=tcp>")
+	bye := ghost(sent, ok, "BYE", 1, "z9hG4bKx", func(h string, _ uint16) bool { return h == "192.0.2.9" })
+	if got := bye.all("route"); len(got) != 2 || got[0] != "<sip:near.test;lr>" || got[1] != "<sip:far.test;lr>" {
+		t.Errorf("Route %q", got)
+	}
+	if bye.uri != "sip:dev@10.0.0.1;transport=tcp" || bye.get("cseq") != "42 BYE" {
+		t.Errorf("%s, CSeq %s", bye.uri, bye.get("cseq"))
+	}
+}
+
+// The answers of many calls at once each find their caller, over one connection to FreeSWITCH and with all shards at work.
+func TestManyCallsAtOnce(t *testing.T) {
+	const calls = 300
+	w := newWorld(t, func(o *Options, w *world) {
+		o.Peers[1].Transport = "tcp"
+		o.T1 = 500 * time.Millisecond
+		o.Screener = screenFunc(func(inv *Invite) Decision { return Decision{Add: []HeaderField{{"X-Signalbox", inv.CallID}}} })
+	})
+	w.node.wg.Go(func() {
+		for range 2 * calls { // an INVITE and an ACK each
+			select {
+			case g := <-w.node.in:
+				if strings.HasPrefix(g.raw, "INVITE") {
+					w.node.answer(g, "486 Busy "+header(g.raw, "x-signalbox"))
+				}
+			case <-time.After(patience):
+				return
+			}
+		}
+	})
+	for i := range calls {
+		w.trunk.udp(w.udp, w.trunk.invite(fmt.Sprint("many", i)))
+	}
+	answered := map[string]bool{}
+	for len(answered) < calls {
+		g := w.trunk.expect("SIP/2.0 486", "SIP/2.0 100")
+		id := header(g.raw, "call-id")
+		if startLine(g.raw) != "SIP/2.0 486 Busy "+id {
+			t.Fatalf("call %s got %q", id, startLine(g.raw))
+		}
+		answered[id] = true
+		w.trunk.udp(w.udp, w.trunk.ackFailure(w.trunk.invite(id), g))
+	}
 }
