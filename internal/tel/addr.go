@@ -11,6 +11,7 @@ const (
 	maxEntries    = 20    // elements kept of Diversion or History-Info
 	maxElement    = 2048  // bytes of one element; a longer one is skipped
 	maxHeaderText = 65536 // bytes of all values together; the rest is not looked at
+	maxValue      = 4000  // bytes of one header value that we write
 )
 
 // addr is a name-addr or addr-spec (RFC 3261 section 25.1) taken apart.
@@ -41,12 +42,12 @@ func parseAddr(s string) (addr, bool) {
 		a.uri = strings.TrimSpace(a.uri)
 		return a, a.uri != "" && !strings.ContainsAny(a.uri, "\r\n\x00\"> ")
 	}
-	if a.name == "" {
+	if open > 0 {
 		a.name = strings.TrimSpace(s[:open])
 	}
 	s = s[open+1:]
 	shut := strings.IndexByte(s, '>')
-	if shut < 0 || strings.ContainsAny(a.name, "<>") {
+	if shut < 0 {
 		return a, false
 	}
 	a.uri = strings.TrimSpace(s[:shut])

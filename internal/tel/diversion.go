@@ -75,36 +75,47 @@ func knownReason(s string) string {
 	return "unknown"
 }
 
-// FormatDiversions writes one Diversion header value, elements parted by commas, newest first, at most 20. The oldest are
-// left out. Everything is escaped or quoted so that ParseDiversions reads the same back, and the value is one line.
+// FormatDiversions writes one Diversion header value, elements parted by commas, newest first: at most 20 and at most 4,000
+// bytes, the oldest are left out. Everything is escaped or quoted so that ParseDiversions reads the same back, and
+// the value is one line.
 func FormatDiversions(diversions []Diversion) string {
 	var b strings.Builder
 	for i, d := range diversions[:min(len(diversions), maxEntries)] {
+		e := d.format()
 		if i > 0 {
+			if b.Len()+len(e)+2 > maxValue {
+				break
+			}
 			b.WriteString(", ")
 		}
-		if name := cleanText(d.Name); name != "" {
-			b.WriteString(quote(name))
-			b.WriteByte(' ')
-		}
-		b.WriteByte('<')
-		b.WriteString(d.uri())
-		b.WriteString(">;reason=")
-		b.WriteString(knownReason(d.Reason))
-		b.WriteString(";counter=")
-		b.WriteString(strconv.Itoa(min(max(1, d.Counter), 99)))
-		if d.Limit > 0 {
-			b.WriteString(";limit=")
-			b.WriteString(strconv.Itoa(min(d.Limit, 99)))
-		}
-		if token(d.Privacy) {
-			b.WriteString(";privacy=")
-			b.WriteString(strings.ToLower(d.Privacy))
-		}
-		if token(d.Screen) {
-			b.WriteString(";screen=")
-			b.WriteString(strings.ToLower(d.Screen))
-		}
+		b.WriteString(e)
+	}
+	return b.String()
+}
+
+func (d Diversion) format() string {
+	var b strings.Builder
+	if name := cleanText(d.Name); name != "" {
+		b.WriteString(quote(name))
+		b.WriteByte(' ')
+	}
+	b.WriteByte('<')
+	b.WriteString(d.uri())
+	b.WriteString(">;reason=")
+	b.WriteString(knownReason(d.Reason))
+	b.WriteString(";counter=")
+	b.WriteString(strconv.Itoa(min(max(1, d.Counter), 99)))
+	if d.Limit > 0 {
+		b.WriteString(";limit=")
+		b.WriteString(strconv.Itoa(min(d.Limit, 99)))
+	}
+	if token(d.Privacy) {
+		b.WriteString(";privacy=")
+		b.WriteString(strings.ToLower(d.Privacy))
+	}
+	if token(d.Screen) {
+		b.WriteString(";screen=")
+		b.WriteString(strings.ToLower(d.Screen))
 	}
 	return b.String()
 }
@@ -113,6 +124,9 @@ func (d Diversion) uri() string {
 	user := d.User
 	if user == "" {
 		user = string(d.Number)
+	}
+	if user == "" || !clean(user) {
+		user = "unknown"
 	}
 	if d.Host != "" {
 		host := d.Host

@@ -123,42 +123,53 @@ func isIndex(s string) bool {
 }
 
 // FormatHistory writes one History-Info header value, oldest first. Reasons are escaped into the URI (RFC 7044 section 5.1),
-// and ParseHistory reads the same back. Entries whose URI cannot be written safely are left out, as are those beyond 20
-// between the first and the newest.
+// and ParseHistory reads the same back. Entries whose URI cannot be written safely are left out. The value is one line
+// of at most 20 entries and 4,000 bytes; what goes first is the middle, so that the first and the newest stay.
 func FormatHistory(entries []HistoryEntry) string {
-	var b strings.Builder
+	var written []string
+	size := 0
 	for _, h := range shorten(entries) {
-		if _, ok := splitURI(h.URI); !ok || !plainURI(h.URI) {
-			continue
-		}
-		if b.Len() > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteByte('<')
-		b.WriteString(h.URI)
-		mark := byte('?')
-		if h.Cause >= 300 && h.Cause <= 699 {
-			reason := "SIP;cause=" + strconv.Itoa(h.Cause)
-			if text := cleanText(h.Text); text != "" {
-				reason += ";text=" + quote(text)
-			}
-			b.WriteByte(mark)
-			b.WriteString("Reason=" + escape(reason, ""))
-			mark = '&'
-		}
-		if token(h.Privacy) {
-			b.WriteByte(mark)
-			b.WriteString("Privacy=" + escape(strings.ToLower(h.Privacy), ""))
-		}
-		b.WriteByte('>')
-		if isIndex(h.Index) {
-			b.WriteString(";index=" + h.Index)
-		}
-		if (h.Relation == "rc" || h.Relation == "mp" || h.Relation == "np") && isIndex(h.Of) {
-			b.WriteString(";" + h.Relation + "=" + h.Of)
+		if e, ok := h.format(); ok {
+			written = append(written, e)
+			size += len(e) + 2
 		}
 	}
-	return b.String()
+	for size > maxValue && len(written) > 2 {
+		size -= len(written[1]) + 2
+		written = append(written[:1], written[2:]...)
+	}
+	return strings.Join(written, ", ")
+}
+
+func (h HistoryEntry) format() (string, bool) {
+	if _, ok := splitURI(h.URI); !ok || !plainURI(h.URI) {
+		return "", false
+	}
+	var b strings.Builder
+	b.WriteByte('<')
+	b.WriteString(h.URI)
+	mark := byte('?')
+	if h.Cause >= 300 && h.Cause <= 699 {
+		reason := "SIP;cause=" + strconv.Itoa(h.Cause)
+		if text := cleanText(h.Text); text != "" {
+			reason += ";text=" + quote(text)
+		}
+		b.WriteByte(mark)
+		b.WriteString("Reason=" + escape(reason, ""))
+		mark = '&'
+	}
+	if token(h.Privacy) {
+		b.WriteByte(mark)
+		b.WriteString("Privacy=" + escape(strings.ToLower(h.Privacy), ""))
+	}
+	b.WriteByte('>')
+	if isIndex(h.Index) {
+		b.WriteString(";index=" + h.Index)
+	}
+	if (h.Relation == "rc" || h.Relation == "mp" || h.Relation == "np") && isIndex(h.Of) {
+		b.WriteString(";" + h.Relation + "=" + h.Of)
+	}
+	return b.String(), true
 }
 
 // shorten keeps the first entry, which says whom the caller wanted, and the newest 19.

@@ -130,7 +130,7 @@ func userOf(raw string) (subscriber, context string) {
 		}
 	}
 	s, ok := unescape(s)
-	if !ok {
+	if !ok || !clean(s) {
 		return "", ""
 	}
 	s, _, _ = strings.Cut(s, ";") // parameters whose semicolon came escaped
@@ -228,35 +228,33 @@ func (n Number) CountryCode() int {
 	return 0
 }
 
-// Masked is the number for logs: "+1415***0100".
+// Masked is the number for logs: "+1415***00".
 func (n Number) Masked() string { return Mask(string(n)) }
 
 // String is the number itself.
 func (n Number) String() string { return string(n) }
 
-// Mask hides the middle of a number or user part for logs. Of a text of 11 characters or more the first five and the last
-// four stay, of a shorter one less, of four or fewer nothing.
+// Mask hides the middle of a number or user part for logs. Of 8 characters or more the first five and the last two stay, of
+// fewer nothing. The result is printable ASCII whatever s holds.
 func Mask(s string) string {
-	head, tail := 5, 4
 	switch n := len(s); {
 	case n == 0:
 		return ""
-	case n <= 4:
-		return "***"
 	case n < 8:
-		head, tail = 1, 1
-	case n < 11:
-		head, tail = 3, 2
+		return "***"
+	default:
+		return printable(s[:5]) + "***" + printable(s[n-2:])
 	}
-	clean := func(s string) string {
-		return strings.Map(func(r rune) rune {
-			if r < ' ' || r > '~' {
-				return '?'
-			}
-			return r
-		}, s)
+}
+
+func printable(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if c < ' ' || c > '~' {
+			b[i] = '?'
+		}
 	}
-	return clean(s[:head]) + "***" + clean(s[len(s)-tail:])
+	return string(b)
 }
 
 // KnownRegion reports whether region is one whose national numbers ParseNumber can read.

@@ -17,8 +17,8 @@ const (
 
 // WhyUnanswered says why a leg to one of our own subscriber's phones failed, from FreeSWITCH's originate_disposition and
 // the SIP status of the final response (0 = none came). A cause it does not know is Unreachable; "SUCCESS" and a call that
-// was answered on another phone are "". It never says WrongNumber: a phone that answers 404 has lost its own
-// configuration, and whether a number has an owner is known to the account store, not to a cause.
+// was answered on another phone are "". It never says WrongNumber: a 404 of our own subscriber's PBX means
+// that nobody is registered there, and whether a number has an owner is known to the account store, not to a cause.
 func WhyUnanswered(disposition string, sipStatus int) Why {
 	if disposition == "" && sipStatus != 0 {
 		disposition = CauseForSIP(sipStatus)
@@ -30,7 +30,7 @@ func WhyUnanswered(disposition string, sipStatus int) Why {
 		return NoAnswer
 	case "USER_BUSY", "BUSY_EVERYWHERE":
 		return Busy
-	case "USER_NOT_REGISTERED", "SUBSCRIBER_ABSENT":
+	case "USER_NOT_REGISTERED", "SUBSCRIBER_ABSENT", "UNALLOCATED_NUMBER", "NO_ROUTE_DESTINATION":
 		return NotRegistered
 	case "CALL_REJECTED":
 		switch sipStatus {
@@ -44,12 +44,12 @@ func WhyUnanswered(disposition string, sipStatus int) Why {
 		return CallerGone
 	}
 	// PROGRESS_TIMEOUT, NO_USER_RESPONSE (480), NORMAL_TEMPORARY_FAILURE (503, nothing listening, DNS),
-	// RECOVERY_ON_TIMER_EXPIRE (408, 504), UNALLOCATED_NUMBER (404 of a phone), DESTINATION_OUT_OF_ORDER, GATEWAY_DOWN...
+	// RECOVERY_ON_TIMER_EXPIRE (408, 504), DESTINATION_OUT_OF_ORDER, GATEWAY_DOWN and all that nobody has seen yet.
 	return Unreachable
 }
 
-// RedirectCause is the RFC 4458 cause that tells a voicemail system which greeting to play; 0 = the call goes nowhere.
-// Declined is 480, deflection without ringing being what a rejected call comes closest to.
+// RedirectCause is the RFC 4458 cause that tells a voicemail system which greeting to play. Declined is 480, deflection;
+// 487 would be read as a caller who hung up. Everything without a cause of its own is 503, not reachable.
 func (w Why) RedirectCause() int {
 	switch w {
 	case NoAnswer:
@@ -58,12 +58,10 @@ func (w Why) RedirectCause() int {
 		return 486
 	case NotRegistered:
 		return 404
-	case Unreachable:
-		return 503
 	case Declined:
 		return 480
 	case Unconditional:
 		return 302
 	}
-	return 0
+	return 503
 }
