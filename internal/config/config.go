@@ -29,11 +29,11 @@ type Store struct {
 
 // Node is one FreeSWITCH.
 type Node struct {
-	Name        string         `yaml:"name"`
-	SIP         netip.AddrPort `yaml:"sip"`       // carrier-side profile, where the proxy sends calls
-	Transport   string         `yaml:"transport"` // "", "udp" or "tcp"; "" = by size
-	Prefixes    []netip.Prefix `yaml:"prefixes"`  // further addresses the node sends SIP from
-	EventSocket EventSocket    `yaml:"event_socket"`
+	Name        string      `yaml:"name"`
+	SIP         AddrPort    `yaml:"sip"`       // carrier-side profile, where the proxy sends calls
+	Transport   string      `yaml:"transport"` // "", "udp" or "tcp"; "" = by size
+	Prefixes    []Prefix    `yaml:"prefixes"`  // further addresses the node sends SIP from
+	EventSocket EventSocket `yaml:"event_socket"`
 }
 
 // EventSocket is a node's inbound Event Socket.
@@ -58,20 +58,20 @@ type Listen struct{ Network, Addr string }
 
 // Trunk is one carrier.
 type Trunk struct {
-	Name      string         `yaml:"name"`
-	Prefixes  []netip.Prefix `yaml:"prefixes"`  // where it sends from
-	Addr      netip.AddrPort `yaml:"addr"`      // where calls to it go; none = it only calls us
-	Transport string         `yaml:"transport"` // "", "udp" or "tcp"
-	Screening string         `yaml:"screening"` // "observe" or "enforce"
-	Region    string         `yaml:"region"`    // where its national numbers are read; "" = region
+	Name      string   `yaml:"name"`
+	Prefixes  []Prefix `yaml:"prefixes"`  // where it sends from
+	Addr      AddrPort `yaml:"addr"`      // where calls to it go; none = it only calls us
+	Transport string   `yaml:"transport"` // "", "udp" or "tcp"
+	Screening string   `yaml:"screening"` // "observe" or "enforce"
+	Region    string   `yaml:"region"`    // where its national numbers are read; "" = region
 }
 
 // Sidecar is the Event Socket server that treats calls.
 type Sidecar struct {
-	Listen   string         `yaml:"listen"` // what the dialplan's socket application names
-	Allow    []netip.Prefix `yaml:"allow"`  // where a FreeSWITCH may connect from; nothing else authenticates it
-	MaxCalls int            `yaml:"max_calls"`
-	Drain    time.Duration  `yaml:"drain"` // what running calls have to end after SIGTERM; talking parties are not cut
+	Listen   string        `yaml:"listen"` // what the dialplan's socket application names
+	Allow    []Prefix      `yaml:"allow"`  // where a FreeSWITCH may connect from; nothing else authenticates it
+	MaxCalls int           `yaml:"max_calls"`
+	Drain    time.Duration `yaml:"drain"` // what running calls have to end after SIGTERM; talking parties are not cut
 }
 
 // Token signs what the proxy saw for the sidecar.
@@ -137,7 +137,7 @@ func Default() Config {
 		},
 		Sidecar: Sidecar{
 			Listen:   "127.0.0.1:8084",
-			Allow:    []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
+			Allow:    []Prefix{{netip.MustParsePrefix("127.0.0.0/8")}, {netip.MustParsePrefix("::1/128")}},
 			MaxCalls: 2000,
 			Drain:    30 * time.Second,
 		},
@@ -180,7 +180,7 @@ func (s Secret) Reveal() string { return string(s) }
 func (l *Listen) UnmarshalText(text []byte) error {
 	network, addr, ok := cut(string(text))
 	if !ok {
-		return fmt.Errorf("%q: write udp:HOST:PORT or tcp:HOST:PORT", text)
+		return &valueError{string(text), "write udp:HOST:PORT or tcp:HOST:PORT"}
 	}
 	l.Network, l.Addr = network, addr
 	return nil
@@ -188,3 +188,34 @@ func (l *Listen) UnmarshalText(text []byte) error {
 
 // MarshalText writes what UnmarshalText reads.
 func (l Listen) MarshalText() ([]byte, error) { return []byte(l.Network + ":" + l.Addr), nil }
+
+// AddrPort is an address and port, "127.0.0.1:5080" or "[::1]:5080".
+type AddrPort struct{ netip.AddrPort }
+
+// UnmarshalText reads the address and says what it should look like.
+func (a *AddrPort) UnmarshalText(text []byte) error {
+	if err := a.AddrPort.UnmarshalText(text); err != nil {
+		return &valueError{string(text), "write IP:PORT, for example 127.0.0.1:5080"}
+	}
+	return nil
+}
+
+// Prefix is a range of addresses, "203.0.113.0/28"; one address alone stands for itself.
+type Prefix struct{ netip.Prefix }
+
+// UnmarshalText reads the range and says what it should look like.
+func (p *Prefix) UnmarshalText(text []byte) error {
+	if addr, err := netip.ParseAddr(string(text)); err == nil {
+		p.Prefix = netip.PrefixFrom(addr, addr.BitLen())
+		return nil
+	}
+	if err := p.Prefix.UnmarshalText(text); err != nil {
+		return &valueError{string(text), "write a range of addresses, for example 203.0.113.0/28"}
+	}
+	return nil
+}
+
+// valueError is a scalar that cannot be read.
+type valueError struct{ value, want string }
+
+func (e *valueError) Error() string { return fmt.Sprintf("%q: %s", e.value, e.want) }

@@ -47,9 +47,26 @@ func Parse(text []byte) (*Config, error) {
 	c := Default()
 	decoder := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict(), yaml.DisallowUnknownField())
 	if err := decoder.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
-		return nil, errors.New(strings.TrimSpace(yaml.FormatError(err, false, true)))
+		return nil, located(err, text)
 	}
 	return &c, nil
+}
+
+// located says where in the file an error is. The YAML library knows the place of everything but a scalar that one of our
+// own types refused.
+func located(err error, text []byte) error {
+	var refused *valueError
+	if !errors.As(err, &refused) {
+		return errors.New(strings.TrimSpace(yaml.FormatError(err, false, true)))
+	}
+	number := 0
+	for line := range strings.Lines(string(text)) {
+		number++
+		if content, _, _ := strings.Cut(line, " #"); strings.Contains(content, refused.value) {
+			return fmt.Errorf("line %d, %s: %w", number, strings.TrimSpace(content), refused)
+		}
+	}
+	return refused
 }
 
 func readFile(path string) ([]byte, error) {

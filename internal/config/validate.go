@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
@@ -111,7 +110,7 @@ func (v *validation) sidecar(s Sidecar) {
 	v.address("sidecar.listen", s.Listen)
 	v.check(len(s.Allow) > 0, "sidecar.allow", "is empty: nothing could connect")
 	for i, p := range s.Allow {
-		v.check(p != netip.Prefix{} && p.Bits() > 0, fmt.Sprintf("sidecar.allow[%d]", i), "is %s: it must not be everybody, nothing else authenticates a FreeSWITCH", p)
+		v.check(p.IsValid() && p.Bits() > 0, fmt.Sprintf("sidecar.allow[%d]", i), "is %s: it must not be everybody, nothing else authenticates a FreeSWITCH", p)
 	}
 	v.check(s.MaxCalls >= 1 && s.MaxCalls <= 100000, "sidecar.max_calls", "is %d: write 1 to 100000", s.MaxCalls)
 	v.between("sidecar.drain", s.Drain, 0, time.Hour)

@@ -1,0 +1,285 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"reflect"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/signalbox/signalbox/esl"
+	"github.com/signalbox/signalbox/esl/wire"
+	"github.com/signalbox/signalbox/internal/config"
+	"github.com/signalbox/signalbox/internal/fsw"
+	"github.com/signalbox/signalbox/internal/resolve"
+	"github.com/signalbox/signalbox/internal/sidecar"
+	"github.com/signalbox/signalbox/internal/store"
+	"github.com/signalbox/signalbox/sipproxy"
+)
+
+// Role says which parts a process runs.
+type Role string
+
+// The roles. In production proxy and sidecar are processes of their own, so that the death of one does not take the other.
+const (
+	All     Role = "all"
+	Proxy   Role = "proxy"
+	Sidecar Role = "sidecar"
+)
+
+// Options of an App.
+type Options struct {
+	Config *config.Config
+	Role   Role
+	Logger *zap.Logger
+}
+
+// App is one running Signalbox.
+type App struct {
+	role     Role
+	log      *zap.Logger
+	instance string
+
+	mu     sync.Mutex // guards config and resolver over Reload
+	config *config.Config
+
+	store    store.Store
+	profiles *store.Cache
+	ledger   *sidecar.Ledger
+	sidecar  *sidecar.Sidecar
+	server   *esl.Server
+	nodes    []*fsw.Node
+	proxy    *sipproxy.Proxy
+	resolver *resolve.Resolver
+
+	undo []func() error // closes what New opened, last first
+}
+
+// New opens what the role needs. On an error nothing stays open.
+func New(o Options) (*App, error) {
+	a := &App{role: o.Role, config: o.Config, log: o.Logger, instance: instance()}
+	if a.log == nil {
+		a.log = zap.NewNop()
+	}
+	if !slices.Contains([]Role{All, Proxy, Sidecar}, o.Role) {
+		return nil, fmt.Errorf("role %q: choose all, proxy or sidecar", o.Role)
+	}
+	var err error
+	if o.Role != Proxy {
+		err = a.openSidecar()
+	}
+	if err == nil && o.Role != Sidecar {
+		err = a.openProxy()
+	}
+	if err != nil {
+		return nil, errors.Join(err, a.close())
+	}
+	return a, nil
+}
+
+// instance names this process for ever: host, process and a random part.
+func instance() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%s/%d/%s", host, os.Getpid(), uuid.NewString()[:8])
+}
+
+// OpenStore opens the store that a configuration names.
+func OpenStore(ctx context.Context, c *config.Config) (store.Store, error) {
+	return openSQLite(ctx, c.Store.SQLite)
+}
+
+func (a *App) openSidecar() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	s, err := OpenStore(ctx, a.config)
+	if err != nil {
+		return err
+	}
+	a.store = s
+	a.undo = append(a.undo, s.Shut)
+	if err := a.claim(); err != nil {
+		return err
+	}
+	a.profiles = store.NewCache(store.CacheOptions{Profiles: s, Logger: a.log})
+	a.undo = append(a.undo, func() error { a.profiles.Close(); return nil })
+	a.ledger = sidecar.NewLedger(s, a.log)
+	if a.resolver, err = newResolver(a.config, a.log); err != nil {
+		return err
+	}
+	settings, err := sidecarSettings(a.config, a.resolver)
+	if err != nil {
+		return err
+	}
+	a.sidecar = sidecar.New(sidecar.Options{
+		Instance: a.instance, Node: a.nodeName, Profiles: a.profiles, Ledger: a.ledger, Settings: settings, Logger: a.log,
+	})
+	listener, err := net.Listen("tcp", a.config.Sidecar.Listen)
+	if err != nil {
+		return fmt.Errorf("sidecar.listen: %w (is another sidecar running, or the port taken?)", err)
+	}
+	a.undo = append(a.undo, listener.Close)
+	a.server, err = esl.NewServer(esl.ServerOptions{
+		Listener: listener, Allow: prefixes(a.config.Sidecar.Allow), MaxSessions: a.config.Sidecar.MaxCalls,
+		DrainTimeout: a.config.Sidecar.Drain, Handler: a.sidecar.Serve, Logger: a.log,
+	})
+	if err != nil {
+		return err
+	}
+	a.openNodes()
+	return nil
+}
+
+func (a *App) openNodes() {
+	undertaker := sidecar.NewUndertaker(a.store, a.instance, a.log)
+	for _, n := range a.config.Nodes {
+		if n.EventSocket.Addr == "" {
+			continue
+		}
+		a.nodes = append(a.nodes, fsw.NewNode(fsw.NodeOptions{
+			Name: n.Name,
+			Dial: esl.DialOptions{Addr: n.EventSocket.Addr, User: n.EventSocket.User, Password: esl.Secret(n.EventSocket.Password.Reveal())},
+			Attached: func(ctx context.Context, sw *fsw.Switch) error {
+				return undertaker.Attach(ctx, n.Name, sw, time.Now())
+			},
+			Event:  func(ctx context.Context, event *wire.Event) { undertaker.Event(ctx, event) },
+			Logger: a.log,
+		}))
+	}
+}
+
+// nodeName finds the node that connects from an address; with one node, or none that fits, it is the first.
+func (a *App) nodeName(remote string) string {
+	a.mu.Lock()
+	nodes := a.config.Nodes
+	a.mu.Unlock()
+	if len(nodes) == 0 {
+		return "freeswitch"
+	}
+	if from, err := netip.ParseAddrPort(remote); err == nil && len(nodes) > 1 {
+		for _, n := range nodes {
+			if n.SIP.Addr() == from.Addr() || slices.ContainsFunc(n.Prefixes, func(p config.Prefix) bool { return p.Contains(from.Addr()) }) {
+				return n.Name
+			}
+		}
+	}
+	return nodes[0].Name
+}
+
+func (a *App) openProxy() error {
+	edge, err := newEdge(a.config, a.log)
+	if err != nil {
+		return err
+	}
+	var listen []sipproxy.Listener
+	for _, l := range a.config.Proxy.Listen {
+		listen = append(listen, sipproxy.Listener{Network: l.Network, Addr: l.Addr, Advertise: a.config.Proxy.Advertise})
+	}
+	a.proxy, err = sipproxy.New(sipproxy.Options{
+		Listen: listen, Peers: peers(a.config), Screener: edge, Router: edge,
+		MaxUDP: a.config.Proxy.MaxUDPBytes, ScreenTimeout: a.config.Proxy.ScreenTime, Logger: a.log,
+	})
+	if err != nil {
+		return fmt.Errorf("proxy: %w", err)
+	}
+	a.undo = append(a.undo, a.proxy.Close)
+	return nil
+}
+
+// Run works until ctx ends, then stops: new calls are refused first, running ones end, records are written last.
+func (a *App) Run(ctx context.Context) error {
+	defer func() {
+		if err := a.close(); err != nil {
+			a.log.Warn("stopping", zap.Error(err))
+		}
+	}()
+	calls, ctxCalls := errgroup.WithContext(ctx)
+	if a.proxy != nil {
+		calls.Go(func() error { return a.proxy.Run(ctxCalls) })
+	}
+	behind, stopBehind := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopBehind()
+	var last errgroup.Group
+	if a.server != nil {
+		last.Go(func() error { return a.ledger.Run(behind) })
+		calls.Go(func() error { return a.server.Run(ctxCalls) })
+		for _, n := range a.nodes {
+			calls.Go(func() error { return n.Run(ctxCalls) })
+		}
+	}
+	a.log.Info("signalbox runs", a.addresses()...)
+	err := calls.Wait()
+	stopBehind()
+	err = errors.Join(err, last.Wait())
+	a.log.Info("signalbox has stopped")
+	return err
+}
+
+func (a *App) addresses() []zap.Field {
+	fields := []zap.Field{zap.String("role", string(a.role)), zap.String("instance", a.instance)}
+	if a.server != nil {
+		fields = append(fields, zap.Stringer("event_socket", a.server.Addr()))
+	}
+	if a.proxy != nil {
+		fields = append(fields, zap.Stringers("sip", a.proxy.Addrs()))
+	}
+	return fields
+}
+
+// Reload swaps the settings that can change while calls run. An error leaves everything as it was.
+func (a *App) Reload(c *config.Config) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if keys := needRestart(a.config, c); len(keys) > 0 {
+		a.log.Warn("some changed keys count only after a restart", zap.Strings("keys", keys))
+	}
+	resolver, settings := a.resolver, sidecar.Settings{}
+	if a.sidecar != nil {
+		var err error
+		if !reflect.DeepEqual(a.config.DNS, c.DNS) { // otherwise what it learnt of names and targets is kept
+			if resolver, err = newResolver(c, a.log); err != nil {
+				return err
+			}
+		}
+		if settings, err = sidecarSettings(c, resolver); err != nil {
+			return err
+		}
+	}
+	if a.proxy != nil {
+		edge, err := newEdge(c, a.log)
+		if err != nil {
+			return err
+		}
+		if err := a.proxy.Reload(peers(c), edge, edge); err != nil {
+			return err
+		}
+	}
+	if a.sidecar != nil {
+		a.sidecar.Reload(settings)
+		a.resolver = resolver
+	}
+	a.config = c
+	return nil
+}
+
+func (a *App) close() error {
+	var errs []error
+	for _, undo := range slices.Backward(a.undo) {
+		if err := undo(); err != nil && !errors.Is(err, net.ErrClosed) && !errors.Is(err, sipproxy.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	a.undo = nil
+	return errors.Join(errs...)
+}

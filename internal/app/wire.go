@@ -1,0 +1,170 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"reflect"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/signalbox/signalbox/internal/config"
+	"github.com/signalbox/signalbox/internal/edge"
+	"github.com/signalbox/signalbox/internal/resolve"
+	"github.com/signalbox/signalbox/internal/screen"
+	"github.com/signalbox/signalbox/internal/sidecar"
+	"github.com/signalbox/signalbox/internal/tel"
+	"github.com/signalbox/signalbox/internal/token"
+	"github.com/signalbox/signalbox/internal/treat"
+	"github.com/signalbox/signalbox/internal/treat/mailbox"
+	"github.com/signalbox/signalbox/internal/treat/notice"
+	"github.com/signalbox/signalbox/sipproxy"
+)
+
+// TreatSettings are a configuration's settings of the treatments; `signalbox explain` plans with the same.
+func TreatSettings(c *config.Config) treat.Settings {
+	return treat.Settings{
+		Mailbox: mailbox.Settings{
+			ProgressTimeout: c.Voicemail.ProgressTimeout, AnswerTimeout: c.Voicemail.AnswerTimeout,
+			TotalTimeout: c.Voicemail.TotalTimeout, Domain: c.Domain,
+		},
+		Notice: notice.Settings{DownPrompt: c.Voicemail.DownPrompt},
+	}
+}
+
+func sidecarSettings(c *config.Config, r *resolve.Resolver) (sidecar.Settings, error) {
+	s := sidecar.Settings{Region: c.Region, Treat: TreatSettings(c), Resolver: resolver{r}}
+	if keys := tokenKeys(c); len(keys) > 0 {
+		checker, err := token.NewChecker(keys...)
+		if err != nil {
+			return s, err
+		}
+		s.Tokens = checker
+	}
+	return s, nil
+}
+
+func tokenKeys(c *config.Config) []token.Key {
+	var keys []token.Key
+	for _, k := range c.Token.Keys {
+		keys = append(keys, token.Key{ID: k.ID, Secret: []byte(k.Secret.Reveal())})
+	}
+	return keys
+}
+
+// NewEdge makes the edge of a configuration; `signalbox screen` judges with the same.
+func NewEdge(c *config.Config, log *zap.Logger) (*edge.Edge, error) { return newEdge(c, log) }
+
+func newEdge(c *config.Config, log *zap.Logger) (*edge.Edge, error) {
+	o := edge.Options{
+		Region: c.Region, Trunks: map[string]edge.Trunk{}, Logger: log,
+		Answers: screen.Answers{Impossible: int(c.Screening.Impossible), Denied: int(c.Screening.DenyAnswer), RedressURL: c.Screening.RedressURL},
+	}
+	for _, t := range c.Proxy.Trunks {
+		mode := screen.Observe
+		if t.Screening == string(screen.Enforce) {
+			mode = screen.Enforce
+		}
+		o.Trunks[t.Name] = edge.Trunk{Mode: mode, Region: t.Region}
+	}
+	for _, d := range c.Screening.Deny {
+		denied := screen.Denied{Prefix: d.Prefix, Reason: d.Reason}
+		if d.Number != "" {
+			number, err := tel.ParseNumber(d.Number, c.Region)
+			if err != nil {
+				number = tel.Number(d.Number) // a number that cannot be may be denied all the same
+			}
+			denied.Number = number
+		}
+		o.Rules.Deny = append(o.Rules.Deny, denied)
+	}
+	if keys := tokenKeys(c); len(keys) > 0 {
+		o.Key = &keys[0]
+	}
+	for _, n := range c.Nodes {
+		o.Nodes = append(o.Nodes, sipproxy.Hop{Name: n.Name, Addr: n.SIP.AddrPort, Transport: n.Transport})
+	}
+	return edge.New(o), nil
+}
+
+func peers(c *config.Config) []sipproxy.Peer {
+	var out []sipproxy.Peer
+	for _, n := range c.Nodes {
+		from := append([]netip.Prefix{netip.PrefixFrom(n.SIP.Addr(), n.SIP.Addr().BitLen())}, prefixes(n.Prefixes)...)
+		out = append(out, sipproxy.Peer{Name: n.Name, Kind: sipproxy.Node, Prefixes: from, Addr: n.SIP.AddrPort, Transport: n.Transport})
+	}
+	for _, t := range c.Proxy.Trunks {
+		from := prefixes(t.Prefixes)
+		if len(from) == 0 {
+			from = []netip.Prefix{netip.PrefixFrom(t.Addr.Addr(), t.Addr.Addr().BitLen())}
+		}
+		out = append(out, sipproxy.Peer{Name: t.Name, Kind: sipproxy.Trunk, Prefixes: from, Addr: t.Addr.AddrPort, Transport: t.Transport})
+	}
+	return out
+}
+
+func prefixes(list []config.Prefix) []netip.Prefix {
+	var out []netip.Prefix
+	for _, p := range list {
+		out = append(out, p.Prefix)
+	}
+	return out
+}
+
+// needRestart names the keys whose change counts only after a restart.
+func needRestart(old, now *config.Config) []string {
+	var keys []string
+	for key, same := range map[string]bool{
+		"store":                old.Store == now.Store,
+		"nodes (event_socket)": sameLinks(old, now),
+		"proxy.listen":         reflect.DeepEqual(old.Proxy.Listen, now.Proxy.Listen) && old.Proxy.Advertise == now.Proxy.Advertise,
+		"proxy.max_udp_bytes":  old.Proxy.MaxUDPBytes == now.Proxy.MaxUDPBytes,
+		"proxy.screen_timeout": old.Proxy.ScreenTime == now.Proxy.ScreenTime,
+		"sidecar":              reflect.DeepEqual(old.Sidecar, now.Sidecar),
+		"log":                  old.Log == now.Log,
+	} {
+		if !same {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+func sameLinks(old, now *config.Config) bool {
+	if len(old.Nodes) != len(now.Nodes) {
+		return false
+	}
+	for i := range old.Nodes {
+		if old.Nodes[i].Name != now.Nodes[i].Name || old.Nodes[i].EventSocket != now.Nodes[i].EventSocket {
+			return false
+		}
+	}
+	return true
+}
+
+func newResolver(c *config.Config, log *zap.Logger) (*resolve.Resolver, error) {
+	r, err := resolve.New(resolve.Options{Servers: c.DNS.Servers, Timeout: c.DNS.Timeout, Logger: log})
+	if err != nil {
+		return nil, fmt.Errorf("dns.servers: %w", err)
+	}
+	return r, nil
+}
+
+// resolver lets package mailbox use package resolve.
+type resolver struct{ *resolve.Resolver }
+
+func (r resolver) Lookup(ctx context.Context, fqdn, transport string) ([]mailbox.Target, error) {
+	found, err := r.Resolver.Lookup(ctx, fqdn, transport)
+	if err != nil {
+		return nil, err
+	}
+	var out []mailbox.Target
+	for _, t := range found {
+		out = append(out, mailbox.Target{Addr: t.Addr, Transport: t.Transport})
+	}
+	return out, nil
+}
+
+func (r resolver) Failed(t mailbox.Target) { r.Resolver.Failed(t.Addr, time.Now()) }
+func (r resolver) Worked(t mailbox.Target) { r.Resolver.Worked(t.Addr) }

@@ -1,0 +1,455 @@
+package fsw
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/signalbox/signalbox/dialplan/encode"
+	"github.com/signalbox/signalbox/esl"
+	"github.com/signalbox/signalbox/esl/wire"
+	"github.com/signalbox/signalbox/internal/account"
+	"github.com/signalbox/signalbox/internal/call"
+	"github.com/signalbox/signalbox/internal/tel"
+)
+
+const (
+	// slack is what a step's guard is longer than the step itself: the sidecar's own time to go on after it.
+	slack = 3 * time.Second
+	// quick bounds commands that FreeSWITCH answers at once.
+	quick = 5 * time.Second
+	// lastEvents is how long FreeSWITCH keeps the connection after the hangup.
+	lastEvents = 10 * time.Second
+)
+
+// ErrGuardGone means that FreeSWITCH has taken the call back already: the guard fired before we took over.
+var ErrGuardGone = errors.New("fsw: the guard has fired, freeswitch has taken the call back")
+
+// Leg is the caller's leg on FreeSWITCH. It implements call.Leg.
+type Leg struct {
+	session *esl.Session
+	log     *zap.Logger
+	touched bool // variables of the channel were changed
+	waiting bool // the caller was told that it rings
+	answer  func(at time.Time)
+}
+
+var _ call.Leg = (*Leg)(nil)
+
+// NewLeg makes a Leg of a session that has answered "connect". TakeOver comes before anything else.
+func NewLeg(session *esl.Session, log *zap.Logger) *Leg {
+	if log == nil {
+		log = zap.NewNop()
+	}
+	return &Leg{session: session, log: log}
+}
+
+// WithLogger gives the leg a logger that knows more of the call.
+func (l *Leg) WithLogger(log *zap.Logger) *Leg {
+	l.log = log
+	return l
+}
+
+// OnAnswer has f called, in the goroutine of the leg, when the caller was answered.
+func (l *Leg) OnAnswer(f func(at time.Time)) { l.answer = f }
+
+// TakeOver takes the dialplan's guard off the call; from here on we answer for it. It changes nothing else.
+func (l *Leg) TakeOver(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, quick)
+	defer cancel()
+	command, err := encode.GuardOff(l.session.UUID())
+	if err != nil {
+		return err
+	}
+	answer, err := l.session.API(ctx, command)
+	if err != nil {
+		return fmt.Errorf("taking the guard off: %w", err)
+	}
+	if strings.HasSuffix(strings.TrimSpace(answer), "Deleted: 0") && l.session.Channel().Var("signalbox_guard") != "" {
+		return ErrGuardGone
+	}
+	if err := l.session.Linger(ctx, lastEvents); err != nil {
+		return err
+	}
+	return l.session.MyEvents(ctx)
+}
+
+// Waiting implements call.Leg.
+func (l *Leg) Waiting(ctx context.Context) error {
+	if l.waiting {
+		return nil
+	}
+	l.waiting = true
+	if err := l.arm(ctx, quick); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, quick)
+	defer cancel()
+	_, err := l.session.Execute(ctx, "ring_ready", "")
+	return l.unlessGone(err)
+}
+
+// Ring implements call.Leg.
+func (l *Leg) Ring(ctx context.Context, order call.RingOrder) (call.Attempt, error) {
+	attempt := call.Attempt{Target: targetName(order), Started: time.Now()}
+	dial, err := dialString(order)
+	if err != nil {
+		// A target that cannot be encoded is the provisioned data's fault: not reachable, and said so.
+		attempt.Ended, attempt.Result, attempt.Note = time.Now(), call.Unreachable, err.Error()
+		l.log.Warn("target refused", zap.Error(err))
+		return attempt, nil
+	}
+	if err := l.prepare(ctx); err != nil {
+		return l.lost(attempt, err)
+	}
+	longest := order.Answer + slack
+	if err := l.arm(ctx, longest); err != nil {
+		return l.lost(attempt, err)
+	}
+	bridge, err := l.session.Start(ctx, "bridge", dial)
+	if err != nil {
+		return l.lost(attempt, err)
+	}
+	done, err := l.await(ctx, bridge, longest)
+	attempt.Ended = time.Now()
+	if err != nil {
+		return l.lost(attempt, err)
+	}
+	l.waiting = l.waiting || progressed(done)
+	read(&attempt, done)
+	return attempt, nil
+}
+
+// await waits for a bridge: for the longest time while nobody has answered, without bound once they talk.
+func (l *Leg) await(ctx context.Context, bridge *esl.Execution, longest time.Duration) (*wire.Event, error) {
+	timer := time.NewTimer(longest)
+	defer timer.Stop()
+	events := l.session.Events()
+	for {
+		select {
+		case <-bridge.Done():
+			return bridge.Wait(ctx)
+		case event, ok := <-events:
+			if !ok {
+				events = nil
+				continue
+			}
+			if event.Name() == "CHANNEL_ANSWER" && event.UUID() == l.session.UUID() {
+				timer.Stop()
+				if l.answer != nil {
+					l.answer(event.Time())
+				}
+			}
+		case <-timer.C:
+			return nil, fmt.Errorf("freeswitch did not end the bridge within %s", longest)
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// Announce implements call.Leg.
+func (l *Leg) Announce(ctx context.Context, prompt string, longest time.Duration) (call.Result, error) {
+	arg, err := encode.Arg(prompt)
+	if err != nil {
+		l.log.Warn("announcement refused", zap.Error(err))
+		return call.Ended, nil
+	}
+	if err := l.arm(ctx, longest+slack); err != nil {
+		return l.gone(err)
+	}
+	waited, cancel := context.WithTimeout(ctx, longest)
+	defer cancel()
+	_, err = l.session.Execute(waited, "playback", arg)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return call.Ended, nil // long enough; the hangup that follows ends it
+	}
+	if err != nil {
+		return l.gone(err)
+	}
+	if l.hungUp() {
+		return call.CallerGone, nil
+	}
+	return call.Ended, nil
+}
+
+// End implements call.Leg.
+func (l *Leg) End(ctx context.Context, cause string) error {
+	cause, err := encode.Cause(cause)
+	if err != nil {
+		return err
+	}
+	if err := l.prepare(ctx); err != nil {
+		return l.unlessGone(err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, quick)
+	defer cancel()
+	if err := l.session.HangUp(ctx, cause); err != nil {
+		return l.unlessGone(err)
+	}
+	return l.awaitHangup(ctx)
+}
+
+// Refuse implements call.Leg.
+func (l *Leg) Refuse(ctx context.Context, refusal call.Refusal) error {
+	arg, err := encode.Respond(refusal.Code, refusal.Phrase)
+	if err != nil {
+		return err
+	}
+	if err := l.arm(ctx, quick); err != nil {
+		return l.unlessGone(err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, quick)
+	defer cancel()
+	if _, err := l.session.Execute(ctx, "respond", arg); err != nil {
+		return l.unlessGone(err)
+	}
+	return l.awaitHangup(ctx)
+}
+
+// HandBack implements call.Leg.
+func (l *Leg) HandBack(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, quick)
+	defer cancel()
+	if !l.touched {
+		if err := l.session.SetVar(ctx, "signalbox_outcome", "not-ours"); err != nil {
+			return l.unlessGone(err)
+		}
+	}
+	return l.unlessGone(l.session.Exit(ctx))
+}
+
+// Over waits until FreeSWITCH has told the last of the leg, at most for the time it keeps the connection, and returns
+// the hangup cause, "" when it is not known.
+func (l *Leg) Over(ctx context.Context) string {
+	ctx, cancel := context.WithTimeout(ctx, lastEvents)
+	defer cancel()
+	select {
+	case <-l.session.Final():
+	case <-ctx.Done():
+	}
+	return l.session.HangupCause()
+}
+
+// prepare makes the channel fit for our bridges, once, keeping what was there for the fallback to restore.
+func (l *Leg) prepare(ctx context.Context) error {
+	if l.touched {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, quick)
+	defer cancel()
+	l.touched = true
+	for _, v := range ours(l.session.Channel()) {
+		command, err := encode.SetVar(l.session.UUID(), v.Name, v.Value)
+		if err != nil {
+			return err
+		}
+		if _, err := l.session.API(ctx, command); err != nil {
+			return fmt.Errorf("setting %s: %w", v.Name, err)
+		}
+	}
+	return nil
+}
+
+// ours lists the variables that a call of ours needs. signalbox_was_* is for the fallback; see freeswitch-conf.
+func ours(channel *wire.Event) []encode.Var {
+	vars := []encode.Var{{Name: "signalbox_touched", Value: "true"}}
+	for _, name := range []string{"continue_on_fail", "hangup_after_bridge", "sip_ignore_remote_cause"} {
+		vars = append(vars, encode.Var{Name: "signalbox_was_" + name, Value: plain(channel.Var(name))}, encode.Var{Name: name, Value: "true"})
+	}
+	channel.Each(func(name, _ string) {
+		variable, ok := strings.CutPrefix(name, "variable_")
+		if ok && doesNotLeave(variable) {
+			vars = append(vars, encode.Var{Name: variable})
+		}
+	})
+	return vars
+}
+
+// doesNotLeave reports whether a variable of the A-leg would put a header on a B-leg that must not get there: our own
+// token in any spelling, and the caller's Identity, which signs a call to another number.
+func doesNotLeave(variable string) bool {
+	lower := strings.ToLower(variable)
+	return strings.HasPrefix(lower, "sip_h_x-signalbox") || lower == "sip_h_identity" || lower == "sip_identity"
+}
+
+// plain keeps a value that needs no escape, such as "true" or a list of causes; anything else is as good as not set.
+func plain(value string) string {
+	for _, r := range value {
+		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == ',') {
+			return ""
+		}
+	}
+	return value
+}
+
+// arm sets the guard anew: unless we arm it again within d, FreeSWITCH takes the call back.
+func (l *Leg) arm(ctx context.Context, d time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, quick)
+	defer cancel()
+	channel := l.session.Channel()
+	add, err := encode.Guard{
+		UUID: l.session.UUID(), After: d,
+		Destination: channel.Get("Channel-Destination-Number"), Context: channel.Get("Channel-Context"),
+	}.Command()
+	if err != nil {
+		return err
+	}
+	del, err := encode.GuardOff(l.session.UUID())
+	if err != nil {
+		return err
+	}
+	if _, err := l.session.API(ctx, del); err != nil {
+		return err
+	}
+	_, err = l.session.API(ctx, add)
+	return err
+}
+
+func (l *Leg) awaitHangup(ctx context.Context) error {
+	select {
+	case <-l.session.Hangup():
+		return nil
+	case <-l.session.Done():
+		return l.unlessGone(l.session.Err())
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for the hangup: %w", ctx.Err())
+	}
+}
+
+func (l *Leg) hungUp() bool {
+	select {
+	case <-l.session.Hangup():
+		return true
+	default:
+		return false
+	}
+}
+
+// unlessGone makes nothing of an error that only says that the caller has hung up.
+func (l *Leg) unlessGone(err error) error {
+	if err == nil || errors.Is(err, esl.ErrHangup) || l.hungUp() {
+		return nil
+	}
+	return err
+}
+
+func (l *Leg) gone(err error) (call.Result, error) {
+	if l.unlessGone(err) == nil {
+		return call.CallerGone, nil
+	}
+	return call.Broken, err
+}
+
+// lost ends an attempt whose leg hung up, or is out of our hands.
+func (l *Leg) lost(attempt call.Attempt, err error) (call.Attempt, error) {
+	attempt.Ended = time.Now()
+	attempt.Result, err = l.gone(err)
+	return attempt, err
+}
+
+// progressed reports whether the caller has heard that it rings, or anything else.
+func progressed(done *wire.Event) bool {
+	return timestamp(done, "Caller-Channel-Progress-Time") > 0 || timestamp(done, "Caller-Channel-Progress-Media-Time") > 0
+}
+
+func timestamp(event *wire.Event, name string) int64 {
+	n, _ := strconv.ParseInt(event.Get(name), 10, 64)
+	return n
+}
+
+// read takes from a bridge's CHANNEL_EXECUTE_COMPLETE how it ended.
+func read(attempt *call.Attempt, done *wire.Event) {
+	attempt.Disposition = done.Var("originate_disposition")
+	status, _ := strconv.Atoi(done.Var("sip_invite_failure_status"))
+	if attempt.Disposition == "SUCCESS" {
+		attempt.Result = call.Answered
+		return
+	}
+	if attempt.Disposition == "ORIGINATOR_CANCEL" || done.Get("Hangup-Cause") != "" {
+		attempt.Result = call.CallerGone
+		return
+	}
+	attempt.SIPStatus = status
+	attempt.Result = call.Result(tel.WhyUnanswered(attempt.Disposition, status))
+}
+
+func targetName(order call.RingOrder) string {
+	if order.Voicemail != nil {
+		return order.Voicemail.FQDN
+	}
+	names := make([]string, len(order.Devices))
+	for i, d := range order.Devices {
+		names[i] = d.String()
+	}
+	return strings.Join(names, ", ")
+}
+
+// dialString builds the bridge's argument from typed targets.
+func dialString(order call.RingOrder) (string, error) {
+	var legs []encode.Leg
+	for _, d := range order.Devices {
+		target, err := device(d)
+		if err != nil {
+			return "", err
+		}
+		legs = append(legs, encode.Leg{Target: target})
+	}
+	vars := callerVars(order.Caller)
+	vars = append(vars, encode.Var{Name: "call_timeout", Value: seconds(order.Answer)})
+	if v := order.Voicemail; v != nil {
+		route, err := netip.ParseAddrPort(v.Addr)
+		if err != nil {
+			return "", fmt.Errorf("voicemail target %s: %w", v.Addr, err)
+		}
+		legs = append(legs, encode.Leg{Target: encode.Voicemail{
+			Profile: v.Profile, Pilot: v.Pilot, FQDN: v.FQDN, Target: v.Target, Cause: v.Cause, Route: route, Transport: v.Transport,
+		}})
+	}
+	if order.Progress > 0 {
+		vars = append(vars, encode.Var{Name: "leg_progress_timeout", Value: seconds(order.Progress)})
+	}
+	for _, h := range order.Headers {
+		vars = append(vars, encode.Var{Name: "sip_h_" + h.Name, Value: encode.Header(h.Value)})
+	}
+	return encode.DialString(vars, legs)
+}
+
+func device(d account.Device) (encode.Target, error) {
+	switch d.Kind {
+	case account.DeviceRegistered:
+		return encode.RegisteredUser{Profile: d.Profile, User: d.User, Domain: d.Host}, nil
+	case account.DeviceURI:
+		return encode.SIPURI{Profile: d.Profile, User: d.User, Host: d.Host, Port: d.Port, Transport: d.Transport}, nil
+	}
+	return nil, fmt.Errorf("device %s: unknown kind %q", d, d.Kind)
+}
+
+// callerVars says how the caller is presented to a B-leg. FreeSWITCH's own default shows a withheld number in clear and
+// builds no INVITE at all from a display name with a quote in it; both were measured.
+func callerVars(caller tel.Identity) []encode.Var {
+	if caller.Withheld {
+		return []encode.Var{
+			{Name: "origination_caller_id_number", Value: "anonymous"},
+			{Name: "origination_caller_id_name", Value: "Anonymous"},
+			{Name: "sip_cid_type", Value: "none"},
+			{Name: "sip_h_Privacy", Value: "id"},
+		}
+	}
+	var vars []encode.Var
+	if name := encode.Text(caller.Name); name != "" && name != caller.Name {
+		vars = append(vars, encode.Var{Name: "origination_caller_id_name", Value: name})
+	}
+	return vars
+}
+
+// seconds rounds up: FreeSWITCH's timers know whole seconds only.
+func seconds(d time.Duration) string {
+	return strconv.Itoa(max(int((d+time.Second-1)/time.Second), 1))
+}

@@ -1,0 +1,133 @@
+package fsw
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/signalbox/signalbox/dialplan/encode"
+	"github.com/signalbox/signalbox/esl"
+	"github.com/signalbox/signalbox/esl/wire"
+)
+
+// NodeOptions of a Node.
+type NodeOptions struct {
+	Name string
+	Dial esl.DialOptions
+	// Attached is called after each (re)connect, when what the switch shows is complete. An error makes the link try again.
+	Attached func(ctx context.Context, sw *Switch) error
+	// Event is called with each event, in order of arrival, on the link's goroutine.
+	Event  func(ctx context.Context, event *wire.Event)
+	Logger *zap.Logger
+}
+
+// Node is one FreeSWITCH, reached by one inbound link that keeps itself up. Run owns its goroutine; everything else is
+// safe for concurrent use. It looks and never hangs up a call.
+type Node struct {
+	options NodeOptions
+	link    *esl.Link
+	log     *zap.Logger
+}
+
+// NewNode makes a Node; Run brings its link up.
+func NewNode(o NodeOptions) *Node {
+	n := &Node{options: o, log: o.Logger}
+	if n.log == nil {
+		n.log = zap.NewNop()
+	}
+	n.log = n.log.With(zap.String("node", o.Name))
+	return n
+}
+
+// Name is the node's name in the configuration.
+func (n *Node) Name() string { return n.options.Name }
+
+// Run keeps the link up until ctx ends.
+func (n *Node) Run(ctx context.Context) error {
+	n.link = esl.NewLink(esl.LinkOptions{
+		Node: n.options.Name, Dial: n.options.Dial, Logger: n.log,
+		Subscribe: []string{"CHANNEL_HANGUP_COMPLETE"},
+		OnEvent: func(event *wire.Event) {
+			if n.options.Event != nil {
+				n.options.Event(ctx, event)
+			}
+		},
+		OnAttach: n.attach,
+		OnDown:   func(err error) { n.log.Warn("freeswitch link is down", zap.Error(err)) },
+	})
+	return n.link.Run(ctx)
+}
+
+// attach looks at the switch until what it shows is complete: as many channels listed as it counts sessions.
+func (n *Node) attach(ctx context.Context, conn *esl.Conn) error {
+	listed, err := channelCount(ctx, conn)
+	if err != nil {
+		return err
+	}
+	status, err := conn.API(ctx, "status")
+	if err != nil {
+		return err
+	}
+	if counted, ok := sessionCount(status); ok && counted != listed {
+		return fmt.Errorf("%w: %d channels listed, %d sessions counted", esl.ErrIncomplete, listed, counted)
+	}
+	if n.options.Attached != nil {
+		if err := n.options.Attached(ctx, &Switch{conn}); err != nil {
+			return err
+		}
+	}
+	n.log.Info("freeswitch link is up", zap.Int("channels", listed))
+	return nil
+}
+
+func channelCount(ctx context.Context, conn *esl.Conn) (int, error) {
+	answer, err := conn.API(ctx, "show channels as json")
+	if err != nil {
+		return 0, err
+	}
+	var rows struct {
+		Count int `json:"row_count"`
+	}
+	if err := json.Unmarshal([]byte(answer), &rows); err != nil {
+		return 0, fmt.Errorf("show channels: %w", err)
+	}
+	return rows.Count, nil
+}
+
+// sessionCount reads "N session(s) - peak ..." of the status text.
+func sessionCount(status string) (int, bool) {
+	for line := range strings.Lines(status) {
+		count, _, ok := strings.Cut(line, " session(s) - peak")
+		if ok {
+			n, err := strconv.Atoi(strings.TrimSpace(count))
+			return n, err == nil
+		}
+	}
+	return 0, false
+}
+
+// aliveTimeout bounds one question about a channel.
+const aliveTimeout = 5 * time.Second
+
+// Switch is FreeSWITCH behind one connection of a Node.
+type Switch struct{ conn *esl.Conn }
+
+// Alive reports whether a channel still exists.
+func (s *Switch) Alive(ctx context.Context, uuid string) (bool, error) {
+	uuid, err := encode.UUID(uuid)
+	if err != nil {
+		return false, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, aliveTimeout)
+	defer cancel()
+	answer, err := s.conn.API(ctx, "uuid_exists "+uuid)
+	if err != nil {
+		return false, err
+	}
+	return strings.TrimSpace(answer) == "true", nil
+}

@@ -1,0 +1,194 @@
+package sidecar
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"go.uber.org/zap"
+
+	"github.com/signalbox/signalbox/esl"
+	"github.com/signalbox/signalbox/internal/account"
+	"github.com/signalbox/signalbox/internal/call"
+	"github.com/signalbox/signalbox/internal/fsw"
+	"github.com/signalbox/signalbox/internal/store"
+	"github.com/signalbox/signalbox/internal/tel"
+	"github.com/signalbox/signalbox/internal/token"
+	"github.com/signalbox/signalbox/internal/treat"
+	"github.com/signalbox/signalbox/internal/treat/mailbox"
+)
+
+// Profiles reads a subscriber's profile within a bounded time.
+type Profiles interface {
+	Profile(ctx context.Context, number tel.Number) (account.Profile, error)
+}
+
+// Settings may change while the sidecar runs; a call keeps those it began with.
+type Settings struct {
+	Region   string // where national numbers are read, for example "US"
+	Treat    treat.Settings
+	Tokens   *token.Checker   // nil = no call counts as screened
+	Resolver mailbox.Resolver // finds voicemail systems
+}
+
+// Options of a Sidecar.
+type Options struct {
+	Instance string // names this process as the owner of records
+	Node     func(addr string) string
+	Profiles Profiles
+	Ledger   *Ledger
+	Settings Settings
+	Logger   *zap.Logger
+}
+
+// Sidecar serves calls that FreeSWITCH hands over.
+type Sidecar struct {
+	options  Options
+	settings atomic.Pointer[Settings]
+	log      *zap.Logger
+	counts   Counts
+}
+
+// Counts are what a Sidecar has done since it started.
+type Counts struct {
+	Calls, HandedBack, Screened, TokensRefused, Broken, StoreDown atomic.Int64
+}
+
+// New makes a Sidecar.
+func New(o Options) *Sidecar {
+	s := &Sidecar{options: o, log: o.Logger}
+	if s.log == nil {
+		s.log = zap.NewNop()
+	}
+	s.Reload(o.Settings)
+	return s
+}
+
+// Reload swaps the settings for calls that come from now on.
+func (s *Sidecar) Reload(settings Settings) { s.settings.Store(&settings) }
+
+// Counts are live counters.
+func (s *Sidecar) Counts() *Counts { return &s.counts }
+
+// Serve is one call. It returns when the call is over or FreeSWITCH has it back; the caller closes the connection.
+func (s *Sidecar) Serve(ctx context.Context, session *esl.Session) {
+	settings := s.settings.Load()
+	s.counts.Calls.Add(1)
+	leg := fsw.NewLeg(session, s.log)
+	if err := leg.TakeOver(ctx); err != nil {
+		s.log.Info("call not taken over", zap.String("uuid", session.UUID()), zap.Error(err))
+		return
+	}
+	arrival := s.arrival(session, settings, time.Now())
+	log := s.log.With(zap.String("call_id", arrival.CallID), zap.String("uuid", arrival.UUID), zap.String("node", arrival.Node),
+		zap.String("from", arrival.From.Number.Masked()), zap.String("to", arrival.To.Masked()))
+	leg = leg.WithLogger(log)
+
+	profile, err := s.profile(ctx, arrival.To)
+	if err != nil {
+		// Fail open: the operator's own dialplan knows nothing of us and works.
+		s.counts.StoreDown.Add(1)
+		log.Warn("no profile to be had, the call goes back to the dialplan", zap.Error(err))
+		return
+	}
+	rec := call.Record{
+		ID: uuid.NewString(), Owner: s.options.Instance, UUID: arrival.UUID, Node: arrival.Node,
+		Arrival: arrival, Plan: treat.Plan(arrival, profile, settings.Treat),
+		Started: arrival.At, Updated: arrival.At,
+	}
+	s.run(ctx, leg, rec, settings, profile != nil, log)
+}
+
+func (s *Sidecar) run(ctx context.Context, leg *fsw.Leg, rec call.Record, settings *Settings, ours bool, log *zap.Logger) {
+	keep := func(call.Record) {}
+	if ours {
+		keep = s.options.Ledger.Keep
+		keep(rec)
+		leg.OnAnswer(func(at time.Time) {
+			rec.Answered, rec.Updated = at, at
+			keep(rec)
+		})
+	}
+	done, err := treat.Run(ctx, leg, rec, treat.Tools{Settings: settings.Treat, Resolver: settings.Resolver, Progress: func(r call.Record) {
+		rec.Steps, rec.Result = r.Steps, r.Result
+		r.Answered = rec.Answered
+		keep(r)
+	}})
+	done.Answered = rec.Answered
+	if !ours {
+		s.counts.HandedBack.Add(1)
+		log.Debug("not ours, handed back")
+		return
+	}
+	if err != nil {
+		s.broke(ctx, &done, err, log)
+	} else {
+		done.Cause = leg.Over(context.WithoutCancel(ctx))
+	}
+	done.Ended = time.Now()
+	done.Updated = done.Ended
+	keep(done)
+	log.Info("call over", zap.String("result", string(done.Result)), zap.String("cause", done.Cause),
+		zap.Int("steps", len(done.Steps)), zap.Duration("after", done.Ended.Sub(done.Started)))
+}
+
+// broke notes why a leg went out of our hands. FreeSWITCH has the call now.
+func (s *Sidecar) broke(ctx context.Context, rec *call.Record, err error, log *zap.Logger) {
+	s.counts.Broken.Add(1)
+	rec.Result = call.Broken
+	rec.Note = "the sidecar lost the call, the operator's own dialplan has it: " + err.Error()
+	if ctx.Err() != nil {
+		rec.Note = "the sidecar was stopped during the call, freeswitch goes on with it"
+	}
+	if errors.Is(err, esl.ErrDisconnected) {
+		rec.Note = "freeswitch closed the connection: the guard fired, the call was transferred, or the switch was stopped"
+	}
+	log.Warn("call lost", zap.Error(err))
+}
+
+// arrival takes the token first; without a good one what FreeSWITCH's variables still know.
+func (s *Sidecar) arrival(session *esl.Session, settings *Settings, now time.Time) call.Arrival {
+	channel := session.Channel()
+	a := fsw.Variables(channel, s.options.Node(session.RemoteAddr().String()), settings.Region, now)
+	header := fsw.Token(channel)
+	if header == "" || settings.Tokens == nil {
+		return a
+	}
+	evidence, err := settings.Tokens.Check(header, a.CallID, a.UUID, now)
+	if err != nil {
+		s.counts.TokensRefused.Add(1)
+		s.log.Warn("token refused: the call counts as not screened", zap.String("uuid", a.UUID), zap.Error(err))
+		return a
+	}
+	s.counts.Screened.Add(1)
+	return withEvidence(a, evidence, settings.Region)
+}
+
+// withEvidence replaces what FreeSWITCH lost by what the proxy saw.
+func withEvidence(a call.Arrival, e token.Evidence, region string) call.Arrival {
+	a.Evidence = call.EvidenceToken
+	a.Verdict = e.Verdict
+	a.Trunk = e.Trunk
+	a.Source = e.Source
+	a.Diversions = tel.ParseDiversions(e.Diversion, region)
+	a.History = tel.ParseHistory(e.HistoryInfo)
+	a.Target, a.Cause = e.Target, e.Cause
+	return a
+}
+
+// profile reads the number's profile; nil without an error means that no account owns the number.
+func (s *Sidecar) profile(ctx context.Context, number tel.Number) (*account.Profile, error) {
+	if number == "" {
+		return nil, nil
+	}
+	p, err := s.options.Profiles.Profile(ctx, number)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &p, nil
+}

@@ -1,0 +1,109 @@
+package sidecar
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/signalbox/signalbox/esl/wire"
+	"github.com/signalbox/signalbox/internal/call"
+	"github.com/signalbox/signalbox/internal/store"
+)
+
+// Switch is what the Undertaker asks FreeSWITCH.
+type Switch interface {
+	// Alive reports whether a channel still exists.
+	Alive(ctx context.Context, uuid string) (bool, error)
+}
+
+// Undertaker closes the records of calls that an earlier sidecar left open: those that ended while nobody looked, with
+// what is known about when; those that still live, when they end. It never touches a call.
+//
+// Attach and Event are called by the one goroutine of the node's link.
+type Undertaker struct {
+	records  store.Records
+	instance string // this process; its own records are not touched
+	log      *zap.Logger
+
+	mu       sync.Mutex
+	watching map[string]call.Record // by UUID
+}
+
+// NewUndertaker makes an Undertaker. instance is the owner name of this process's own records.
+func NewUndertaker(records store.Records, instance string, log *zap.Logger) *Undertaker {
+	if log == nil {
+		log = zap.NewNop()
+	}
+	return &Undertaker{records: records, instance: instance, log: log, watching: map[string]call.Record{}}
+}
+
+// Attach looks at every open record of a node, after the link to it came up.
+func (u *Undertaker) Attach(ctx context.Context, node string, sw Switch, now time.Time) error {
+	open, err := u.records.OpenRecords(ctx, node)
+	if err != nil {
+		return fmt.Errorf("reading open records: %w", err)
+	}
+	for _, rec := range open {
+		if rec.Owner == u.instance {
+			continue
+		}
+		alive, err := sw.Alive(ctx, rec.UUID)
+		if err != nil {
+			return err
+		}
+		if alive {
+			u.watch(rec)
+			continue
+		}
+		rec.Note = fmt.Sprintf("ended between %s and %s, cause unknown: no sidecar was there",
+			rec.Updated.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+		if err := u.bury(ctx, rec, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (u *Undertaker) watch(rec call.Record) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.watching[rec.UUID] = rec
+	u.log.Info("call of an earlier sidecar still lives", zap.String("uuid", rec.UUID))
+}
+
+// Event sees the events of the link and closes a watched call at its CHANNEL_HANGUP_COMPLETE.
+func (u *Undertaker) Event(ctx context.Context, event *wire.Event) {
+	if event.Name() != "CHANNEL_HANGUP_COMPLETE" {
+		return
+	}
+	u.mu.Lock()
+	rec, ok := u.watching[event.UUID()]
+	delete(u.watching, event.UUID())
+	u.mu.Unlock()
+	if !ok {
+		return
+	}
+	rec.Cause = event.Get("Hangup-Cause")
+	rec.Note = "the sidecar that served the call had gone; the end was seen by the next one"
+	if err := u.bury(ctx, rec, event.Time()); err != nil {
+		u.log.Error("record of a call not closed", zap.String("uuid", rec.UUID), zap.Error(err))
+	}
+}
+
+func (u *Undertaker) bury(ctx context.Context, rec call.Record, end time.Time) error {
+	rec.Ended, rec.Updated = end, end
+	if !rec.Result.Final() {
+		rec.Result = call.Broken
+		if !rec.Answered.IsZero() {
+			rec.Result = call.Answered
+		}
+	}
+	if err := u.records.Close(ctx, rec); err != nil {
+		return fmt.Errorf("closing the record of %s: %w", rec.UUID, err)
+	}
+	u.log.Info("record closed", zap.String("uuid", rec.UUID), zap.String("note", rec.Note))
+	return nil
+}
