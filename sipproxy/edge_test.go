@@ -224,3 +224,31 @@ func TestManyCallsAtOnce(t *testing.T) {
 		w.trunk.udp(w.udp, w.trunk.ackFailure(w.trunk.invite(id), g))
 	}
 }
+
+func TestCallOverIPv6(t *testing.T) {
+	if pc, err := net.ListenPacket("udp", "[::1]:0"); err != nil {
+		t.Skip("no IPv6 here: ", err)
+	} else {
+		pc.Close()
+	}
+	w := newWorld(t, func(o *Options, w *world) {
+		w.trunk, w.node = newUA(t, "trunk", "::1"), newUA(t, "node", "::1")
+		for i := range o.Listen {
+			o.Listen[i].Addr = "[::1]:0"
+		}
+		o.Peers[0].Addr, o.Peers[0].Port = w.trunk.addr, w.trunk.addr.Port()
+		o.Peers[1].Addr, o.Peers[1].Port = w.node.addr, w.node.addr.Port()
+	})
+	inv, ok := w.call("six")
+	if rr := header(inv.raw, "record-route"); rr != "<sip:"+w.udp.String()+";lr>" {
+		t.Errorf("Record-Route %q", rr)
+	}
+	w.trunk.udp(w.udp, w.trunk.inDialog("INFO", ok, 2))
+	w.node.answer(w.node.expect("INFO"), "200 OK")
+	w.trunk.expect("SIP/2.0 200")
+	if _, err := w.node.dial(w.tcp).Write([]byte(w.node.inDialogFrom("BYE", "TCP", inv, 3))); err != nil {
+		t.Fatal(err)
+	}
+	w.trunk.answer(w.trunk.expect("BYE"), "200 OK")
+	w.node.expect("SIP/2.0 200")
+}

@@ -244,6 +244,7 @@ func (l *leg) accepted(m *message) {
 		ex.winner = l
 		m.pop("via")
 		ex.final(m)
+		l.sent, l.raw = nil, nil // from here on its 2xx only pass
 	case ex.state == exAccepted && ex.winner == l:
 		m.pop("via")
 		s.sendBack(ex.back, ex.pk.table, m.bytes())
@@ -292,7 +293,7 @@ func (l *leg) plainResponse(m *message) {
 	}
 	l.state = legDone
 	s.cancel(&l.timeout)
-	l.raw = nil
+	l.sent, l.raw = nil, nil
 	keep := time.Duration(0)
 	if l.network == "udp" {
 		keep = 10 * s.p.opt.T1 // timer K is T4
