@@ -31,6 +31,10 @@ type Resolver interface {
 // It returns an error only when the leg is out of our hands.
 func Run(ctx context.Context, leg call.Leg, a call.Arrival, m call.Mailbox, why call.Result, s Settings, resolver Resolver) (call.StepRecord, error) {
 	rec := call.StepRecord{Kind: call.StepMailbox, Started: time.Now(), Result: call.VoicemailDown}
+	if err := leg.Waiting(ctx); err != nil {
+		rec.Ended, rec.Result = time.Now(), call.Broken
+		return rec, err
+	}
 	end := rec.Started.Add(m.TotalTimeout)
 	for _, system := range m.Systems {
 		targets, err := lookup(ctx, resolver, system, end)

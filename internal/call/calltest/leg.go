@@ -1,0 +1,110 @@
+// Package calltest is a caller's leg for tests of treatments: a small program with behaviour, which keeps what was done
+// to it in words. It is not for production. A Leg is used by one goroutine.
+package calltest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/signalbox/signalbox/internal/call"
+)
+
+// ErrSwitchGone is what every verb returns once the switch is gone.
+var ErrSwitchGone = errors.New("the switch is gone")
+
+// Leg plays a caller's leg. Each target that is rung ends as Answers says.
+type Leg struct {
+	// Answers says how a target ends: by a device's String, or by "fqdn addr" of a voicemail target. What is not named
+	// does not answer.
+	Answers map[string]call.Result
+	// GoneAt has the caller hang up at the n-th verb, from 1; 0 = never.
+	GoneAt int
+	// LostAt has the switch vanish at the n-th verb, from 1; 0 = never.
+	LostAt int
+
+	Did    []string         // what was done to the leg, in words
+	Orders []call.RingOrder // every ring, as ordered
+	verbs  int
+}
+
+var _ call.Leg = (*Leg)(nil)
+
+func (l *Leg) step(format string, args ...any) (gone bool, err error) {
+	l.verbs++
+	if l.LostAt != 0 && l.verbs >= l.LostAt {
+		return false, ErrSwitchGone
+	}
+	l.Did = append(l.Did, fmt.Sprintf(format, args...))
+	return l.GoneAt != 0 && l.verbs >= l.GoneAt, nil
+}
+
+// Waiting implements call.Leg.
+func (l *Leg) Waiting(context.Context) error {
+	_, err := l.step("waiting")
+	return err
+}
+
+// Ring implements call.Leg.
+func (l *Leg) Ring(_ context.Context, order call.RingOrder) (call.Attempt, error) {
+	l.Orders = append(l.Orders, order)
+	names := targets(order)
+	gone, err := l.step("ring %v", names)
+	attempt := call.Attempt{Started: time.Now(), Ended: time.Now(), Result: call.NoAnswer}
+	switch {
+	case err != nil:
+		attempt.Result = call.Broken
+		return attempt, err
+	case gone:
+		attempt.Result = call.CallerGone
+		return attempt, nil
+	}
+	for _, name := range names {
+		if result, ok := l.Answers[name]; ok {
+			attempt.Result = result
+		}
+	}
+	return attempt, nil
+}
+
+func targets(order call.RingOrder) []string {
+	if v := order.Voicemail; v != nil {
+		return []string{v.FQDN + " " + v.Addr}
+	}
+	var names []string
+	for _, d := range order.Devices {
+		names = append(names, d.String())
+	}
+	return names
+}
+
+// Announce implements call.Leg.
+func (l *Leg) Announce(_ context.Context, prompt string, _ time.Duration) (call.Result, error) {
+	gone, err := l.step("announce %s", prompt)
+	if err != nil {
+		return call.Broken, err
+	}
+	if gone {
+		return call.CallerGone, nil
+	}
+	return call.Ended, nil
+}
+
+// End implements call.Leg.
+func (l *Leg) End(_ context.Context, cause string) error {
+	_, err := l.step("end %s", cause)
+	return err
+}
+
+// Refuse implements call.Leg.
+func (l *Leg) Refuse(_ context.Context, r call.Refusal) error {
+	_, err := l.step("refuse %d", r.Code)
+	return err
+}
+
+// HandBack implements call.Leg.
+func (l *Leg) HandBack(context.Context) error {
+	_, err := l.step("hand back")
+	return err
+}
