@@ -67,12 +67,7 @@ func fromInternational(digits, raw string) (Number, error) {
 	if len(digits) < minDigits || digits[0] == '0' {
 		return "", fmt.Errorf("%w: %.40q", ErrImpossible, raw)
 	}
-	// A national prefix left in, as in +44 (0)20, comes off where the plan says so.
-	if len(digits) <= maxDigits+2 {
-		if p, err := phonenumbers.Parse("+"+digits, phonenumbers.UNKNOWN_REGION); err == nil && strictlyPossible(p) {
-			return Number(phonenumbers.Format(p, phonenumbers.E164)), nil
-		}
-	}
+	digits = withoutNationalPrefix(digits)
 	if len(digits) > maxDigits {
 		return "", fmt.Errorf("%w: %d digits, at most %d", ErrImpossible, len(digits), maxDigits)
 	}
@@ -87,13 +82,33 @@ func fromNational(digits, region, raw string) (Number, error) {
 	if region != "" {
 		p, err := phonenumbers.Parse(digits, region)
 		if err == nil && strictlyPossible(p) && (phonenumbers.IsValidNumber(p) || len(digits) >= minDigits) {
-			return Number(phonenumbers.Format(p, phonenumbers.E164)), nil
+			return fromInternational(phonenumbers.Format(p, phonenumbers.E164)[1:], raw)
 		}
 	}
 	if rest, ok := strings.CutPrefix(digits, "00"); ok && len(rest) >= minDigits {
 		return fromInternational(rest, raw)
 	}
 	return "", fmt.Errorf("%w: %.40q is not complete in region %.8q", ErrNotNumber, raw, region)
+}
+
+// withoutNationalPrefix takes off a national prefix that was left in, as in +44 (0)20, where the plan says so. It goes on
+// until nothing changes, so that a number once read is read the same for ever.
+func withoutNationalPrefix(digits string) string {
+	for range 4 {
+		if len(digits) > maxDigits+2 {
+			break
+		}
+		p, err := phonenumbers.Parse("+"+digits, phonenumbers.UNKNOWN_REGION)
+		if err != nil || !strictlyPossible(p) {
+			break
+		}
+		next := phonenumbers.Format(p, phonenumbers.E164)[1:]
+		if next == digits {
+			break
+		}
+		digits = next
+	}
+	return digits
 }
 
 func strictlyPossible(p *phonenumbers.PhoneNumber) bool {
