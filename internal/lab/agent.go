@@ -19,6 +19,13 @@ var (
 	ErrNever = errors.New("lab: it never happened")
 )
 
+// The loopback addresses of the lab. Callers have one of their own, because the proxy tells a carrier from a FreeSWITCH by
+// the address it sends from.
+var (
+	loopback        = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	carrierLoopback = netip.AddrFrom4([4]byte{127, 0, 0, 2})
+)
+
 // Names says who stands at an address, so that a trace can name the parties. Safe for concurrent use.
 type Names struct {
 	mu sync.RWMutex
@@ -67,15 +74,16 @@ func Refuses(status int) Behaviour { return Behaviour{Status: status} }
 
 // AgentOptions describe an agent.
 type AgentOptions struct {
-	Name      string    // the party's name in the trace: "caller", "voicemail-2"
-	Port      uint16    // of 127.0.0.1, for UDP and TCP; 0 = a free one
-	Voice     byte      // what its voice packets consist of; must not be 0
-	Behaviour Behaviour // towards incoming calls
-	Trace     *Trace    // nil = kept by nobody
-	Names     *Names    // nil = addresses stand for themselves
+	Name      string     // the party's name in the trace: "caller", "voicemail-2"
+	IP        netip.Addr // loopback address; zero = 127.0.0.1
+	Port      uint16     // for UDP and TCP; 0 = a free one
+	Voice     byte       // what its voice packets consist of; must not be 0
+	Behaviour Behaviour  // towards incoming calls
+	Trace     *Trace     // nil = kept by nobody
+	Names     *Names     // nil = addresses stand for themselves
 }
 
-// Agent is a SIP user agent on 127.0.0.1: a caller, a phone, a voicemail system. One goroutine owns its calls and
+// Agent is a SIP user agent on loopback: a caller, a phone, a voicemail system. One goroutine owns its calls and
 // transactions; every method may be called from any goroutine.
 type Agent struct {
 	opts  AgentOptions
@@ -107,6 +115,9 @@ func NewAgent(o AgentOptions) (*Agent, error) {
 	if o.Names == nil {
 		o.Names = &Names{}
 	}
+	if !o.IP.IsValid() {
+		o.IP = loopback
+	}
 	if o.Voice == 0 {
 		return nil, fmt.Errorf("lab: agent %s has no voice: give it one byte that is not 0", o.Name)
 	}
@@ -115,7 +126,7 @@ func NewAgent(o AgentOptions) (*Agent, error) {
 		clients: make(map[string]*clientTx), servers: make(map[string]*serverTx), timers: make(map[*time.Timer]struct{}),
 	}
 	ready := make(chan struct{})
-	ep, err := openEndpoint(o.Port, func(raw []byte, from hop) {
+	ep, err := openEndpoint(o.IP, o.Port, func(raw []byte, from hop) {
 		<-ready
 		a.post(func() { a.arrived(raw, from) })
 	})

@@ -57,7 +57,7 @@ func (a *Agent) Place(inv Invite) (*Call, error) {
 			return nil, fmt.Errorf("lab: a line break in %q", line)
 		}
 	}
-	media, err := openMedia(a.opts.Voice, a.kick)
+	media, err := openMedia(a.opts.IP, a.opts.Voice, a.kick)
 	if err != nil {
 		return nil, err
 	}
@@ -234,7 +234,7 @@ func (a *Agent) invited(tx *serverTx) {
 		a.reinvited(tx)
 		return
 	}
-	media, err := openMedia(a.opts.Voice, a.kick)
+	media, err := openMedia(a.opts.IP, a.opts.Voice, a.kick)
 	if err != nil {
 		a.reply(tx, 503, err.Error(), "", "")
 		return

@@ -17,7 +17,7 @@ import (
 // maxConns bounds the TCP connections of one agent; more are closed at once.
 const maxConns = 32
 
-// endpoint is the UDP socket and the TCP listener of one agent, both on the same port of 127.0.0.1. Its goroutines are
+// endpoint is the UDP socket and the TCP listener of one agent, both on the same port. Its goroutines are
 // waited for by close.
 type endpoint struct {
 	addr    netip.AddrPort
@@ -31,15 +31,15 @@ type endpoint struct {
 	wg     sync.WaitGroup
 }
 
-// listenBoth takes a port of 127.0.0.1 that is free for UDP and for TCP.
-func listenBoth(port uint16) (*net.UDPConn, *net.TCPListener, error) {
+// listenBoth takes a port of a loopback address that is free for UDP and for TCP.
+func listenBoth(ip netip.Addr, port uint16) (*net.UDPConn, *net.TCPListener, error) {
 	var last error
 	for range 50 {
-		udp, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: int(port)})
+		udp, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(ip, port)))
 		if err != nil {
 			return nil, nil, fmt.Errorf("listening for SIP: %w", err)
 		}
-		tcp, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: udp.LocalAddr().(*net.UDPAddr).Port})
+		tcp, err := net.ListenTCP("tcp4", net.TCPAddrFromAddrPort(udp.LocalAddr().(*net.UDPAddr).AddrPort()))
 		if err == nil {
 			return udp, tcp, nil
 		}
@@ -51,8 +51,8 @@ func listenBoth(port uint16) (*net.UDPConn, *net.TCPListener, error) {
 	return nil, nil, fmt.Errorf("listening for SIP over UDP and TCP on one port: %w", last)
 }
 
-func openEndpoint(port uint16, deliver func([]byte, hop)) (*endpoint, error) {
-	udp, tcp, err := listenBoth(port)
+func openEndpoint(ip netip.Addr, port uint16, deliver func([]byte, hop)) (*endpoint, error) {
+	udp, tcp, err := listenBoth(ip, port)
 	if err != nil {
 		return nil, err
 	}

@@ -39,8 +39,8 @@ type media struct {
 }
 
 // openMedia opens a socket and begins to listen; nothing is sent before both start and aim. kick is called after each frame.
-func openMedia(voice byte, kick func()) (*media, error) {
-	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+func openMedia(ip netip.Addr, voice byte, kick func()) (*media, error) {
+	conn, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(ip, 0)))
 	if err != nil {
 		return nil, fmt.Errorf("opening a socket for voice: %w", err)
 	}

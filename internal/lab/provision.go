@@ -1,0 +1,215 @@
+package lab
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/signalbox/signalbox/internal/account"
+	"github.com/signalbox/signalbox/internal/app"
+	"github.com/signalbox/signalbox/internal/call"
+	"github.com/signalbox/signalbox/internal/config"
+	"github.com/signalbox/signalbox/internal/store"
+)
+
+// maxStories bounds the stories of one rig: each has a user of FreeSWITCH's vanilla directory, 1001 to 1019, if it needs one.
+const maxStories = 40
+
+const (
+	eventSocketPassword = "lab-ClueCon"
+	deniedCaller        = "+498999998666"
+)
+
+// The fictional numbers of German films: Berlin for subscribers, Munich for callers.
+func subscriberNumber(i int) string { return fmt.Sprintf("+493023125%03d", 100+i) }
+func callerNumber(i int) string     { return fmt.Sprintf("+498999998%03d", 100+i) }
+
+// newStage makes a story's agents and its records in the test DNS.
+func (r *Rig) newStage(i int, story Story) (s *Stage, err error) {
+	if i >= maxStories {
+		return nil, fmt.Errorf("lab: more than %d stories in one rig", maxStories)
+	}
+	s = &Stage{
+		Rig: r, Line: story.Line, Trace: NewTrace(nil), Number: subscriberNumber(i), From: callerNumber(i),
+		Pilot: fmt.Sprintf("+493023126%03d", 100+i), FQDN: fmt.Sprintf("vm-%d.lab.example.test", i), user: fmt.Sprint(1001 + i%19),
+	}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	agent := func(name string, voice byte, ip netip.Addr, b Behaviour) (*Agent, error) {
+		return NewAgent(AgentOptions{Name: name, Voice: voice, IP: ip, Trace: s.Trace, Names: r.names, Behaviour: b})
+	}
+	if s.Caller, err = agent(ColCaller, voiceCaller, carrierLoopback, Behaviour{}); err != nil {
+		return nil, err
+	}
+	if story.Line.Phone == PhoneURI || story.Line.Phone == PhoneRegistered {
+		if s.Phone, err = agent(ColPhone, voicePhone, loopback, Behaviour{}); err != nil {
+			return nil, err
+		}
+	}
+	if s.Operator, err = agent(ColOperator, voiceOperator, loopback, answersAtOnce()); err != nil {
+		return nil, err
+	}
+	for n, state := range story.Line.Targets {
+		if err = s.newTarget(n, state, agent); err != nil {
+			return nil, err
+		}
+	}
+	return s, s.publish()
+}
+
+// newTarget makes one target of the stage's voicemail system.
+func (s *Stage) newTarget(n int, state TargetState, agent func(string, byte, netip.Addr, Behaviour) (*Agent, error)) (err error) {
+	name := fmt.Sprintf("%s-%d", ColVoicemail, n+1)
+	if state == TargetDead {
+		dead, err := holdDeadPort(0)
+		if err != nil {
+			return err
+		}
+		s.dead, s.mail[n] = append(s.dead, dead), dead.addr.String()
+		s.Rig.names.Set(dead.addr, name)
+		return nil
+	}
+	b := map[TargetState]Behaviour{TargetAnswers: answersAtOnce(), TargetRefuses: Refuses(503), TargetSilent: {}}[state]
+	if s.Mail[n], err = agent(name, []byte{voiceMailA, voiceMailB}[n], loopback, b); err != nil {
+		return err
+	}
+	s.mail[n] = s.Mail[n].Addr().String()
+	return nil
+}
+
+// publish puts the voicemail system into the test DNS: two targets, the first preferred.
+func (s *Stage) publish() error {
+	dns := s.Rig.dns
+	var srv []string
+	for n, addr := range s.mail {
+		_, port, err := net.SplitHostPort(addr)
+		if err != nil {
+			return err
+		}
+		host := fmt.Sprintf("target-%d.%s", n+1, s.FQDN)
+		srv = append(srv, fmt.Sprintf("5 IN SRV %d 0 %s %s.", 10*(n+1), port, host))
+		if err := dns.Set(host, "5 IN A 127.0.0.1"); err != nil {
+			return err
+		}
+	}
+	return dns.Set("_sip._udp."+s.FQDN, srv...)
+}
+
+// freePort finds a port of 127.0.0.1 that nothing uses now: TCP, and UDP as well unless tcpOnly. The processes that are to
+// listen there are others than ours, so it cannot be held.
+type portKind bool
+
+const (
+	tcpOnly      portKind = false
+	carrierPorts portKind = true
+)
+
+func freePort(kind portKind) (netip.AddrPort, error) {
+	udp, tcp, err := listenBoth(loopback, 0)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	addr := udp.LocalAddr().(*net.UDPAddr).AddrPort()
+	return addr, errors.Join(udp.Close(), tcp.Close())
+}
+
+// configuration is the YAML file of proxy and sidecar.
+func (r *Rig) configuration() string {
+	return fmt.Sprintf(`# written by signalbox lab
+region: DE
+domain: lab.example.test
+store:
+  sqlite: %s
+nodes:
+  - name: lab-switch
+    sip: %s
+    event_socket: {addr: %q, password: %q}
+proxy:
+  listen: ["udp:%s", "tcp:%s"]
+  trunks:
+    - {name: lab-carrier, prefixes: [%s/32], screening: enforce}
+sidecar:
+  listen: %s
+token:
+  keys: [{id: lab, secret: %s}]
+screening:
+  deny: [{number: %q, reason: "a story of the lab"}]
+dns:
+  servers: [%q]
+voicemail: {progress_timeout: 2s}
+log: {level: debug, format: console}
+`, filepath.Join(r.dir, "lab.db"), r.at.External, r.at.EventSocket, r.at.Password, r.proxyAddr, r.proxyAddr, carrierLoopback,
+		r.sidecar, token()+token()+token()+token(), deniedCaller, r.dns.Addr())
+}
+
+// document is what the operator provisions.
+func (r *Rig) document(stages []*Stage) account.Document {
+	var d account.Document
+	for i, s := range stages {
+		d.VoicemailSystems = append(d.VoicemailSystems, account.SystemEntry{FQDN: s.FQDN})
+		d.Pilots = append(d.Pilots, account.PilotEntry{Number: s.Pilot, Systems: []account.PilotSystemEntry{{FQDN: s.FQDN, Priority: 10}}})
+		if s.Line.Phone == PhoneNobody {
+			continue
+		}
+		id := fmt.Sprintf("subscriber-%d", i+1)
+		d.Accounts = append(d.Accounts, account.AccountEntry{ID: id, Name: "Subscriber of the lab"})
+		device := account.DeviceEntry{Kind: account.DeviceRegistered, User: s.user, Host: r.at.Domain}
+		if s.Line.Phone == PhoneURI {
+			device = account.DeviceEntry{Kind: account.DeviceURI, User: "phone", Host: s.Phone.Addr().Addr().String(), Port: s.Phone.Addr().Port()}
+		}
+		d.Numbers = append(d.Numbers, account.NumberEntry{
+			Number: s.Number, Account: id, Devices: []account.DeviceEntry{device}, NoAnswer: account.Duration(noAnswerTime),
+			Voicemail: &account.VoicemailEntry{Pilot: s.Pilot},
+		})
+	}
+	return d
+}
+
+// provision writes the configuration and fills the store by the command an operator uses.
+func (r *Rig) provision(ctx context.Context, stages []*Stage) error {
+	r.config = filepath.Join(r.dir, "signalbox.yaml")
+	rows, err := json.MarshalIndent(r.document(stages), "", "  ") // JSON is YAML
+	if err != nil {
+		return fmt.Errorf("writing the accounts: %w", err)
+	}
+	file := filepath.Join(r.dir, "accounts.yaml")
+	if err := errors.Join(os.WriteFile(r.config, []byte(r.configuration()), 0o600), os.WriteFile(file, rows, 0o600)); err != nil {
+		return fmt.Errorf("writing the configuration: %w", err)
+	}
+	out, err := exec.CommandContext(ctx, r.opts.Program, "provision", "apply", file, "--config", r.config).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("provision apply: %w\n%s", err, strings.TrimSpace(string(out)))
+	}
+	cfg, err := config.Load(r.config, nil)
+	if err != nil {
+		return fmt.Errorf("reading our own configuration: %w", err)
+	}
+	s, err := app.OpenStore(ctx, cfg)
+	if err != nil {
+		return fmt.Errorf("opening the store: %w", err)
+	}
+	r.store = &records{s}
+	return nil
+}
+
+// records reads the call records that the sidecar keeps.
+type records struct{ s store.Store }
+
+func (r *records) all(ctx context.Context) ([]call.Record, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	return r.s.Records(ctx, 1000)
+}
+
+func (r *records) close() { _ = r.s.Shut() }

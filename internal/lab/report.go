@@ -1,0 +1,219 @@
+package lab
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/signalbox/signalbox/internal/call"
+)
+
+// Text tells stories on a terminal, or in a file, while they run: the first story that has not been told to its end is shown
+// live, what the others do meanwhile is shown as soon as it is their turn. It is safe for concurrent use.
+type Text struct {
+	out    io.Writer
+	colour bool
+	width  int
+
+	mu    sync.Mutex
+	tales map[string]*tale
+	order []string
+	next  int // index into order of the story that is being told
+}
+
+// tale is what is still to be printed of one story.
+type tale struct {
+	ladder Ladder
+	lines  []string
+	begun  bool
+	ended  bool
+}
+
+// NewText tells the stories in the order in which they are given. width is that of the terminal in characters; 0 = 112.
+func NewText(out io.Writer, stories []Story, colour bool, width int) *Text {
+	if width <= 0 {
+		width = 112
+	}
+	t := &Text{out: out, colour: colour, width: width, tales: make(map[string]*tale)}
+	for _, s := range stories {
+		columns := s.Columns()
+		spacing := min(max((width-gutter-6)/(len(columns)-1), 14), 26)
+		t.tales[s.Name] = &tale{ladder: Ladder{Columns: columns, Spacing: spacing, Colour: colour}}
+		t.order = append(t.order, s.Name)
+	}
+	return t
+}
+
+// Begin prints the headline.
+func (t *Text) Begin(s Story) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	one := t.tales[s.Name]
+	one.begun = true
+	l := one.ladder
+	rule := strings.Repeat("━", max(t.width-len(s.Name)-5, 3))
+	one.lines = append(one.lines, "", l.paint(ansiBold, "━━ "+s.Name+" "+rule), "   "+s.Title, "", l.Header(), l.Rail())
+	t.flush()
+}
+
+// Event draws one row.
+func (t *Text) Event(s Story, e Event) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	one := t.tales[s.Name]
+	one.lines = append(one.lines, one.ladder.Row(e))
+	t.flush()
+}
+
+// End prints the plan, the record and the verdict.
+func (t *Text) End(s Story, r Result) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	one := t.tales[s.Name]
+	l := one.ladder
+	one.lines = append(one.lines, l.Rail())
+	one.lines = append(one.lines, planLines(l, r.Plan)...)
+	for i, rec := range r.Records {
+		one.lines = append(one.lines, recordLines(i, len(r.Records), rec)...)
+	}
+	verdict := l.paint(ansiBold+ansiGreen, "   ✓ "+s.Name) + fmt.Sprintf(" in %.1f s", r.Took.Seconds())
+	if r.Err != nil {
+		verdict = l.paint(ansiBold+ansiRed, "   ✗ "+s.Name+": ") + printable(r.Err.Error())
+		if r.Logs != "" {
+			verdict += "\n" + r.Logs
+		}
+	}
+	one.lines = append(one.lines, verdict)
+	one.ended = true
+	t.flush()
+}
+
+// flush prints what may be printed now.
+func (t *Text) flush() {
+	for t.next < len(t.order) {
+		one := t.tales[t.order[t.next]]
+		for _, line := range one.lines {
+			_, _ = fmt.Fprintln(t.out, line) // a reader that went away misses the rest
+		}
+		one.lines = nil
+		if !one.ended {
+			return
+		}
+		t.next++
+	}
+}
+
+// planLines is the plan of the sidecar with its reasons.
+func planLines(l Ladder, p *call.Plan) []string {
+	if p == nil {
+		return []string{l.paint(ansiDim, "   plan    none: the sidecar had no part in this call")}
+	}
+	var lines []string
+	for i, step := range p.Steps {
+		label := "   plan    "
+		if i > 0 {
+			label = "           "
+		}
+		when := ""
+		if len(step.On) > 0 {
+			var on []string
+			for _, r := range step.On {
+				on = append(on, string(r))
+			}
+			when = "on " + strings.Join(on, ", ") + ": "
+		}
+		lines = append(lines, l.paint(ansiDim, label)+fmt.Sprintf("%d. %-8s ", i+1, step.Kind)+when+printable(step.Reason.Sentence))
+	}
+	return lines
+}
+
+// recordLines is what the call record says happened.
+func recordLines(i, n int, r call.Record) []string {
+	label := "   record  "
+	if n > 1 {
+		label = fmt.Sprintf("   record%d ", i+1)
+	}
+	var lines []string
+	for _, step := range r.Steps {
+		line := fmt.Sprintf("%s%-8s %s", label, step.Kind, step.Result)
+		if !step.Ended.IsZero() {
+			line += fmt.Sprintf(" after %.1f s", step.Ended.Sub(step.Started).Seconds())
+		}
+		lines = append(lines, line)
+		label = "           "
+		for _, a := range step.Attempts {
+			detail := strings.TrimSpace(fmt.Sprintf("%s %s", a.Disposition, a.Note))
+			lines = append(lines, printable(fmt.Sprintf("             %s: %s %s", a.Target, a.Result, detail)))
+		}
+	}
+	end := fmt.Sprintf("%sover: %s %s", label, r.Result, r.Cause)
+	if r.Note != "" {
+		end += "; " + r.Note
+	}
+	return append(lines, printable(strings.TrimRight(end, " ")))
+}
+
+// Summary is the table at the end.
+func Summary(out io.Writer, results []Result, took time.Duration, colour bool) {
+	l := Ladder{Colour: colour}
+	good := 0
+	_, _ = fmt.Fprintln(out)
+	for _, r := range results {
+		mark, why := l.paint(ansiGreen, "✓"), ""
+		if r.Err != nil {
+			mark, why = l.paint(ansiRed, "✗"), "  "+l.paint(ansiRed, printable(firstLine(r.Err.Error())))
+		} else {
+			good++
+		}
+		_, _ = fmt.Fprintf(out, " %s %-38s %5.1f s%s\n", mark, r.Story, r.Took.Seconds(), why)
+	}
+	_, _ = fmt.Fprintf(out, "\n%s\n", l.paint(ansiBold, fmt.Sprintf("%d of %d stories as told, in %.0f s", good, len(results), took.Seconds())))
+}
+
+func firstLine(s string) string { line, _, _ := strings.Cut(s, "\n"); return line }
+
+// JSON hears nothing; WriteJSON prints at the end.
+type JSON struct{}
+
+// Begin does nothing.
+func (JSON) Begin(Story) {}
+
+// Event does nothing.
+func (JSON) Event(Story, Event) {}
+
+// End does nothing.
+func (JSON) End(Story, Result) {}
+
+// WriteJSON prints the results as an array of {"story","ok","plan","events","error"}.
+func WriteJSON(out io.Writer, results []Result) error {
+	type row struct {
+		Story   string        `json:"story"`
+		OK      bool          `json:"ok"`
+		Seconds float64       `json:"seconds"`
+		Plan    *call.Plan    `json:"plan"`
+		Records []call.Record `json:"records"`
+		Events  []Event       `json:"events"`
+		Error   string        `json:"error,omitempty"`
+	}
+	rows := make([]row, 0, len(results))
+	for _, r := range results {
+		one := row{Story: r.Story, OK: r.Err == nil, Seconds: float64(r.Took.Milliseconds()) / 1000, Plan: r.Plan, Records: r.Records, Events: r.Events}
+		if one.Events == nil {
+			one.Events = []Event{}
+		}
+		if one.Records == nil {
+			one.Records = []call.Record{}
+		}
+		if r.Err != nil {
+			one.Error = r.Err.Error()
+		}
+		rows = append(rows, one)
+	}
+	e := json.NewEncoder(out)
+	e.SetIndent("", " ")
+	e.SetEscapeHTML(false)
+	return e.Encode(rows)
+}

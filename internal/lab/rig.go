@@ -1,0 +1,318 @@
+package lab
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/signalbox/signalbox/internal/call"
+	"github.com/signalbox/signalbox/internal/resolve/resolvetest"
+)
+
+// Bounds of a rig.
+const (
+	noAnswerTime = 5 * time.Second // provisioned for every number: the shortest an operator may set
+	startTime    = 20 * time.Second
+	stopTime     = 3 * time.Second
+)
+
+// SwitchAt says where a FreeSWITCH, or the simulator, is reached. It must be on this host.
+type SwitchAt struct {
+	EventSocket  string         `json:"event_socket"`
+	Password     string         `json:"-"`
+	External     netip.AddrPort `json:"external"` // carrier-side profile
+	Internal     netip.AddrPort `json:"internal"` // profile where phones register
+	Domain       string         `json:"domain"`   // of FreeSWITCH's directory
+	UserPassword string         `json:"-"`        // of users 1001 to 1019 there, 1234 in vanilla
+}
+
+// RigOptions describe a rig.
+type RigOptions struct {
+	// Program is the signalbox binary; "" = the running one.
+	Program string
+	// Sidecar is the address the dialplan hands calls to; "" = a free port.
+	Sidecar string
+	// StartSwitch starts a real switch with the drop-in files in its conf folder, and returns where it is reached and how to
+	// end it. nil = the simulator.
+	StartSwitch func(ctx context.Context, files Dropins) (SwitchAt, func(), error)
+	// Keep leaves the temp folder behind.
+	Keep bool
+}
+
+// Rig is everything that stands around the stories: switch, store, proxy and sidecar as processes, the test DNS, the stages.
+type Rig struct {
+	Sidecar *Process
+	Proxy   *Process
+	Stages  map[string]*Stage // by story name
+
+	opts      RigOptions
+	dir       string
+	config    string
+	at        SwitchAt
+	realVoice bool // the switch sends and relays voice itself
+	proxyAddr netip.AddrPort
+	sidecar   string
+	dns       *resolvetest.Server
+	names     *Names
+	watch     *watch
+	store     *records
+	processes []*Process // every one ever started, for their output
+	undo      []func()
+	frozen    bool
+}
+
+// NewRig prepares the stages of the stories and starts everything. On an error nothing is left running.
+func NewRig(ctx context.Context, o RigOptions, stories []Story) (r *Rig, err error) {
+	if o.Program == "" {
+		if o.Program, err = os.Executable(); err != nil {
+			return nil, fmt.Errorf("finding our own program: %w", err)
+		}
+	}
+	r = &Rig{opts: o, names: &Names{}, Stages: make(map[string]*Stage)}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("%w\n%s", err, r.Logs())
+			r.Close()
+			r = nil
+		}
+	}()
+	ctx, cancel := context.WithTimeoutCause(ctx, startTime, errors.New("the rig was not up in time"))
+	defer cancel()
+	if r.dir, err = os.MkdirTemp("", "signalbox-lab-"); err != nil {
+		return r, fmt.Errorf("making a temp folder: %w", err)
+	}
+	if !o.Keep {
+		r.undo = append(r.undo, func() { _ = os.RemoveAll(r.dir) })
+	}
+	if r.dns, err = resolvetest.Serve("127.0.0.1:0"); err != nil {
+		return r, err
+	}
+	r.undo = append(r.undo, func() { _ = r.dns.Close() })
+	var order []*Stage
+	for i, story := range stories {
+		s, err := r.newStage(i, story)
+		if err != nil {
+			return r, err
+		}
+		r.Stages[story.Name] = s
+		order = append(order, s)
+	}
+	if r.proxyAddr, err = freePort(carrierPorts); err != nil {
+		return r, err
+	}
+	r.names.Set(r.proxyAddr, ColProxy)
+	if r.sidecar = o.Sidecar; r.sidecar == "" {
+		free, err := freePort(tcpOnly)
+		if err != nil {
+			return r, err
+		}
+		r.sidecar = free.String()
+	}
+	files, err := dropins(r.sidecar, order)
+	if err != nil {
+		return r, err
+	}
+	if err = r.startSwitch(ctx, files); err != nil {
+		return r, err
+	}
+	if err = r.provision(ctx, order); err != nil {
+		return r, err
+	}
+	if err = r.startProxy(ctx); err != nil {
+		return r, err
+	}
+	return r, r.startSidecar(ctx)
+}
+
+func (r *Rig) startSwitch(ctx context.Context, files Dropins) error {
+	start := r.opts.StartSwitch
+	if start == nil {
+		start = r.simulate
+	} else {
+		r.realVoice = true
+	}
+	at, stop, err := start(ctx, files)
+	if err != nil {
+		return err
+	}
+	if stop != nil {
+		r.undo = append(r.undo, stop)
+	}
+	r.at = at
+	r.names.Set(at.External, ColSwitch)
+	r.names.Set(at.Internal, ColSwitch)
+	if r.watch, err = openWatch(ctx, at); err != nil {
+		return err
+	}
+	r.undo = append(r.undo, r.watch.close)
+	return nil
+}
+
+// simulate starts the simulator as a process of its own.
+func (r *Rig) simulate(ctx context.Context, files Dropins) (SwitchAt, func(), error) {
+	conf := filepath.Join(r.dir, "conf")
+	if err := errors.Join(skeleton().Write(conf), files.Write(conf)); err != nil {
+		return SwitchAt{}, nil, err
+	}
+	const domain, password = "lab.example.test", "1234"
+	args := []string{"simulator", "--conf", conf, "--password", eventSocketPassword, "--domain", domain}
+	for user := range maxStories {
+		args = append(args, "--user", fmt.Sprintf("%d:%s", 1001+user, password))
+	}
+	p, err := r.spawn("switch", args...)
+	if err != nil {
+		return SwitchAt{}, nil, err
+	}
+	stop := func() { p.Stop(stopTime) }
+	line, err := p.FirstLine(ctx)
+	if err != nil {
+		stop()
+		return SwitchAt{}, nil, err
+	}
+	at := SwitchAt{}
+	if err := json.Unmarshal([]byte(line), &at); err != nil {
+		stop()
+		return SwitchAt{}, nil, fmt.Errorf("reading the simulator's addresses from %q: %w", line, err)
+	}
+	at.Password, at.Domain, at.UserPassword = eventSocketPassword, domain, password
+	return at, stop, nil
+}
+
+func (r *Rig) spawn(name string, args ...string) (*Process, error) {
+	p, err := Spawn(r.dir, name, r.opts.Program, args...)
+	if err != nil {
+		return nil, err
+	}
+	r.processes = append(r.processes, p)
+	return p, nil
+}
+
+// startProxy starts the proxy and waits until it answers SIP.
+func (r *Rig) startProxy(ctx context.Context) error {
+	p, err := r.spawn("proxy", "serve", "--config", r.config, "--role", "proxy")
+	if err != nil {
+		return err
+	}
+	r.Proxy = p
+	return r.until(ctx, p, func() error { return dialOnce(ctx, r.proxyAddr.String()) })
+}
+
+// startSidecar starts the sidecar and waits until it listens.
+func (r *Rig) startSidecar(ctx context.Context) error {
+	p, err := r.spawn("sidecar", "serve", "--config", r.config, "--role", "sidecar")
+	if err != nil {
+		return err
+	}
+	r.Sidecar, r.frozen = p, false
+	return r.until(ctx, p, func() error { return dialOnce(ctx, r.sidecar) })
+}
+
+func dialOnce(ctx context.Context, addr string) error {
+	var d net.Dialer
+	c, err := d.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	return c.Close()
+}
+
+// until tries until there is no error, the process ends, or ctx does.
+func (r *Rig) until(ctx context.Context, p *Process, try func() error) error {
+	for {
+		err := try()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-p.Done():
+			return fmt.Errorf("%s ended before it was ready: %w\n%s", p.Name, p.ended(), p.Tail(20))
+		case <-ctx.Done():
+			return fmt.Errorf("%s is not ready: %w: %w", p.Name, context.Cause(ctx), err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func (r *Rig) freezeSidecar() error {
+	r.frozen = true
+	return r.Sidecar.Signal(syscall.SIGSTOP)
+}
+
+func (r *Rig) thawSidecar() error {
+	r.frozen = false
+	return r.Sidecar.Signal(syscall.SIGCONT)
+}
+
+// repair brings back what a failed story left broken, so that the next one has a fair start.
+func (r *Rig) repair(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, startTime, errors.New("the rig could not be repaired"))
+	defer cancel()
+	if r.frozen {
+		if err := r.thawSidecar(); err != nil {
+			return err
+		}
+	}
+	select {
+	case <-r.Sidecar.Done():
+		if err := r.startSidecar(ctx); err != nil {
+			return err
+		}
+	default:
+	}
+	select {
+	case <-r.Proxy.Done():
+		return r.startProxy(ctx)
+	default:
+		return nil
+	}
+}
+
+// registration is where a phone registers, and as whom.
+func (r *Rig) registration(user string, seconds int) Registration {
+	return Registration{Registrar: hop{"udp", r.at.Internal}, User: user, Domain: r.at.Domain, Password: r.at.UserPassword, Expires: seconds}
+}
+
+// records reads all call records.
+func (r *Rig) records(ctx context.Context) ([]call.Record, error) { return r.store.all(ctx) }
+
+// Logs is the end of every process's output.
+func (r *Rig) Logs() string {
+	var b strings.Builder
+	seen := make(map[string]bool)
+	for _, p := range r.processes {
+		if !seen[p.Log] {
+			seen[p.Log] = true
+			fmt.Fprintf(&b, "--- the end of %s ---\n%s\n", filepath.Base(p.Log), p.Tail(25))
+		}
+	}
+	return b.String()
+}
+
+// Dir is the temp folder with configuration, store and logs.
+func (r *Rig) Dir() string { return r.dir }
+
+// Close ends everything, last started first.
+func (r *Rig) Close() {
+	for _, p := range []*Process{r.Sidecar, r.Proxy} {
+		if p != nil {
+			p.Stop(stopTime)
+		}
+	}
+	if r.store != nil {
+		r.store.close()
+	}
+	for _, s := range r.Stages {
+		s.close()
+	}
+	for i := len(r.undo) - 1; i >= 0; i-- {
+		r.undo[i]()
+	}
+}

@@ -1,0 +1,100 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/signalbox/signalbox/internal/call"
+)
+
+// PhoneKind says how the subscriber of a line is reached.
+type PhoneKind int
+
+// The kinds of phones.
+const (
+	PhoneURI        PhoneKind = iota // a fixed SIP address
+	PhoneRegistered                  // registered at FreeSWITCH's internal profile
+	PhoneAbsent                      // a user of FreeSWITCH's directory who is not registered
+	PhoneNobody                      // no account owns the number
+)
+
+// TargetState is what stands at one target of a voicemail system.
+type TargetState int
+
+// The states of a voicemail target.
+const (
+	TargetAnswers TargetState = iota // takes the call at once
+	TargetDead                       // nothing listens on the port
+	TargetRefuses                    // answers 503
+	TargetSilent                     // takes the INVITE and says nothing
+)
+
+// Line is what a story needs to be provisioned before anything starts.
+type Line struct {
+	Phone    PhoneKind
+	Targets  [2]TargetState
+	Operator bool // the operator's own extension for the number appears in the ladder
+}
+
+// Story is one call, or a few, with what a user would notice about it.
+type Story struct {
+	Name  string // stable, kebab-case
+	Title string // one sentence: what happens and what must come of it
+	Alone bool   // kills, stops or restarts processes, so that no other story may run meanwhile
+	Line  Line
+	Play  func(ctx context.Context, s *Stage)
+}
+
+// Columns are the columns of the story's ladder.
+func (s Story) Columns() []string {
+	columns := baseColumns()
+	if s.Line.Operator {
+		columns = append(columns, ColOperator)
+	}
+	return columns
+}
+
+func baseColumns() []string {
+	return []string{ColCaller, ColProxy, ColSwitch, ColPhone, ColVoicemail}
+}
+
+// Result is how a story went.
+type Result struct {
+	Story   string
+	Title   string
+	Err     error // nil = every claim was proved
+	Took    time.Duration
+	Plan    *call.Plan    // of the story's last call; nil when the sidecar had none
+	Records []call.Record // of the story's calls, oldest first
+	Events  []Event
+	Logs    string // the end of every process's output, when the story failed
+}
+
+// Stories are all stories, in the order in which they are told. Those that run alone come last.
+func Stories() []Story {
+	return append(quietStories(), faultStories()...)
+}
+
+// Select picks stories by name, in the order of Stories; no names = all.
+func Select(names []string) ([]Story, error) {
+	all := Stories()
+	if len(names) == 0 {
+		return all, nil
+	}
+	wanted := make(map[string]bool)
+	for _, n := range names {
+		wanted[n] = true
+	}
+	var out []Story
+	for _, s := range all {
+		if wanted[s.Name] {
+			out = append(out, s)
+			delete(wanted, s.Name)
+		}
+	}
+	for n := range wanted {
+		return nil, fmt.Errorf("there is no story %q: signalbox lab --list names them all", n)
+	}
+	return out, nil
+}
