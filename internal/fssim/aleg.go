@@ -504,7 +504,7 @@ func (c *channel) sendInDialog(m *sipMessage) {
 			zap.Int("status", code))
 	}}
 	p := c.prof
-	c.s.spawn(func() { p.stack.start(c.s.ctx, tx, h) })
+	c.sendLater(func() { p.stack.start(c.s.ctx, tx, h) })
 }
 
 // onCancel is the caller giving up before an answer.

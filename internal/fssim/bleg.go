@@ -303,7 +303,7 @@ func (c *channel) sendInvite() {
 	tx.failed = func(code int, why string) { c.post(func() { c.inviteFailed(code, why) }) }
 	l.client = tx
 	p := c.prof
-	c.s.spawn(func() { p.stack.start(c.s.ctx, tx, h) })
+	c.sendLater(func() { p.stack.start(c.s.ctx, tx, h) })
 }
 
 // firstHop is where the INVITE goes: the outbound proxy if one was set.
@@ -436,7 +436,7 @@ func (c *channel) sendAck(ack *sipMessage) {
 		return
 	}
 	p := c.prof
-	c.s.spawn(func() { p.stack.sendOnce(c.s.ctx, ack, h) })
+	c.sendLater(func() { p.stack.sendOnce(c.s.ctx, ack, h) })
 }
 
 // markRinging is 180 of the far end.

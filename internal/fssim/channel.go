@@ -134,9 +134,11 @@ type channel struct {
 	jobs       []func()
 	private    []privateCommand
 	watchers   map[chan struct{}]struct{}
-	released   bool      // no more SIP for this leg
-	hanging    bool      // a cause was chosen
-	gone       bool      // CHANNEL_HANGUP was published
+	released   bool // no more SIP for this leg
+	hanging    bool // a cause was chosen
+	gone       bool // CHANNEL_HANGUP was published
+	sends      []func()
+	sending    bool
 	controller *listener // the outbound connection that has the call
 
 	// Owned by the owner goroutine.
@@ -208,6 +210,35 @@ func (c *channel) post(job func()) {
 	c.jobs = append(c.jobs, job)
 	c.mu.Unlock()
 	c.signal()
+}
+
+// sendLater queues something to send that may block; one after the other, in order.
+func (c *channel) sendLater(f func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.sends) >= maxJobs {
+		return
+	}
+	c.sends = append(c.sends, f)
+	if !c.sending {
+		c.sending = c.s.spawn(c.sendAll)
+	}
+}
+
+// sendAll empties the queue of sendLater.
+func (c *channel) sendAll() {
+	for {
+		c.mu.Lock()
+		if len(c.sends) == 0 {
+			c.sending = false
+			c.mu.Unlock()
+			return
+		}
+		f := c.sends[0]
+		c.sends = c.sends[1:]
+		c.mu.Unlock()
+		f()
+	}
 }
 
 // runJobs lets the owner do what others queued.
