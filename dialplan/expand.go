@@ -25,7 +25,7 @@ const (
 
 // Expand expands an application's argument, or a condition's field or expression, as FreeSWITCH does:
 // ${name}, ${name:offset:length}, ${name[index]}, ${func(args)} and ${func args}, each of them nested, and the values
-// of variables once more. \$ gives a plain dollar sign, \' disappears, \\ stays. A variable that is not set gives
+// of variables once more. \$ gives a plain dollar sign, \' disappears, \\ gives one backslash. A variable that is not set gives
 // nothing.
 //
 // The result is usable even when the error is not nil: what could not be evaluated stands in it as it was written,
@@ -110,6 +110,7 @@ func (e *expander) expand(s string, depth int) string {
 			case '\\':
 				b.WriteByte('\\')
 				i++
+				continue
 			}
 		}
 		if s[i] != '$' || plain {

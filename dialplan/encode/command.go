@@ -63,6 +63,9 @@ func SetVar(uuid, name, value string) (string, error) {
 	if err := safe(value); err != nil {
 		return "", fmt.Errorf("uuid_setvar: variable %s: value %s: %w", name, show(value), err)
 	}
+	if err := checkCallerID(name, value); err != nil {
+		return "", fmt.Errorf("uuid_setvar: %w", err)
+	}
 	if strings.HasPrefix(value, arrayMark) {
 		return "", fmt.Errorf("uuid_setvar: variable %s would become a list: %w", name, ErrUnsafe)
 	}

@@ -27,8 +27,11 @@ const (
 //	{^^#a=b#c=d}[^^#e=f]sofia/internal/1000%example.net,[^^#sip_route_uri=sip:...]sofia/external/sip:...
 //
 // vars hold for every leg, a leg's own for it alone. Every name and value arrives as given; a value that FreeSWITCH
-// could not read back (an apostrophe, an unbalanced bracket of the kind it stands in, and what Arg refuses) is an
+// could not read back (a bracket without its partner, of the kind the variable stands in; and what Arg refuses) is an
 // error that wraps ErrUnsafe, a target outside its grammar one that wraps ErrInvalid.
+//
+// A command that is sent to a leg while an application runs on it is executed inside that application, and FreeSWITCH's
+// stack is small: a second bridge belongs behind the completion of the first.
 func DialString(vars []Var, legs []Leg) (string, error) {
 	if len(legs) == 0 || len(legs) > MaxLegs {
 		return "", fmt.Errorf("dial string: %d legs, has to be 1 to %d: %w", len(legs), MaxLegs, ErrInvalid)

@@ -8,11 +8,12 @@
 // that holds them is refused with [ErrUnsafe] by the encoders, and rewritten by the two functions that never fail,
 // [Text] for display names and [Header] for SIP header values.
 //
-// What FreeSWITCH can un-quote is quoted, the way it un-quotes it: a leg's variables pass four rounds of
-// un-quoting (alternatives, legs, variables, name and value), the variables of a whole dial string pass two, and
-// expansion comes before all of them and deletes \' without trace. That is why an apostrophe cannot be carried in a
-// dial string, while a backslash can, sixteenfold. The rules were read from FreeSWITCH 1.10.12 and measured on it;
-// testdata/measured.json keeps the inputs and what arrived.
+// What FreeSWITCH can un-quote is quoted, the way it un-quotes it: a leg's variables pass five rounds of un-quoting
+// (expansion, alternatives, legs, variables, name and value), the variables of a whole dial string pass three. A
+// backslash in a leg's variable leaves as thirty-two. Brackets are the exception: FreeSWITCH counts them without regard
+// to quotes, so one without its partner is refused. A caller's name and number are a case of their own, because
+// FreeSWITCH decodes percent escapes in them and cuts them. The rules were read from FreeSWITCH 1.10.12 and measured
+// on it; testdata/measured.json keeps the inputs and what arrived.
 //
 // Dial strings are built from typed targets only ([RegisteredUser], [SIPURI], [Voicemail], [Gateway]); there is no
 // way to pass loopback/, user/, error/ or any free text where FreeSWITCH expects a target.

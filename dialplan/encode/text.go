@@ -16,7 +16,7 @@ var ErrInvalid = errors.New("not valid here")
 
 // MaxArg is the longest application argument or dial string in bytes. FreeSWITCH itself takes more, but an argument
 // of this size is never meant.
-const MaxArg = 16 << 10
+const MaxArg = 64 << 10
 
 // maxText is the longest display name that Text returns, in bytes.
 const maxText = 128
@@ -24,34 +24,53 @@ const maxText = 128
 // maxHeader is the longest header value that Header returns, in bytes.
 const maxHeader = 4 << 10
 
-// Arg checks one application argument that is sent as it stands and returns it unchanged. It refuses:
+// maxEscaped is how many backslashes and apostrophes Header leaves; each takes 32 bytes in a dial string.
+const maxEscaped = 64
+
+// Arg encodes one application argument so that the application gets exactly s: it doubles backslashes, of which
+// expansion takes every second one. It refuses:
 //   - "$", which FreeSWITCH expands and has no escape for, also where it would be completed by a later expansion;
 //   - line breaks, NUL and every other control character, which would end the Event Socket header or begin another;
 //   - text that is not UTF-8;
-//   - \', which the expansion deletes;
 //   - "%[" or "%x[" at the beginning, which FreeSWITCH takes for variables of that one execution;
-//   - more than MaxArg bytes.
+//   - a result of more than MaxArg bytes.
+//
+// How the application itself parts its argument is not Arg's business: text from outside goes through Text first.
 func Arg(s string) (string, error) {
-	if len(s) > MaxArg {
-		return "", fmt.Errorf("argument of %d bytes is longer than %d: %w", len(s), MaxArg, ErrInvalid)
-	}
 	if err := safe(s); err != nil {
 		return "", fmt.Errorf("argument %s: %w", show(s), err)
-	}
-	if expansionEats(s) {
-		return "", fmt.Errorf(`argument %s holds \', which expansion deletes: %w`, show(s), ErrUnsafe)
 	}
 	if strings.HasPrefix(s, "%") && (strings.HasPrefix(s[1:], "[") || len(s) > 2 && s[2] == '[') {
 		return "", fmt.Errorf("argument %s would be read as scoped variables: %w", show(s), ErrUnsafe)
 	}
-	return s, nil
+	out := escapeExpansion(s)
+	if len(out) > MaxArg {
+		return "", fmt.Errorf("argument of %d bytes is longer than %d: %w", len(out), MaxArg, ErrInvalid)
+	}
+	return out, nil
 }
 
-// Set returns the argument of the application set (and export): NAME=VALUE. An empty value unsets the variable, as
-// it does in FreeSWITCH. The value is carried literally, except that what Arg refuses is refused.
+// Set returns the argument of the application set that gives the variable exactly this value; an empty one unsets it.
+// It refuses what Arg refuses. FreeSWITCH expands the argument of set twice, which is undone here, so the result
+// fits no other application.
 func Set(name, value string) (string, error) {
+	s, err := Export(name, value)
+	if err != nil {
+		return "", err
+	}
+	return Arg(s)
+}
+
+// Export returns the argument of the application export, which is expanded once: NAME=VALUE.
+func Export(name, value string) (string, error) {
 	if err := checkVarName(name); err != nil {
 		return "", err
+	}
+	if err := checkCallerID(name, value); err != nil {
+		return "", err
+	}
+	if strings.HasPrefix(value, arrayMark) {
+		return "", fmt.Errorf("variable %s would become a list: %w", name, ErrUnsafe)
 	}
 	if err := safe(value); err != nil {
 		return "", fmt.Errorf("variable %s: value %s: %w", name, show(value), err)
@@ -80,23 +99,6 @@ func lineOrControl(r rune) bool {
 	return unicode.IsControl(r) || r == '\u2028' || r == '\u2029'
 }
 
-// expansionEats reports whether expansion would delete a backslash and an apostrophe from s. Backslashes are read in
-// pairs from the left.
-func expansionEats(s string) bool {
-	for i := 0; i+1 < len(s); i++ {
-		if s[i] != '\\' {
-			continue
-		}
-		if s[i+1] == '\'' {
-			return true
-		}
-		if s[i+1] == '\\' {
-			i++
-		}
-	}
-	return false
-}
-
 // show quotes s for an error message, bounded.
 func show(s string) string {
 	const most = 60
@@ -107,23 +109,22 @@ func show(s string) string {
 }
 
 // Text makes free text, such as a display name, safe in every position where FreeSWITCH puts it: as a variable's
-// value, inside a dial string, and between the quotes of a From header, which FreeSWITCH writes without escaping. It
-// never fails. Letters, digits, commas, semicolons and everything else harmless stays; a dollar sign, apostrophe,
-// double quote and backslash become their look-alikes; braces, brackets and angle brackets become parentheses;
-// control characters become spaces; runs of spaces become one. The result is at most 128 bytes of UTF-8 and has no
-// space at either end.
+// value, inside a dial string, and between the quotes of a From header. FreeSWITCH writes that without escaping,
+// decodes percent escapes in it (so %0d%0a would begin a header of its own), drops what stands before a "/" or ":" and
+// behind an "@". Text never fails. Letters, digits, commas, semicolons and everything else harmless stays; $ % / : @
+// and the backslash become their full-width forms, quotes become typographic ones; braces, brackets and angle
+// brackets become parentheses; control characters become spaces; runs of spaces become one. The result is at most
+// 128 bytes of UTF-8 and has no space at either end.
 func Text(s string) string {
 	var b strings.Builder
 	for _, r := range strings.ToValidUTF8(s, "\uFFFD") {
 		switch r {
-		case '$':
-			r = '＄'
+		case '$', '%', '/', ':', '@', '\\':
+			r += '＄' - '$' // the full-width form
 		case '\'':
 			r = '’'
 		case '"':
 			r = '”'
-		case '\\':
-			r = '/'
 		case '{', '[', '<':
 			r = '('
 		case '}', ']', '>':
@@ -142,15 +143,15 @@ func Text(s string) string {
 }
 
 // Header makes the value of a SIP header field safe to carry in a variable and in a dial string. It never fails. What
-// FreeSWITCH can carry stays as it is: commas, semicolons, double quotes, angle brackets, backslashes, balanced
-// brackets. Inside <...> a dollar sign, an apostrophe or an unbalanced bracket is percent-encoded, which names the
-// same URI (RFC 3261, 19.1.4); elsewhere it becomes a look-alike. Control characters, among them the line breaks of
-// a folded header, become spaces. The result is at most 4 kB.
+// FreeSWITCH can carry stays as it is: commas, semicolons, quotes, angle brackets, backslashes, balanced brackets.
+// Inside <...> a dollar sign or an unbalanced bracket is percent-encoded, which names the same URI (RFC 3261, 19.1.4);
+// elsewhere it becomes a look-alike, and so do backslashes and apostrophes after the 64th. Control characters, among
+// them the line breaks of a folded header, become spaces. The result is at most 4 kB.
 func Header(s string) string {
 	s = strings.ToValidUTF8(s, "\uFFFD")
 	brackets, braces := !balanced(s, '[', ']'), !balanced(s, '{', '}')
 	var b strings.Builder
-	inURI := false
+	inURI, escaped := false, 0
 	for _, r := range s {
 		if b.Len() > maxHeader {
 			break
@@ -160,6 +161,8 @@ func Header(s string) string {
 			inURI = true
 		case '>':
 			inURI = false
+		case '\\', '\'':
+			escaped++
 		}
 		alike, odd := lookAlike(r, brackets, braces)
 		switch {
@@ -169,6 +172,10 @@ func Header(s string) string {
 			fmt.Fprintf(&b, "%%%02X", r)
 		case odd:
 			b.WriteRune(alike)
+		case escaped > maxEscaped && r == '\\':
+			b.WriteByte('/')
+		case escaped > maxEscaped && r == '\'':
+			b.WriteRune('’')
 		default:
 			b.WriteRune(r)
 		}
@@ -181,8 +188,6 @@ func lookAlike(r rune, brackets, braces bool) (rune, bool) {
 	switch {
 	case r == '$':
 		return '＄', true
-	case r == '\'':
-		return '’', true
 	case brackets && r == '[', braces && r == '{':
 		return '(', true
 	case brackets && r == ']', braces && r == '}':

@@ -36,6 +36,24 @@ func checkVarName(name string) error {
 	return nil
 }
 
+// callerIDs are the variables that FreeSWITCH writes into From, P-Asserted-Identity and Remote-Party-ID. It decodes
+// percent escapes there, control characters included, and cuts the value at "/", ":" and "@".
+var callerIDs = [...]string{
+	"origination_caller_id_name", "origination_caller_id_number", "effective_caller_id_name", "effective_caller_id_number",
+	"origination_callee_id_name", "origination_callee_id_number", "effective_callee_id_name", "effective_callee_id_number",
+	"sip_from_display", "sip_to_display", "caller_id_name", "caller_id_number",
+}
+
+// checkCallerID refuses a caller's name or number that FreeSWITCH would decode or cut.
+func checkCallerID(name, value string) error {
+	for _, id := range callerIDs {
+		if strings.EqualFold(name, id) && strings.ContainsAny(value, `%/:@"<>`) {
+			return fmt.Errorf("variable %s: value %s holds one of %%/:@\"<>, which FreeSWITCH decodes or cuts there (use Text): %w", name, show(value), ErrUnsafe)
+		}
+	}
+	return nil
+}
+
 // bracket encodes vars between open and end; rounds are how often FreeSWITCH un-quotes the list as a whole before it
 // looks for this bracket's separator, outermost first, each with its delimiter.
 func bracket(vars []Var, open, end byte, rounds string) (string, error) {
@@ -73,10 +91,11 @@ func checkVar(v Var, open, end byte) error {
 	if err := safe(v.Value); err != nil {
 		return fmt.Errorf("variable %s: value %s: %w", v.Name, show(v.Value), err)
 	}
+	if err := checkCallerID(v.Name, v.Value); err != nil {
+		return err
+	}
 	var why string
 	switch {
-	case strings.ContainsRune(v.Value, '\''):
-		why = "holds an apostrophe"
 	case !balanced(v.Value, open, end):
 		why = fmt.Sprintf("holds %c or %c without its partner", open, end)
 	case strings.HasPrefix(v.Value, arrayMark):
@@ -109,14 +128,13 @@ next:
 
 // escapeValue writes name=value so that it survives the rounds of un-quoting: first that of name and value, whose
 // delimiter is "=", then that of the list, then the rounds around the bracket, from the inside out. In each round a
-// backslash is doubled and the delimiter gets one.
+// backslash, an apostrophe and the delimiter get a backslash. The round of expansion is left to the whole string.
 func escapeValue(v Var, sep byte, rounds string) string {
-	value := strings.ReplaceAll(v.Value, `\`, `\\`)
+	value := strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(v.Value)
 	if strings.Contains(strings.ToLower(value), nestedVars) {
 		value = strings.ReplaceAll(value, "=", `\=`)
 	}
-	value = keepSpaces(value)
-	s := v.Name + "=" + value
+	s := v.Name + "=" + keepSpaces(value)
 	s = escapeRound(s, sep)
 	for i := len(rounds) - 1; i >= 0; i-- {
 		s = escapeRound(s, rounds[i])
@@ -126,18 +144,12 @@ func escapeValue(v Var, sep byte, rounds string) string {
 
 // escapeRound quotes s for one round of un-quoting with the given delimiter.
 func escapeRound(s string, delim byte) string {
-	if strings.IndexByte(s, '\\') < 0 && strings.IndexByte(s, delim) < 0 {
-		return s
-	}
-	var b strings.Builder
-	for i := range len(s) {
-		if s[i] == '\\' || s[i] == delim {
-			b.WriteByte('\\')
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
+	d := string(delim)
+	return strings.NewReplacer(`\`, `\\`, `'`, `\'`, d, `\`+d).Replace(s)
 }
+
+// escapeExpansion doubles backslashes: expansion makes one of two.
+func escapeExpansion(s string) string { return strings.ReplaceAll(s, `\`, `\\`) }
 
 // keepSpaces writes the spaces at both ends of s as \s, because FreeSWITCH trims them.
 func keepSpaces(s string) string {

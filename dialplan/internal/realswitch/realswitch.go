@@ -1,0 +1,229 @@
+// Package realswitch starts a real FreeSWITCH of its own for tests that measure what FreeSWITCH does: a minimal
+// configuration in a temporary folder, ports of its own on loopback, ended by its process when the test ends. Tests
+// that use it are skipped when SIGNALBOX_FREESWITCH does not name a FreeSWITCH binary. A Switch is for one goroutine.
+package realswitch
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/textproto"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+const patience = 30 * time.Second
+
+// Switch is a running FreeSWITCH and one Event Socket connection to it.
+type Switch struct {
+	tb      testing.TB
+	conn    net.Conn
+	read    *textproto.Reader
+	LogFile string
+	SIP     string // address of the Sofia profile "external"
+	events  []url.Values
+}
+
+// Start starts FreeSWITCH with the given XML as its dialplan section. It skips the test when there is none.
+func Start(tb testing.TB, dialplan string) *Switch {
+	tb.Helper()
+	binary := os.Getenv("SIGNALBOX_FREESWITCH")
+	if binary == "" {
+		tb.Skip("SIGNALBOX_FREESWITCH names no FreeSWITCH binary")
+	}
+	if info, err := os.Stat(binary); err != nil || info.IsDir() {
+		tb.Skipf("SIGNALBOX_FREESWITCH=%s is no binary", binary)
+	}
+	dir := tb.TempDir()
+	esl, sip := freePort(tb, "tcp"), freePort(tb, "udp")
+	args := []string{"-nonat", "-nc", "-nf"}
+	for _, d := range []string{"conf", "log", "db", "run"} {
+		if err := os.Mkdir(filepath.Join(dir, d), 0o755); err != nil {
+			tb.Fatal(err)
+		}
+		args = append(args, "-"+d, filepath.Join(dir, d))
+	}
+	conf := fmt.Sprintf(template, filepath.Join(dir, "log", "fs.log"), esl, sip, dialplan)
+	if err := os.WriteFile(filepath.Join(dir, "conf", "freeswitch.xml"), []byte(conf), 0o644); err != nil {
+		tb.Fatal(err)
+	}
+	cmd := exec.Command(binary, args...)
+	cmd.Dir = dir
+	if err := cmd.Start(); err != nil {
+		tb.Skipf("FreeSWITCH does not start: %v", err)
+	}
+	exited := make(chan error, 1)
+	go func() { exited <- cmd.Wait() }()
+	tb.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		<-exited
+	})
+	s := &Switch{tb: tb, LogFile: filepath.Join(dir, "log", "fs.log"), SIP: fmt.Sprintf("127.0.0.1:%d", sip)}
+	s.connect(fmt.Sprintf("127.0.0.1:%d", esl), exited)
+	return s
+}
+
+// freePort asks the system for a port that is free now.
+func freePort(tb testing.TB, network string) int {
+	if network == "udp" {
+		c, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			tb.Fatal(err)
+		}
+		defer c.Close()
+		return c.LocalAddr().(*net.UDPAddr).Port
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// connect dials until FreeSWITCH answers and its SIP profile stands.
+func (s *Switch) connect(addr string, exited chan error) {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	limit := time.NewTimer(patience)
+	defer limit.Stop()
+	for {
+		select {
+		case err := <-exited:
+			exited <- err
+			s.tb.Fatalf("FreeSWITCH ended: %v", err)
+		case <-limit.C:
+			s.tb.Fatal("FreeSWITCH does not answer")
+		case <-tick.C:
+		}
+		if s.conn == nil {
+			conn, err := net.Dial("tcp", addr)
+			if err != nil {
+				continue
+			}
+			s.conn, s.read = conn, textproto.NewReader(bufio.NewReader(conn))
+			s.tb.Cleanup(func() { _ = conn.Close() })
+			_ = conn.SetDeadline(time.Now().Add(2 * patience))
+			s.frame()
+			s.Command("auth test")
+		}
+		if strings.Contains(s.API("sofia status profile external"), "127.0.0.1") {
+			return
+		}
+	}
+}
+
+// frame reads one message.
+func (s *Switch) frame() (textproto.MIMEHeader, string) {
+	s.tb.Helper()
+	h, err := s.read.ReadMIMEHeader()
+	if err != nil {
+		s.tb.Fatalf("reading from the Event Socket: %v", err)
+	}
+	n, _ := strconv.Atoi(h.Get("Content-Length"))
+	body := make([]byte, n)
+	if _, err := io.ReadFull(s.read.R, body); err != nil {
+		s.tb.Fatalf("reading from the Event Socket: %v", err)
+	}
+	return h, string(body)
+}
+
+// Command sends lines and returns the reply; events that come before it are kept.
+func (s *Switch) Command(lines string) string {
+	s.tb.Helper()
+	_ = s.conn.SetDeadline(time.Now().Add(patience))
+	if _, err := io.WriteString(s.conn, lines+"\n\n"); err != nil {
+		s.tb.Fatal(err)
+	}
+	for {
+		h, body := s.frame()
+		switch h.Get("Content-Type") {
+		case "text/event-plain":
+			s.keep(body)
+		case "api/response":
+			return body
+		case "text/disconnect-notice":
+			s.tb.Fatal("FreeSWITCH closed the connection")
+		default:
+			return h.Get("Reply-Text")
+		}
+	}
+}
+
+// API runs an API command.
+func (s *Switch) API(command string) string { s.tb.Helper(); return s.Command("api " + command) }
+
+func (s *Switch) keep(body string) {
+	v := url.Values{}
+	for line := range strings.SplitSeq(body, "\n") {
+		if name, value, ok := strings.Cut(line, ": "); ok {
+			if plain, err := url.PathUnescape(value); err == nil {
+				value = plain
+			}
+			v.Set(name, value)
+		}
+	}
+	s.events = append(s.events, v)
+}
+
+// Await waits for the first event that ok accepts and forgets all events before it.
+func (s *Switch) Await(ok func(url.Values) bool) url.Values {
+	s.tb.Helper()
+	for {
+		for i, e := range s.events {
+			if ok(e) {
+				s.events = s.events[i+1:]
+				return e
+			}
+		}
+		s.events = nil
+		_ = s.conn.SetDeadline(time.Now().Add(patience))
+		if h, body := s.frame(); h.Get("Content-Type") == "text/event-plain" {
+			s.keep(body)
+		}
+	}
+}
+
+// Version returns what FreeSWITCH calls itself.
+func (s *Switch) Version() string { return strings.TrimSpace(s.API("version short")) }
+
+// Log returns the log file from offset on.
+func (s *Switch) Log(offset int64) string {
+	f, err := os.Open(s.LogFile)
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.Seek(offset, io.SeekStart); err != nil {
+		s.tb.Fatal(err)
+	}
+	data, err := io.ReadAll(f)
+	if err != nil && !errors.Is(err, io.EOF) {
+		s.tb.Fatal(err)
+	}
+	return string(data)
+}
+
+const template = `<?xml version="1.0"?>
+<document type="freeswitch/xml">
+<section name="configuration">
+<configuration name="switch.conf"><settings><param name="colorize-console" value="false"/><param name="max-sessions" value="200"/><param name="sessions-per-second" value="200"/><param name="loglevel" value="debug"/></settings></configuration>
+<configuration name="modules.conf"><modules><load module="mod_logfile"/><load module="mod_event_socket"/><load module="mod_commands"/><load module="mod_dptools"/><load module="mod_expr"/><load module="mod_loopback"/><load module="mod_dialplan_xml"/><load module="mod_sofia"/></modules></configuration>
+<configuration name="logfile.conf"><settings><param name="rotate-on-hup" value="true"/></settings><profiles><profile name="default"><settings><param name="logfile" value="%s"/></settings><mappings><map name="all" value="debug,info,notice,warning,err,crit,alert"/></mappings></profile></profiles></configuration>
+<configuration name="event_socket.conf"><settings><param name="listen-ip" value="127.0.0.1"/><param name="listen-port" value="%d"/><param name="password" value="test"/></settings></configuration>
+<configuration name="acl.conf"><network-lists></network-lists></configuration>
+<configuration name="sofia.conf"><profiles><profile name="external"><settings><param name="context" value="public"/><param name="dialplan" value="XML"/><param name="sip-ip" value="127.0.0.1"/><param name="rtp-ip" value="127.0.0.1"/><param name="sip-port" value="%d"/><param name="inbound-codec-prefs" value="PCMU"/><param name="outbound-codec-prefs" value="PCMU"/><param name="auth-calls" value="false"/></settings></profile></profiles></configuration>
+</section>
+<section name="dialplan">
+%s
+</section>
+</document>
+`
