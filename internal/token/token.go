@@ -10,13 +10,16 @@
 package token
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -34,7 +37,8 @@ const (
 	MaxAge = 60 * time.Second
 	// maxAhead is how far the proxy's clock may be ahead of ours.
 	maxAhead = 5 * time.Second
-	// maxSeen bounds the tokens that a Checker remembers; beyond it the oldest are forgotten.
+	// maxSeen bounds the tokens that a Checker remembers, about 25 MB; beyond it the oldest are forgotten and could be
+	// shown again within their 60 s. It takes 1,500 calls a second to get there.
 	maxSeen = 100000
 	// MinSecret is the shortest secret in bytes.
 	MinSecret = 32
@@ -56,8 +60,8 @@ var (
 // Evidence is what the proxy saw.
 type Evidence struct {
 	Verdict     call.Verdict   `json:"v"`
-	Diversion   []string       `json:"d,omitempty"` // header values as received, top to bottom
-	HistoryInfo []string       `json:"h,omitempty"`
+	Diversion   []string       `json:"d,omitempty"` // header values in order as received, newest first (RFC 5806)
+	HistoryInfo []string       `json:"h,omitempty"` // header values in order as received, oldest first (RFC 7044)
 	Target      string         `json:"t,omitempty"` // RFC 4458 target of the Request-URI
 	Cause       int            `json:"c,omitempty"`
 	RequestURI  string         `json:"r,omitempty"`
@@ -66,57 +70,127 @@ type Evidence struct {
 	CallID      string         `json:"i"`
 	FromTag     string         `json:"f,omitempty"`
 	Time        time.Time      `json:"at"`
-	Truncated   bool           `json:"x,omitempty"` // the oldest diversions and history found no room
+	Truncated   bool           `json:"x,omitempty"` // the oldest history or diversions found no room
 }
 
 // Key is one shared secret.
 type Key struct {
-	ID     string // without dots
-	Secret []byte
+	ID     string // 1 to 32 characters of [A-Za-z0-9_-]
+	Secret []byte // at least MinSecret bytes, from a random source
 }
 
-func (k Key) valid() bool { return k.ID != "" && !strings.ContainsAny(k.ID, ". \r\n") && len(k.Secret) >= MinSecret }
+func (k Key) check() error {
+	if k.ID == "" || len(k.ID) > 32 || strings.IndexFunc(k.ID, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_')
+	}) >= 0 {
+		return fmt.Errorf("%w: id %.40q: write 1 to 32 letters, digits, - or _", ErrKey, k.ID)
+	}
+	if len(k.Secret) < MinSecret {
+		return fmt.Errorf("%w: the secret of key %s has %d bytes: make one with openssl rand -hex 32", ErrKey, k.ID, len(k.Secret))
+	}
+	return nil
+}
 
-// Sign makes the header value. Evidence that does not fit in 8 kB loses the oldest of its history and diversions first,
-// and is marked so; a call never fails for it.
+// Sign makes the header value. e.Time is when the proxy saw the INVITE. Evidence that does not fit in 8 kB is left out and
+// the token is marked so: first the oldest of the history, then the oldest diversions. The cost is bounded by the
+// size of e. The one error is a bad key: a call never fails for its evidence.
 func Sign(e Evidence, key Key) (string, error) {
-	if !key.valid() {
-		return "", ErrKey
+	if err := key.check(); err != nil {
+		return "", err
 	}
-	for {
-		text, err := json.Marshal(e)
-		if err != nil {
-			return "", fmt.Errorf("token: %w", err)
-		}
-		signed := version + "." + key.ID + "." + base64.RawURLEncoding.EncodeToString(text)
-		out := signed + "." + base64.RawURLEncoding.EncodeToString(mac(signed, key.Secret))
-		if len(out) <= MaxSize {
-			return out, nil
-		}
-		if !e.shrink() {
-			return "", fmt.Errorf("token: %d bytes are too many", len(out))
-		}
+	e.CallID = bind(e.CallID)
+	frame := len(version) + len(key.ID) + base64.RawURLEncoding.EncodedLen(sha256.Size) + 3
+	text, err := fit(e, base64.RawURLEncoding.DecodedLen(MaxSize-frame))
+	if err != nil {
+		return "", fmt.Errorf("token: %w", err)
 	}
+	signed := version + "." + key.ID + "." + base64.RawURLEncoding.EncodeToString(text)
+	return signed + "." + base64.RawURLEncoding.EncodeToString(mac(signed, key.Secret)), nil
 }
 
-// shrink drops the oldest piece of evidence: History-Info is oldest first, Diversion newest first.
-func (e *Evidence) shrink() bool {
-	e.Truncated = true
-	switch {
-	case len(e.HistoryInfo) > 0:
-		e.HistoryInfo = e.HistoryInfo[1:]
-	case len(e.Diversion) > 0:
-		e.Diversion = e.Diversion[:len(e.Diversion)-1]
-	case e.RequestURI != "":
-		e.RequestURI = ""
-	case len(e.Verdict.Reasons) > 1:
-		e.Verdict.Reasons = e.Verdict.Reasons[:1]
-	case e.Target != "":
-		e.Target = ""
-	default:
-		return false
+// bind is the Call-ID as it stands in a token. One that JSON could not carry as it is, or that would fill the token, is
+// replaced by its digest, on both sides.
+func bind(callID string) string {
+	plain := len(callID) <= 128 && strings.IndexFunc(callID, func(r rune) bool { return r < ' ' || r > '~' }) < 0
+	if plain && !strings.HasPrefix(callID, "sha256:") {
+		return callID
 	}
-	return true
+	digest := sha256.Sum256([]byte(callID))
+	return "sha256:" + hex.EncodeToString(digest[:])
+}
+
+// fit encodes e in at most limit bytes.
+func fit(e Evidence, limit int) ([]byte, error) {
+	diversions, history := e.Diversion, e.HistoryInfo
+	e.Diversion, e.HistoryInfo = nil, nil
+	text, err := encode(e)
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > limit/2 {
+		// Only a hostile INVITE comes here: what people will look for first stays.
+		e.Truncated = true
+		e.RequestURI, e.FromTag, e.Target = cut(e.RequestURI, 256), cut(e.FromTag, 128), cut(e.Target, 256)
+		e.Trunk, e.Verdict.Model = cut(e.Trunk, 64), cut(e.Verdict.Model, 64)
+		reasons := e.Verdict.Reasons[:min(len(e.Verdict.Reasons), 8)]
+		e.Verdict.Reasons = make([]call.Reason, len(reasons))
+		for i, r := range reasons {
+			e.Verdict.Reasons[i] = call.Reason{Name: cut(r.Name, 32), Weight: r.Weight, Sentence: cut(r.Sentence, 64)}
+		}
+		if text, err = encode(e); err != nil {
+			return nil, err
+		}
+	}
+	room := limit - len(text) - len(`"d":[],"h":[],"x":true,`)
+	for _, d := range diversions { // newest first
+		if room -= encodedLen(d) + 1; room < 0 {
+			break
+		}
+		e.Diversion = append(e.Diversion, d)
+	}
+	kept := len(history) // oldest first
+	for room > 0 && kept > 0 {
+		if room -= encodedLen(history[kept-1]) + 1; room >= 0 {
+			kept--
+		}
+	}
+	e.HistoryInfo = history[kept:]
+	e.Truncated = e.Truncated || len(e.Diversion) < len(diversions) || kept > 0
+	return encode(e)
+}
+
+// encode is JSON without the HTML escapes, which would make each "<" of a header six bytes long.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// encodedLen is the length of s as a JSON string. A string longer than any token is not encoded to find that out.
+func encodedLen(s string) int {
+	if len(s) > MaxSize {
+		return MaxSize
+	}
+	text, err := encode(s)
+	if err != nil {
+		return MaxSize
+	}
+	return len(text)
+}
+
+// cut shortens s to n characters of printable ASCII, which take at most 2n bytes in JSON.
+func cut(s string, n int) string {
+	b := []byte(s[:min(len(s), n)])
+	for i, c := range b {
+		if c < ' ' || c > '~' {
+			b[i] = '?'
+		}
+	}
+	return string(b)
 }
 
 func mac(signed string, secret []byte) []byte {
@@ -144,15 +218,22 @@ func NewChecker(keys ...Key) (*Checker, error) {
 	if len(keys) == 0 || len(keys) > 2 {
 		return nil, fmt.Errorf("%w: %d keys, want one or two", ErrKey, len(keys))
 	}
-	for _, k := range keys {
-		if !k.valid() {
-			return nil, ErrKey
+	for i, k := range keys {
+		if err := k.check(); err != nil {
+			return nil, err
+		}
+		if i > 0 && k.ID == keys[0].ID {
+			return nil, fmt.Errorf("%w: both are called %s: a token could not say which one signed it", ErrKey, k.ID)
 		}
 	}
-	return &Checker{keys: keys, seen: map[string]sighting{}}, nil
+	return &Checker{keys: slices.Clone(keys), seen: map[string]sighting{}}, nil
 }
 
-// Check reads a token that came with the INVITE of callID and belongs to the A-leg leg. The same leg may show it again.
+// Check reads a token that came with the INVITE of callID and belongs to the A-leg leg, FreeSWITCH's channel UUID. The same
+// leg may show it again, another one may not: that is ErrReplayed. The error wraps one of ErrMissing, ErrMalformed,
+// ErrUnknownKey, ErrSignature, ErrExpired, ErrOtherCall and ErrReplayed, in the order in which they are looked for; with an error
+// the Evidence is empty. Nothing of a token is believed, or even read as JSON, before its signature fits, and signatures are compared in
+// constant time. Of a Call-ID over 128 bytes the Evidence holds the digest.
 func (c *Checker) Check(header, callID, leg string, now time.Time) (Evidence, error) {
 	e, signature, err := c.read(header)
 	if err != nil {
@@ -161,7 +242,7 @@ func (c *Checker) Check(header, callID, leg string, now time.Time) (Evidence, er
 	if age := now.Sub(e.Time); age > MaxAge || age < -maxAhead {
 		return Evidence{}, ErrExpired
 	}
-	if e.CallID != callID {
+	if e.CallID != bind(callID) {
 		return Evidence{}, ErrOtherCall
 	}
 	if !c.first(signature, leg, now) {

@@ -5,7 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
+	"reflect"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -130,12 +134,145 @@ func TestTooMuchEvidenceLosesTheOldestFirst(t *testing.T) {
 	}
 }
 
-func TestAShortSecretIsNoKey(t *testing.T) {
-	if _, err := Sign(evidence(), Key{"a", []byte("short")}); !errors.Is(err, ErrKey) {
-		t.Errorf("Sign took a short secret: %v", err)
+func TestHistoryGoesBeforeDiversions(t *testing.T) {
+	e := evidence()
+	for i := range 200 {
+		e.HistoryInfo = append(e.HistoryInfo, fmt.Sprintf("<sip:+1415555%04d@some.host.example.net>;index=1.%d", i, i))
 	}
-	if _, err := NewChecker(Key{"a.b", oldKey.Secret}); !errors.Is(err, ErrKey) {
-		t.Errorf("NewChecker took a key id with a dot: %v", err)
+	got, err := checker(t, newKey).Check(sign(t, e, newKey), "1@h", "leg", now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := len(got.HistoryInfo)
+	if !got.Truncated || len(got.Diversion) != 2 || n < 40 || got.HistoryInfo[n-1] != e.HistoryInfo[199] {
+		t.Errorf("truncated=%v, %d diversions, %d of history, the last %q", got.Truncated, len(got.Diversion), n, got.HistoryInfo[n-1])
+	}
+}
+
+// TestNoEvidenceFailsACall signs what the proxy would let in at the very most, and what JSON grows most.
+func TestNoEvidenceFailsACall(t *testing.T) {
+	for name, huge := range map[string]string{
+		"long": strings.Repeat("a", 32000), "quotes": strings.Repeat(`"`, 32000), "bad UTF-8": strings.Repeat("\xff", 32000),
+		"control": strings.Repeat("\x01", 3000), "separators": strings.Repeat("\u2028", 3000),
+	} {
+		for field, set := range map[string]func(*Evidence){
+			"Call-ID":       func(e *Evidence) { e.CallID = huge },
+			"From-tag":      func(e *Evidence) { e.FromTag = huge },
+			"Request-URI":   func(e *Evidence) { e.RequestURI, e.Target = huge, huge },
+			"Trunk":         func(e *Evidence) { e.Trunk = huge },
+			"Sentence":      func(e *Evidence) { e.Verdict.Reasons[0].Sentence = huge },
+			"one diversion": func(e *Evidence) { e.Diversion = append([]string{huge}, e.Diversion...) },
+			"one history":   func(e *Evidence) { e.HistoryInfo = []string{huge} },
+			"everything": func(e *Evidence) {
+				*e = Evidence{CallID: huge, FromTag: huge, RequestURI: huge, Target: huge, Trunk: huge, Time: now,
+					Diversion: []string{huge, huge}, HistoryInfo: []string{huge}}
+				e.Verdict.Model = huge
+				for range 100 {
+					e.Verdict.Reasons = append(e.Verdict.Reasons, call.Reason{Name: huge, Sentence: huge})
+				}
+			},
+			"very many": func(e *Evidence) {
+				e.Diversion = strings.Split(huge, "")
+				e.HistoryInfo = strings.Split(huge, "")
+			},
+		} {
+			e := evidence()
+			set(&e)
+			header := sign(t, e, newKey)
+			if len(header) > MaxSize || strings.ContainsAny(header, "\r\n \x00") {
+				t.Errorf("%s %s: token of %d bytes", name, field, len(header))
+			}
+			got, err := checker(t, newKey).Check(header, e.CallID, "leg", now)
+			if err != nil {
+				t.Errorf("%s %s: %v", name, field, err)
+			}
+			if field == "Call-ID" && (got.Truncated || len(got.Diversion) != 2) {
+				t.Errorf("%s Call-ID: evidence was lost: %+v", name, got)
+			}
+			if _, err := checker(t, newKey).Check(header, e.CallID+"x", "leg", now); !errors.Is(err, ErrOtherCall) {
+				t.Errorf("%s %s: taken for another call: %v", name, field, err)
+			}
+		}
+	}
+}
+
+func TestEvidenceComesBackAsItWas(t *testing.T) {
+	e := Evidence{
+		Verdict:   call.Verdict{Likelihood: 0.91, Action: call.Refuse, Model: "rules-1", Reasons: []call.Reason{{Name: "deny-list", Weight: 1, Sentence: "a <b> & \"c\""}}},
+		Diversion: []string{`"x, y" <sip:a@h>;reason=user-busy`}, HistoryInfo: []string{"<sip:a@h?Reason=SIP%3Bcause%3D302>;index=1"},
+		Target: "sip:+14155550100@h", Cause: 408, RequestURI: "sip:+1@h;target=x", Trunk: "carrier",
+		Source: netip.MustParseAddrPort("[2001:db8::1]:5060"), CallID: "a84b4c76e66710@pc33", FromTag: "1928301774", Time: now,
+	}
+	got, err := checker(t, newKey).Check(sign(t, e, newKey), e.CallID, "leg", now)
+	if err != nil || !reflect.DeepEqual(got, e) {
+		t.Errorf("%v\ngot  %+v\nwant %+v", err, got, e)
+	}
+}
+
+func TestARefusedTokenTellsNothing(t *testing.T) {
+	header := sign(t, evidence(), newKey)
+	got, err := checker(t, newKey).Check(header, "2@h", "leg", now)
+	if err == nil || !reflect.DeepEqual(got, Evidence{}) {
+		t.Errorf("%v, and %+v", err, got)
+	}
+}
+
+// TestEveryChangedByteIsSeen changes each character of a token to each of three others.
+func TestEveryChangedByteIsSeen(t *testing.T) {
+	good := sign(t, evidence(), newKey)
+	c := checker(t, newKey)
+	for i := range good {
+		for _, other := range "A.z" {
+			if byte(other) == good[i] {
+				continue
+			}
+			if _, err := c.Check(good[:i]+string(other)+good[i+1:], "1@h", "leg", now); err == nil {
+				t.Fatalf("character %d may be %c", i, other)
+			}
+		}
+	}
+	for i := range good {
+		if _, err := c.Check(good[:i], "1@h", "leg", now); err == nil {
+			t.Fatalf("the first %d characters were accepted", i)
+		}
+	}
+}
+
+func TestManyCallsAtOnce(t *testing.T) {
+	c := checker(t, newKey)
+	header := sign(t, evidence(), newKey)
+	var wg sync.WaitGroup
+	var good atomic.Int32
+	for i := range 50 {
+		wg.Go(func() {
+			if _, err := c.Check(header, "1@h", fmt.Sprint("leg-", i), now); err == nil {
+				good.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	if n := good.Load(); n != 1 {
+		t.Errorf("%d legs used one token", n)
+	}
+}
+
+func TestBadKeysAreNamed(t *testing.T) {
+	long := []byte(strings.Repeat("s", 32))
+	for _, k := range []Key{{}, {"a", nil}, {"a", []byte("short")}, {"", long}, {"a.b", long}, {"a b", long}, {"a\r\n", long}, {strings.Repeat("a", 33), long}} {
+		if _, err := Sign(evidence(), k); !errors.Is(err, ErrKey) {
+			t.Errorf("Sign took %+v: %v", k, err)
+		}
+		if _, err := NewChecker(k); !errors.Is(err, ErrKey) {
+			t.Errorf("NewChecker took %+v: %v", k, err)
+		}
+	}
+	for _, keys := range [][]Key{nil, {oldKey, newKey, {"c", long}}, {oldKey, {"a", long}}} {
+		if _, err := NewChecker(keys...); !errors.Is(err, ErrKey) {
+			t.Errorf("NewChecker took %d keys: %v", len(keys), err)
+		}
+	}
+	if _, err := Sign(evidence(), Key{"a", []byte("hunter2")}); err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("the error shows the secret: %v", err)
 	}
 }
 
@@ -154,6 +291,31 @@ func FuzzCheck(f *testing.F) {
 		}
 		if _, err := c.Check(header, "1@h", "leg", now); err == nil && header != good {
 			t.Errorf("%q was accepted", header)
+		}
+	})
+}
+
+func FuzzSign(f *testing.F) {
+	f.Add("1@h", "t", "<sip:a@h>", "<sip:a@h>;index=1", "sip:a@h", uint8(3))
+	f.Fuzz(func(t *testing.T, callID, tag, diversion, history, uri string, n uint8) {
+		e := Evidence{CallID: callID, FromTag: tag, RequestURI: uri, Target: uri, Time: now}
+		for range n {
+			e.Diversion, e.HistoryInfo = append(e.Diversion, diversion), append(e.HistoryInfo, history)
+		}
+		header, err := Sign(e, newKey)
+		if err != nil || len(header) > MaxSize {
+			t.Fatalf("%d bytes, %v", len(header), err)
+		}
+		c, err := NewChecker(newKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := c.Check(header, callID, "leg", now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !got.Truncated && (len(got.Diversion) != int(n) || len(got.HistoryInfo) != int(n)) {
+			t.Fatalf("%d and %d of %d came back, and nothing says so", len(got.Diversion), len(got.HistoryInfo), n)
 		}
 	})
 }
