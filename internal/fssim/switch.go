@@ -78,6 +78,7 @@ func New(o Options) (*Switch, error) {
 	if _, ok := s.globals["domain"]; !ok {
 		s.globals["domain"] = "127.0.0.1"
 	}
+	s.globals["core_uuid"] = s.coreUUID
 	if s.internal, err = s.newProfile("internal", o.InternalContext, o.Internal, o.Digest); err != nil {
 		return nil, fmt.Errorf("simulated switch: %w", err)
 	}
