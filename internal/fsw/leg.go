@@ -402,7 +402,7 @@ func dialString(order call.RingOrder) (string, error) {
 		legs = append(legs, encode.Leg{Target: target})
 	}
 	vars := callerVars(order.Caller)
-	vars = append(vars, encode.Var{Name: "call_timeout", Value: seconds(order.Answer)})
+	vars = append(vars, encode.Var{Name: "originate_timeout", Value: seconds(order.Answer)})
 	if v := order.Voicemail; v != nil {
 		route, err := netip.ParseAddrPort(v.Addr)
 		if err != nil {
