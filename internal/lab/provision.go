@@ -26,6 +26,7 @@ const maxStories = 40
 const (
 	eventSocketPassword = "lab-ClueCon"
 	deniedCaller        = "+498999998666"
+	impossibleCaller    = "+10005550100"
 )
 
 // The fictional numbers of German films: Berlin for subscribers, Munich for callers.

@@ -21,7 +21,7 @@ func quietStories() []Story {
 		{Name: "declined", Title: "The subscriber presses the red key: voicemail, and nothing rings any longer.", Play: playDeclined},
 		{Name: "registered-phone-answers", Title: "A phone that registered at FreeSWITCH with a password is rung where it is.", Line: Line{Phone: PhoneRegistered}, Play: playRegistered},
 		{Name: "first-voicemail-target-down", Title: "The voicemail system's first server is dead: its second one takes the call.", Line: Line{Targets: [2]TargetState{TargetDead, TargetAnswers}}, Play: playFirstTargetDown},
-		{Name: "all-voicemail-targets-down", Title: "Every server of the voicemail system is down: an announcement, then 480; never silence.", Line: Line{Phone: PhoneAbsent, Targets: [2]TargetState{TargetDead, TargetRefuses}}, Play: playAllTargetsDown},
+		{Name: "all-voicemail-targets-down", Title: "No server of the voicemail system takes the call: an announcement, then 480; never silence.", Line: Line{Phone: PhoneAbsent, Targets: [2]TargetState{TargetSilent, TargetRefuses}}, Play: playAllTargetsDown},
 		{Name: "impossible-caller-refused", Title: "The caller's number cannot exist: refused before any media, FreeSWITCH never sees the call.", Play: playImpossible},
 		{Name: "deny-listed-caller-refused", Title: "The caller is on the deny list: refused before any media.", Play: playDenied},
 		{Name: "caller-gives-up", Title: "Ada hangs up while it rings: the phone stops, and nothing goes to voicemail.", Play: playGivesUp},
@@ -150,7 +150,7 @@ func playAllTargetsDown(ctx context.Context, s *Stage) {
 	s.rings(ctx, s.Mail[1], 1)
 	early := s.status(ctx, c, 183)
 	s.check(early.Body() != "", "the 183 brings no early media")
-	s.tell("one server is dead, the other answers 503: Ada hears an announcement as early media")
+	s.tell("one server is silent, the other answers 503: Ada hears an announcement as early media")
 	if s.Rig.realVoice {
 		s.must(c.agent.wait(ctx, "the announcement is heard", func() bool { return c.media.total() > enoughVoice }))
 		s.Trace.Add(Event{Kind: Proof, From: ColCaller, To: ColCaller, Summary: fmt.Sprintf("the announcement: %d voice packets", c.HeardAnything())})
@@ -177,9 +177,9 @@ func refused(ctx context.Context, s *Stage, c *Call, code int) {
 }
 
 func playImpossible(ctx context.Context, s *Stage) {
-	c := s.callWith(Invite{From: "+1555"})
+	c := s.callWith(Invite{From: impossibleCaller})
 	refused(ctx, s, c, 603)
-	s.tell("+1555 is too short for any number of its country: 603 from the proxy, no INVITE reached FreeSWITCH")
+	s.tell("no area code of +1 begins with 0: 603 from the proxy, no INVITE reached FreeSWITCH")
 }
 
 func playDenied(ctx context.Context, s *Stage) {
