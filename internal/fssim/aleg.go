@@ -79,11 +79,6 @@ func (c *channel) describeCall(tx *serverTx, req sipURI) {
 	cp.source, cp.context, cp.chanName = "mod_sofia", p.context, c.name
 	cp.hideNumber = strings.Contains(strings.ToLower(m.get("Privacy")), "id")
 	cp.hideName = cp.hideNumber
-	if d := m.all("Diversion"); len(d) > 0 {
-		if u, err := parseURI(parseAddr(d[len(d)-1]).uri); err == nil {
-			cp.rdnis = u.user
-		}
-	}
 
 	set := c.store
 	set("direction", "inbound")
@@ -122,6 +117,7 @@ func (c *channel) describeCall(tx *serverTx, req sipURI) {
 		set("ep_codec_string", "CORE_PCM_MODULE.PCMU@8000h@20i@64000b")
 		set("endpoint_disposition", "DELAYED NEGOTIATION")
 	}
+	set("call_uuid", c.uuid)
 }
 
 // describeRouting sets what the addresses of the INVITE say.
@@ -179,7 +175,7 @@ func (c *channel) describeHeaders(m *sipMessage) {
 		set("sip_history_info", guardHeader(decodePercent(strings.Join(hi, ", "))))
 	}
 	if v := m.get("Privacy"); v != "" {
-		set("sip_h_Privacy", guardHeader(v))
+		set("sip_Privacy", guardHeader(v))
 	}
 	if v := m.get("Call-Info"); v != "" {
 		set("sip_call_info", guardHeader(v))

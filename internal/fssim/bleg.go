@@ -94,9 +94,6 @@ func parseContact(p *profile, s string) (destination, bool) {
 			if !strings.HasPrefix(r, "<") {
 				r = "<" + r + ">"
 			}
-			if !strings.Contains(r, ";lr") {
-				r = strings.TrimSuffix(r, ">") + ";lr>"
-			}
 			d.path = append(d.path, r)
 		}
 	}
@@ -110,9 +107,34 @@ func parseContact(p *profile, s string) (destination, bool) {
 	if err != nil || u.scheme == "sips" {
 		return d, false
 	}
-	d.uri = uri
-	d.to = "<" + uri + ">"
+	u.user = canonize(u.user, "&=+$,;?/")
+	u.params = canonize(u.params, "[]/:&+$")
+	d.uri = u.String()
+	d.to = "<" + d.uri + ">"
 	return d, true
+}
+
+// canonize takes off the percent escapes that a part of a URI does not need, as Sofia does: %2B becomes + and %40
+// stays.
+func canonize(s, plain string) string {
+	if !strings.Contains(s, "%") {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '%' && i+2 < len(s) {
+			n, err := strconv.ParseUint(s[i+1:i+3], 16, 8)
+			c := byte(n)
+			alnum := c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z'
+			if err == nil && (alnum || strings.IndexByte("-_.!~*'()"+plain, c) >= 0) {
+				b.WriteByte(c)
+				i += 2
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
 }
 
 // newLeg makes the channel of an outgoing leg; start sends its INVITE. from may be nil (originate).
@@ -126,7 +148,6 @@ func (s *Switch) newLeg(from *channel, d destination, leg dialLeg, global []vari
 		from.mu.Lock()
 		a := from.caller
 		from.mu.Unlock()
-		cp.logical = "inbound"
 		cp.username, cp.dialplan, cp.source, cp.context = a.username, a.dialplan, "mod_sofia", a.context
 		cp.cidName, cp.cidNum, cp.origName, cp.origNum = a.cidName, a.cidNum, a.cidName, a.cidNum
 		cp.ani, cp.rdnis, cp.netAddr = a.ani, a.rdnis, a.netAddr
@@ -180,7 +201,8 @@ func (c *channel) describeLeg(from *channel, d destination, u sipURI, leg dialLe
 	set("channel_name", c.name)
 	set("sip_destination_url", d.uri)
 	if from != nil {
-		set("originator_codec", "PCMU@8000h@20i@64000b")
+		set("originator_codec", "CORE_PCM_MODULE.PCMU@8000h@20i@64000b")
+		set("switch_m_sdp", from.get("switch_r_sdp"))
 		set("originator", from.uuid)
 		for _, v := range from.variables() {
 			if strings.HasPrefix(v.name, "sip_h_") || v.name == "sip_cid_type" || v.name == "max_forwards" {
@@ -213,7 +235,15 @@ func (c *channel) describeLeg(from *channel, d destination, u sipURI, leg dialLe
 	}
 	set("originate_early_media", strconv.FormatBool(!isTrue(varOf(global, "ignore_early_media"))))
 	set("originate_endpoint", "sofia")
-	set("rtp_use_codec_string", "OPUS,G722,PCMU,PCMA,H264,VP8")
+	if from != nil {
+		set("rtp_use_codec_string", "CORE_PCM_MODULE.PCMU@8000h@20i@64000b")
+	} else {
+		set("rtp_use_codec_string", "OPUS,G722,PCMU,PCMA,H264,VP8")
+	}
+	ip := d.prof.addr().Addr().String()
+	set("local_media_ip", ip)
+	set("local_media_port", "9")
+	set("advertised_media_ip", ip)
 	set("audio_media_flow", "sendrecv")
 	set("sofia_profile_name", d.prof.name)
 	set("recovery_profile_name", d.prof.name)
@@ -283,15 +313,21 @@ func (c *channel) sendInvite() {
 	m.set("Max-Forwards", firstNonEmpty(c.get("max_forwards"), "70"))
 	m.add("Allow", allowed)
 	m.add("Supported", supported)
-	m.add("Allow-Events", "talk, hold, conference, presence, as-feature-event, dialog, line-seize, call-info, sla, include-session-description, presence.winfo, message-summary, refer")
-	c.addIdentity(m)
-	m.add("Content-Type", sdpType)
-	m.add("Content-Disposition", "session")
-	c.addPrefixed(m, "sip_h_")
+	m.add("Allow-Events", "talk, hold, conference, refer")
 	if v := c.get("sip_h_identity"); v != "" {
 		m.add("Identity", v)
 	}
+	id, privacy := c.identityHeaders()
+	if privacy != "" {
+		m.add("Privacy", privacy)
+	}
+	m.add("Content-Type", sdpType)
+	m.add("Content-Disposition", "session")
+	c.addPrefixed(m, "sip_h_")
 	m.add("X-FS-Support", "update_display,send_info")
+	if id.name != "" {
+		m.add(id.name, id.value)
+	}
 	m.body = l.answer
 	h, err := l.firstHop()
 	if err != nil {
@@ -318,8 +354,9 @@ func (l *leg) firstHop() (hop, error) {
 	return hopOf(u), nil
 }
 
-// addIdentity writes the caller as sip_cid_type asks: pid, rpid (the default) or none.
-func (c *channel) addIdentity(m *sipMessage) {
+// identityHeaders write the caller as sip_cid_type asks: pid, rpid (the default) or none; with pid a Privacy goes with
+// it.
+func (c *channel) identityHeaders() (id sipHeader, privacy string) {
 	c.mu.Lock()
 	name, number, hide, hideName := c.caller.cidName, c.caller.cidNum, c.caller.hideNumber, c.caller.hideName
 	c.mu.Unlock()
@@ -329,12 +366,13 @@ func (c *channel) addIdentity(m *sipMessage) {
 	}
 	switch strings.ToLower(firstNonEmpty(c.get("sip_cid_type"), "rpid")) {
 	case "pid":
-		m.add("P-Asserted-Identity", uri)
-		if hide {
-			m.add("Privacy", "id")
-		} else if !isTrue(c.get("sip_cid_suppress_privacy_none")) {
-			m.add("Privacy", "none")
+		switch {
+		case hide:
+			privacy = "id"
+		case !isTrue(c.get("sip_cid_suppress_privacy_none")):
+			privacy = "none"
 		}
+		return sipHeader{"P-Asserted-Identity", uri}, privacy
 	case "rpid":
 		priv := "off"
 		if hideName {
@@ -343,8 +381,9 @@ func (c *channel) addIdentity(m *sipMessage) {
 		if hide {
 			priv = "full"
 		}
-		m.add("Remote-Party-ID", uri+";party=calling;screen=yes;privacy="+priv)
+		return sipHeader{"Remote-Party-ID", uri + ";party=calling;screen=yes;privacy=" + priv}, ""
 	}
+	return sipHeader{}, ""
 }
 
 // onInviteResponse follows the INVITE of an outgoing leg. Owner only.
@@ -422,6 +461,9 @@ func (c *channel) learn(r *sipMessage) {
 	}
 	if l.client != nil && l.client.flow.peer.IsValid() {
 		ip := l.client.flow.peer.Addr().String()
+		c.set("sip_call_id", l.callID)
+		c.set("sip_reply_host", ip)
+		c.set("sip_reply_port", itoa(int(l.client.flow.peer.Port())))
 		c.set("sip_network_ip", ip)
 		c.set("sip_network_port", itoa(int(l.client.flow.peer.Port())))
 		c.mu.Lock()
@@ -488,10 +530,11 @@ func (c *channel) inviteEnds(code int, phrase string, cs cause) {
 	c.leg.finished = true
 	if !c.down() {
 		for _, v := range []variable{{"sip_invite_failure_status", strconv.Itoa(code)},
-			{"sip_invite_failure_phrase", phrase}, {"sip_hangup_phrase", phrase}} {
+			{"sip_invite_failure_phrase", phrase}} {
 			c.set(v.name, v.value)
 			c.tellPartner(v.name, v.value)
 		}
+		c.tellPartner("sip_hangup_phrase", phrase)
 		c.set("sip_term_status", strconv.Itoa(code))
 		c.set("proto_specific_hangup_cause", "sip:"+strconv.Itoa(code))
 		c.set("sip_term_cause", strconv.Itoa(int(cs)))

@@ -32,7 +32,7 @@ func TestNoAnswerThenVoicemail(t *testing.T) {
 		"variable_sip_h_Diversion": "<sip:+14155550199@127.0.0.1>;reason=unconditional;counter=1",
 		"Caller-Caller-ID-Number":  "+12125550123", "Caller-Destination-Number": "14155550100", "Control": "full",
 		"Channel-Caller-ID-Name": "Ada Attendee", "variable_socket_host": "127.0.0.1", "Answer-State": "ringing",
-		"variable_signalbox_stage": "unserved"} {
+		"variable_signalbox_stage": "unserved", "variable_call_uuid": data.UUID(), "Channel-HIT-Dialplan": "true"} {
 		if got := data.Get(name); got != want {
 			t.Errorf("%s = %q, want %q", name, got, want)
 		}
@@ -63,7 +63,7 @@ func TestNoAnswerThenVoicemail(t *testing.T) {
 	c.execute("export", "nolocal:sip_h_Diversion=<sip:+14155550100@127.0.0.1>;reason=no-answer;counter=1")
 	second := c.start("bridge", "sofia/external/sip:+14155559000@vm.example.test;target=sip:%2B14155550100%40h;cause=408;fs_path=sip:"+vm.addr.String())
 	vinv := vm.expect("INVITE")
-	if want := "sip:+14155559000@vm.example.test;target=sip:%2B14155550100%40h;cause=408"; vinv.uri != want {
+	if want := "sip:+14155559000@vm.example.test;target=sip:+14155550100%40h;cause=408"; vinv.uri != want {
 		t.Errorf("Request-URI %s", vinv.uri)
 	}
 	if got := vinv.get("Diversion"); got != "<sip:+14155550100@127.0.0.1>;reason=no-answer;counter=1" {

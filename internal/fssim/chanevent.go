@@ -174,8 +174,22 @@ func (c *channel) setCallTimes() {
 		{"waitsec", since(p.created, p.bridged)}, {"progress_mediasec", since(p.created, p.progressMedia)}} {
 		c.store(d.name, strconv.FormatInt(d.us/1e6, 10))
 	}
+	for _, name := range []string{"last_hold_epoch", "last_hold_uepoch", "hold_accum_seconds", "hold_accum_usec",
+		"hold_accum_ms", "resurrect_epoch", "resurrect_uepoch"} {
+		c.store(name, "0")
+	}
+	for _, d := range []struct {
+		name string
+		us   int64
+	}{{"flow_bill", since(p.created, p.hungup)}, {"bill", since(p.answered, p.hungup)},
+		{"progress", since(p.created, p.progress)}, {"answer", since(p.created, p.answered)},
+		{"wait", since(p.created, p.bridged)}, {"progress_media", since(p.created, p.progressMedia)}} {
+		c.store(d.name+"msec", strconv.FormatInt(d.us/1e3, 10))
+		c.store(d.name+"usec", strconv.FormatInt(d.us, 10))
+	}
+	c.store("flow_billsec", strconv.FormatInt(since(p.created, p.hungup)/1e6, 10))
+	c.store("uduration", strconv.FormatInt(since(p.created, p.hungup), 10))
 	c.store("mduration", strconv.FormatInt(since(p.created, p.hungup)/1e3, 10))
-	c.store("billmsec", strconv.FormatInt(since(p.answered, p.hungup)/1e3, 10))
 }
 
 // q850 is the cause as ISUP would carry it.

@@ -13,6 +13,7 @@ import (
 type chanState int
 
 const (
+	csNone          chanState = 14
 	csNew           chanState = 0
 	csInit          chanState = 1
 	csRouting       chanState = 2
@@ -27,6 +28,8 @@ const (
 
 func (s chanState) String() string {
 	switch s {
+	case csNone:
+		return "CS_NONE"
 	case csNew:
 		return "CS_NEW"
 	case csInit:
@@ -164,7 +167,9 @@ func (s *Switch) newChannel(p *profile, outbound bool) *channel {
 	c.caller.uuid = c.uuid
 	c.caller.profileCreated, c.caller.created = now, now
 	c.caller.direction, c.caller.logical = "inbound", "inbound"
+	c.hitPlan = !outbound
 	if outbound {
+		c.running = csNone
 		c.caller.direction, c.caller.logical = "outbound", "outbound"
 	}
 	return c

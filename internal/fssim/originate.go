@@ -134,18 +134,18 @@ func (s *Switch) launch(t *attempt, d destination, l dialLeg, vars []variable) *
 		a := t.a
 		leg.set("call_uuid", firstNonEmpty(a.get("call_uuid"), a.uuid))
 		a.mu.Lock()
-		a.caller.calleeName, a.caller.calleeNum = leg.caller.calleeName, leg.caller.calleeNum
 		caller := a.caller
 		a.mu.Unlock()
+		caller.calleeName, caller.calleeNum = "", ""
 		leg.mu.Lock()
 		leg.other = &caller
 		leg.mu.Unlock()
 		a.set("originate_signal_bond", leg.uuid)
 		a.push("originated_legs", leg.uuid+";Outbound Call;"+leg.caller.calleeNum)
-		leg.set("originate_signal_bond", a.uuid)
+		leg.set("signal_bond", a.uuid)
+		leg.set("originating_leg_uuid", a.uuid)
 	}
 	d.prof.addDialog(leg)
-	leg.fire("CHANNEL_ORIGINATE", nil)
 	leg.fire("CHANNEL_OUTGOING", nil)
 	if !s.spawn(leg.run) {
 		d.prof.removeDialog(leg)
@@ -259,10 +259,21 @@ func (t *attempt) relayProgress() {
 		leg.mu.Unlock()
 		if ringing {
 			t.relayed = true
+			t.a.showCallee(leg)
 			t.a.ringReady()
 			return
 		}
 	}
+}
+
+// showCallee publishes whom the caller reached.
+func (c *channel) showCallee(leg *channel) {
+	leg.mu.Lock()
+	name, number := leg.caller.calleeName, leg.caller.calleeNum
+	leg.mu.Unlock()
+	c.mu.Lock()
+	c.caller.calleeName, c.caller.calleeNum = name, number
+	c.mu.Unlock()
 }
 
 // legTimeouts hangs up the legs that are over their own limits.
@@ -323,6 +334,8 @@ func (c *channel) talk(peer *channel) {
 	prof := peer.caller
 	sdp, _ := peer.find("switch_r_sdp")
 	peer.mu.Unlock()
+	c.showCallee(peer)
+	prof.logical = "inbound"
 	c.mu.Lock()
 	c.other = &prof
 	c.store("signal_bond", peer.uuid)

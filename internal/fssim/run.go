@@ -24,12 +24,19 @@ func (c *channel) run() {
 	c.mu.Lock()
 	c.state = csInit
 	c.mu.Unlock()
+	if !c.outbound {
+		c.setRunning(csNew)
+	}
 	c.setRunning(csInit)
 	c.setState(csRouting)
 	c.fire("CHANNEL_CREATE", nil)
 	if c.outbound {
+		c.fire("CHANNEL_ORIGINATE", nil)
 		c.runOutbound()
 	} else {
+		c.mu.Lock()
+		c.running = csRouting
+		c.mu.Unlock()
 		c.setCallState(ccsRinging)
 		c.runRouting()
 	}
@@ -390,8 +397,8 @@ func (c *channel) finish() {
 	c.mu.Lock()
 	c.state = csDestroy
 	c.mu.Unlock()
-	c.setRunning(csDestroy)
 	c.fire("CHANNEL_DESTROY", nil)
+	c.setRunning(csDestroy)
 	c.s.unregister(c)
 	c.signal()
 	deadline := time.Now().Add(releaseTime)
