@@ -85,7 +85,7 @@ func play(ctx context.Context, rig *Rig, story Story, report Reporter) Result {
 
 // kept are the records of the story's calls, oldest first.
 func (s *Stage) kept(ctx context.Context) (mine []call.Record) {
-	recs, err := s.Rig.records(ctx)
+	recs, err := s.Rig.records(context.WithoutCancel(ctx)) // also of a story whose time was up
 	if err != nil {
 		return nil
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/signalbox/signalbox/internal/call"
@@ -35,6 +36,7 @@ type Stage struct {
 	dead  []*deadPort
 	mail  [2]string // addresses of the voicemail targets
 	calls []string  // Call-IDs of the calls placed, oldest first
+	last  *Call     // the newest of them
 }
 
 // failure carries a failed check out of a story.
@@ -87,16 +89,37 @@ func (s *Stage) callWith(inv Invite) *Call {
 	}
 	c, err := s.Caller.Place(inv)
 	s.must(err)
-	s.calls = append(s.calls, c.id)
+	s.calls, s.last = append(s.calls, c.id), c
 	s.Rig.watch.follow(c.id, s.Trace)
 	return c
 }
 
 func (s *Stage) call() *Call { return s.callWith(Invite{Display: `"Ada"`}) }
 
-// rings waits until somebody's phone has the n-th INVITE.
+// graceTime is how long after the caller's call has ended somebody may still get an INVITE of it.
+const graceTime = 500 * time.Millisecond
+
+// rings waits until somebody's phone has the n-th INVITE. It does not wait for a call that is over.
 func (s *Stage) rings(ctx context.Context, a *Agent, n int) *Call {
+	ctx, cancel := context.WithCancelCause(ctx)
+	var watching sync.WaitGroup
+	if s.last != nil {
+		watching.Add(1)
+		go func() {
+			defer watching.Done()
+			if s.last.WaitEnded(ctx) != nil {
+				return
+			}
+			select {
+			case <-time.After(graceTime):
+				cancel(fmt.Errorf("the caller's call ended with %s", s.last.EndedBy()))
+			case <-ctx.Done():
+			}
+		}()
+	}
 	c, err := a.Incoming(ctx, n)
+	cancel(nil)
+	watching.Wait()
 	s.must(err)
 	return c
 }
