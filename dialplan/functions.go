@@ -15,7 +15,10 @@ type Functions func(name, args string) (string, error)
 // parentheses), url_encode and url_decode. Any other function is ErrUnknownFunction.
 func offline(patterns *patternCache) Functions {
 	return func(name, args string) (string, error) {
+		args = strings.Trim(args, xmlSpace)
 		switch strings.ToLower(name) {
+		case "":
+			return "", nil // FreeSWITCH knows no function without a name and puts nothing in its place
 		case "cond":
 			return cond(args), nil
 		case "regex":

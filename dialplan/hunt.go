@@ -458,6 +458,10 @@ func (h *hunter) act(x *element, data, name, indent, word string) {
 		if n := len(h.result.Extensions); n == 0 || h.result.Extensions[n-1] != name {
 			h.result.Extensions = append(h.result.Extensions, name)
 		}
+		if !a.Inline && strings.Contains(a.Data, `\'`) {
+			h.notice(a.Pos, `FreeSWITCH does not queue %s: its data holds \'`, a.Application)
+			continue
+		}
 		if !a.Inline {
 			h.result.Actions = append(h.result.Actions, a)
 			continue

@@ -180,12 +180,14 @@ func (m match) group(subject string, n int) (string, bool) {
 	return subject[min(from, len(subject)):min(to, len(subject))], true
 }
 
-// substitute puts groups in the place of $1 and ${1}. Any other dollar sign stays.
+// substitute puts groups in the place of $1 and ${1}. Any other dollar sign stays. Of a "${1" that is not closed the
+// digits stay, and FreeSWITCH puts them in front of the next number.
 func (m match) substitute(data, subject string) string {
 	if strings.IndexByte(data, '$') < 0 {
 		return data
 	}
 	var b strings.Builder
+	pending := ""
 	for i := 0; i < len(data); {
 		if data[i] != '$' {
 			b.WriteByte(data[i])
@@ -197,20 +199,27 @@ func (m match) substitute(data, subject string) string {
 		if brace {
 			j++
 		}
-		k, n := j, 0
-		for k < len(data) && data[k] >= '0' && data[k] <= '9' && k-j < 9 {
-			n = n*10 + int(data[k]-'0')
+		k := j
+		for k < len(data) && data[k] >= '0' && data[k] <= '9' && len(pending)+k-j < 9 {
 			k++
 		}
-		if k == j || brace && (k >= len(data) || data[k] != '}') {
+		if k == j {
 			b.WriteByte('$')
 			i++
+			continue
+		}
+		digits := pending + data[j:k]
+		if brace && (k >= len(data) || data[k] != '}') {
+			pending = digits
+			b.WriteString(data[j:k])
+			i = k
 			continue
 		}
 		if brace {
 			k++
 		}
-		if text, ok := m.group(subject, n); ok {
+		pending = ""
+		if text, ok := m.group(subject, atoi(digits)); ok {
 			b.WriteString(text)
 		}
 		i = k

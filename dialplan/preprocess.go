@@ -137,7 +137,8 @@ func (p *preprocessor) line(raw, dir string, depth int, pos Pos, skipping *bool)
 		if !strings.Contains(seen, mark) {
 			continue
 		}
-		if rest := strings.TrimSpace(strings.Replace(seen, mark, "", 1)); rest != "" && mark != "<?" {
+		rest := strings.NewReplacer("<include>", "", "</include>", "", "<!--", "").Replace(seen)
+		if strings.Contains(rest, "<") && mark != "<?" {
 			p.notice(pos, "FreeSWITCH drops this whole line because it holds %s", mark)
 		}
 		return nil
@@ -152,7 +153,9 @@ func (p *preprocessor) line(raw, dir string, depth int, pos Pos, skipping *bool)
 	}
 	if at := indexFold(text, "X-pre-process"); at >= 0 {
 		if at == 0 || text[at-1] != '<' {
-			p.notice(pos, "FreeSWITCH drops this whole line because it mentions X-PRE-PROCESS")
+			if strings.ContainsAny(text, "<>") {
+				p.notice(pos, "FreeSWITCH drops this whole line because it mentions X-PRE-PROCESS")
+			}
 			return nil
 		}
 		if before := strings.TrimSpace(text[:at-1]); before != "" && !strings.HasSuffix(before, "<!--") {
@@ -189,8 +192,8 @@ func (p *preprocessor) globalsIn(line string, pos Pos) (text, seen string) {
 		}
 		name := line[i+3 : i+2+end]
 		value, ok := p.globals[name]
-		if !ok {
-			p.notice(pos, "global variable $${%s} is not set here: FreeSWITCH puts nothing in its place unless it sets it itself", name)
+		if !ok && !setsItself(name) {
+			p.notice(pos, "global variable $${%s} is not set: FreeSWITCH puts nothing in its place", name)
 		}
 		b.WriteString(value)
 		if len(seen) == len(line) {
@@ -202,6 +205,20 @@ func (p *preprocessor) globalsIn(line string, pos Pos) (text, seen string) {
 		}
 	}
 	return b.String(), seen
+}
+
+// setsItself reports whether a running FreeSWITCH knows this global variable without being told. Here it is empty
+// unless LoadOptions.Globals holds it.
+func setsItself(name string) bool {
+	if stem, ok := strings.CutSuffix(name, "_dir"); ok {
+		return strings.Contains(" base conf log run db mod htdocs script temp grammar fonts images certs storage cache recordings sounds data localstate ", " "+stem+" ")
+	}
+	switch name {
+	case "hostname", "switchname", "domain", "core_uuid", "switch_serial", "local_ip_v4", "local_ip_v6", "local_mask_v4",
+		"zrtp_enabled", "nat_public_addr", "nat_private_addr", "nat_type":
+		return true
+	}
+	return false
 }
 
 // directive carries out <X-PRE-PROCESS cmd="..." data="..."/>; text begins behind the "<".
