@@ -40,12 +40,10 @@ func lookupApp(name string) (application, string) {
 		return appExecuteExtension, n
 	case "socket":
 		return appSocket, n
-	case "log", "info", "eval", "verbose_events", "stop_dtmf", "start_dtmf", "privacy", "flush_dtmf", "break":
+	case "log", "info", "eval", "verbose_events", "stop_dtmf", "start_dtmf", "flush_dtmf":
 		return appQuiet(n), n
 	case "sched_hangup":
 		return appSchedHangup, n
-	case "presence", "event":
-		return appQuiet(n), n
 	}
 	return nil, name
 }

@@ -15,7 +15,6 @@ type destination struct {
 	uri    string // Request-URI, scheme included
 	to     string // To value
 	path   []string
-	proxy  string // "sip:..." the INVITE is sent to whatever the URI says
 }
 
 // findDestination reads what stands behind "sofia/", "user/" or "error/" of a leg. Only causeSuccess comes with a

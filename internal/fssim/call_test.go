@@ -3,6 +3,8 @@ package fssim
 import (
 	"strings"
 	"testing"
+
+	"github.com/signalbox/signalbox/esl/wire"
 )
 
 // shipped are the options of a switch with the include files of the project and an operator's own extension behind
@@ -61,7 +63,7 @@ func TestNoAnswerThenVoicemail(t *testing.T) {
 	}
 	b.expect("ACK")
 	c.execute("export", "nolocal:sip_h_Diversion=<sip:+14155550100@127.0.0.1>;reason=no-answer;counter=1")
-	second := c.start("bridge", "sofia/external/sip:+14155559000@vm.example.test;target=sip:%2B14155550100%40h;cause=408;fs_path=sip:"+vm.addr.String())
+	c.start("bridge", "sofia/external/sip:+14155559000@vm.example.test;target=sip:%2B14155550100%40h;cause=408;fs_path=sip:"+vm.addr.String())
 	vinv := vm.expect("INVITE")
 	if want := "sip:+14155559000@vm.example.test;target=sip:+14155550100%40h;cause=408"; vinv.uri != want {
 		t.Errorf("Request-URI %s", vinv.uri)
@@ -72,18 +74,23 @@ func TestNoAnswerThenVoicemail(t *testing.T) {
 	if string(vinv.body) != testSDP {
 		t.Errorf("the caller's SDP did not reach the voicemail:\n%s", vinv.body)
 	}
-	vok := vm.reply(vinv, 200, strings.Replace(testSDP, "6000", "6004", 1))
+	vm.reply(vinv, 200, strings.Replace(testSDP, "6000", "6004", 1))
 	vm.expect("ACK")
 	ok := a.expect("200")
 	if !strings.Contains(string(ok.body), "m=audio 6004") {
 		t.Errorf("the voicemail's SDP did not reach the caller:\n%s", ok.body)
 	}
 	a.ack(inv, ok, s.ExternalAddr())
-	_ = vok
-	got := names(c, "CHANNEL_BRIDGE")
+	got, _ := names(c, "CHANNEL_BRIDGE")
 	if want := "CHANNEL_EXECUTE bridge,CHANNEL_PROGRESS_MEDIA,CHANNEL_ANSWER,CHANNEL_EXECUTE set,CHANNEL_EXECUTE_COMPLETE set,CHANNEL_EXECUTE set,CHANNEL_EXECUTE_COMPLETE set,CHANNEL_BRIDGE"; got != want {
 		t.Errorf("events until the bridge:\n got %s\nwant %s", got, want)
 	}
+	theEnd(t, s, a, vm, c, inv, ok)
+}
+
+// theEnd is the caller hanging up, as the controller hears of it.
+func theEnd(t *testing.T, s *Switch, a, vm *phone, c *controller, inv, ok *sipMessage) {
+	t.Helper()
 	a.bye(inv, ok, s.ExternalAddr())
 	a.expect("200")
 	bye := vm.expect("BYE")
@@ -92,7 +99,7 @@ func TestNoAnswerThenVoicemail(t *testing.T) {
 	if d := n.Header.Get("Content-Disposition"); d != "linger" {
 		t.Errorf("first notice %q", d)
 	}
-	got = names(c, "CHANNEL_HANGUP_COMPLETE")
+	got, last := names(c, "CHANNEL_HANGUP_COMPLETE")
 	if want := "CHANNEL_HANGUP,CHANNEL_UNBRIDGE,CHANNEL_EXECUTE_COMPLETE bridge,CHANNEL_UNPARK,CHANNEL_EXECUTE_COMPLETE socket,CHANNEL_STATE,CHANNEL_STATE,CHANNEL_HANGUP_COMPLETE"; got != want {
 		t.Errorf("events of the end:\n got %s\nwant %s", got, want)
 	}
@@ -100,11 +107,40 @@ func TestNoAnswerThenVoicemail(t *testing.T) {
 		t.Errorf("last notice %q", d)
 	}
 	c.gone()
-	_ = second
+	for _, name := range missing(t, last) {
+		t.Errorf("CHANNEL_HANGUP_COMPLETE has no %s, the recording has", name)
+	}
+	for name, want := range map[string]string{"hangup_cause": "NORMAL_CLEARING", "hangup_cause_q850": "16",
+		"sip_hangup_disposition": "recv_bye", "bridge_hangup_cause": "NORMAL_CLEARING",
+		"last_bridge_hangup_cause": "NO_ANSWER", "originate_disposition": "SUCCESS", "last_bridge_role": "originator",
+		"endpoint_disposition": "ANSWER", "proto_specific_hangup_cause": "sip:200"} {
+		if got := last.Var(name); got != want {
+			t.Errorf("%s = %q, want %q", name, got, want)
+		}
+	}
+	if n := len(last.Array("variable_originate_causes")); n != 2 {
+		t.Errorf("originate_causes has %d entries", n)
+	}
+}
+
+// missing lists the headers of the recorded CHANNEL_HANGUP_COMPLETE that an event has not, media statistics and what
+// only the recorded INVITE had excepted.
+func missing(t *testing.T, e *wire.Event) []string {
+	t.Helper()
+	var out []string
+	for _, name := range recorded(t, "CHANNEL_HANGUP_COMPLETE") {
+		if strings.HasPrefix(name, "variable_rtp_") || name == "variable_sip_history_info" || name == "variable_DP_MATCH" {
+			continue
+		}
+		if _, ok := e.Lookup(name); !ok {
+			out = append(out, name)
+		}
+	}
+	return out
 }
 
 // names collects the names of events up to and with one, applications behind theirs.
-func names(c *controller, last string) string {
+func names(c *controller, last string) (string, *wire.Event) {
 	c.t.Helper()
 	var out []string
 	for {
@@ -115,7 +151,7 @@ func names(c *controller, last string) string {
 		}
 		out = append(out, n)
 		if e.Name() == last {
-			return strings.Join(out, ",")
+			return strings.Join(out, ","), e
 		}
 	}
 }

@@ -184,12 +184,7 @@ func (c *channel) onReinvite(tx *serverTx) {
 // gotAck notes that the far end has our 200. Owner only.
 func (c *channel) gotAck() { c.leg.acked = true }
 
-// findDevice returns where a registered user is: the contact to dial and the path to it.
-func (p *profile) findDevice(user, domain string) []binding {
-	return p.reg.bindings(user, domain)
-}
-
-// lookupIP resolves for the transaction layer.
+// resolve looks a host up for the transaction layer.
 func (s *Switch) resolve(ctx context.Context, host string) (netip.Addr, error) {
 	if s.opt.Resolve != nil {
 		if a, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {

@@ -222,7 +222,12 @@ func TestTakenOverFromOutside(t *testing.T) {
 
 // TestEventHeadersAsRecorded compares the names and order of the headers of CHANNEL_EXECUTE with a recording.
 func TestEventHeadersAsRecorded(t *testing.T) {
-	want := recordedHeaders(t, "CHANNEL_EXECUTE")
+	var want []string
+	for _, name := range recorded(t, "CHANNEL_EXECUTE") {
+		if !strings.HasPrefix(name, "variable_") {
+			want = append(want, name)
+		}
+	}
 	_, _, _, c, _, _ := plainCall(t, nil)
 	c.start("set", "hangup_after_bridge=false")
 	var got []string
@@ -236,9 +241,9 @@ func TestEventHeadersAsRecorded(t *testing.T) {
 	}
 }
 
-// recordedHeaders reads the first event of a name out of testdata/noanswer.txt, a recording's event as it stood on the
-// wire.
-func recordedHeaders(t *testing.T, name string) []string {
+// recorded reads the names of the headers of one event of recordings/outbound-noanswer-voicemail, as it stood on the
+// wire of FreeSWITCH 1.10.12.
+func recorded(t *testing.T, name string) []string {
 	t.Helper()
 	text, err := os.ReadFile("testdata/" + strings.ToLower(name) + ".txt")
 	if err != nil {
@@ -246,7 +251,7 @@ func recordedHeaders(t *testing.T, name string) []string {
 	}
 	var out []string
 	for line := range strings.SplitSeq(string(text), "\n") {
-		if n, _, ok := strings.Cut(line, ": "); ok && !strings.HasPrefix(n, "variable_") {
+		if n, _, ok := strings.Cut(line, ": "); ok {
 			out = append(out, n)
 		}
 	}

@@ -31,15 +31,6 @@ func isTrue(s string) bool {
 	return atoi(s) != 0 && isNumber(s)
 }
 
-// isFalse is FreeSWITCH's switch_false.
-func isFalse(s string) bool {
-	switch strings.ToLower(s) {
-	case "no", "off", "false", "f", "disabled", "inactive", "disallow":
-		return true
-	}
-	return isNumber(s) && atoi(s) == 0
-}
-
 func isNumber(s string) bool {
 	if s == "" {
 		return false
