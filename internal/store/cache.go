@@ -1,0 +1,286 @@
+package store
+
+import (
+	"cmp"
+	"container/list"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/signalbox/signalbox/internal/account"
+	"github.com/signalbox/signalbox/internal/tel"
+)
+
+// maxFlights bounds the reads of the store that are under way at once. When all are taken by a store that hangs, calls
+// are served from the cache, or not at all, without any wait.
+const maxFlights = 64
+
+// CacheOptions configure a Cache.
+type CacheOptions struct {
+	Profiles Profiles      // what is behind the cache
+	Size     int           // numbers kept, known and unknown ones; 0 = 10000. The one not used for longest is dropped.
+	Check    time.Duration // how long the revision is believed; 0 = 250 ms
+	Wait     time.Duration // longest wait of one call for the store; 0 = 150 ms
+	ReadTime time.Duration // bound of one read of the store, also when nobody waits for it any more; 0 = 5 s
+	Logger   *zap.Logger   // warns when the store is silent; nil = no log
+}
+
+// Cache stands in front of Profiles so that a call reads the store once and then only its revision.
+//
+// An entry is used while the revision stands. When the revision moves, each entry is read again at its next use. When
+// the store is silent for Wait, or fails, the entry is used as it is, however old; without one the call gets
+// ErrUnavailable, and with it the operator's fallback. Calls that want the same read share it, and none waits for a read
+// that has been silent for Wait already. Cache is safe for concurrent use; Close waits for its reads.
+type Cache struct {
+	opt CacheOptions
+
+	closing context.CancelFunc
+	reads   context.Context // ends with Close
+	running sync.WaitGroup
+
+	mu       sync.Mutex
+	closed   bool
+	revision int64
+	known    bool      // revision has been read at all
+	checked  time.Time // when the reading of revision began
+	silent   bool      // the last read failed
+	order    *list.List
+	items    map[tel.Number]*list.Element
+	flights  map[flightKey]*flight
+}
+
+type cached struct {
+	number   tel.Number
+	profile  account.Profile
+	unknown  bool  // no account owns the number
+	revision int64 // that held when the read began
+}
+
+// flightKey names one read: of a number at a revision, or of the revision (number "").
+type flightKey struct {
+	number   tel.Number
+	revision int64
+}
+
+type flight struct {
+	begun time.Time
+	done  chan struct{}
+	err   error // set before done is closed
+}
+
+// NewCache makes a Cache. Close it before the store behind it.
+func NewCache(opt CacheOptions) *Cache {
+	opt.Size = max(cmp.Or(opt.Size, 10_000), 1)
+	opt.Check = cmp.Or(opt.Check, 250*time.Millisecond)
+	opt.Wait = cmp.Or(opt.Wait, 150*time.Millisecond)
+	opt.ReadTime = cmp.Or(opt.ReadTime, 5*time.Second)
+	if opt.Logger == nil {
+		opt.Logger = zap.NewNop()
+	}
+	c := &Cache{opt: opt, order: list.New(), items: map[tel.Number]*list.Element{}, flights: map[flightKey]*flight{}}
+	c.reads, c.closing = context.WithCancel(context.Background())
+	return c
+}
+
+// Close ends the reads under way and waits for them.
+func (c *Cache) Close() {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.closing()
+	c.running.Wait()
+}
+
+// Profile is Profiles.Profile, within Wait.
+func (c *Cache) Profile(ctx context.Context, number tel.Number) (account.Profile, error) {
+	if number == "" {
+		return account.Profile{}, ErrNotFound
+	}
+	deadline := time.Now().Add(c.opt.Wait)
+	_, err := c.current(ctx, deadline)
+	if ctx.Err() != nil {
+		return account.Profile{}, ctx.Err()
+	}
+	c.mu.Lock()
+	entry, revision := c.get(number), c.revision
+	if entry != nil && (err != nil || entry.revision == revision) {
+		c.mu.Unlock()
+		return entry.answer()
+	}
+	var f *flight
+	if err == nil {
+		f = c.join(flightKey{number, revision})
+	}
+	c.mu.Unlock()
+	if f != nil {
+		err = c.wait(ctx, f, deadline)
+	}
+	if ctx.Err() != nil {
+		return account.Profile{}, ctx.Err()
+	}
+	c.mu.Lock()
+	entry = c.get(number)
+	c.mu.Unlock()
+	if entry != nil {
+		return entry.answer()
+	}
+	if err == nil {
+		err = errors.New("too many reads are waiting")
+	}
+	return account.Profile{}, fmt.Errorf("profile of %s: %w: %w", number.Masked(), ErrUnavailable, err)
+}
+
+// Revision is Profiles.Revision, read at most once in Check and within Wait.
+func (c *Cache) Revision(ctx context.Context) (int64, error) {
+	revision, err := c.current(ctx, time.Now().Add(c.opt.Wait))
+	if err != nil {
+		return 0, fmt.Errorf("revision: %w: %w", ErrUnavailable, err)
+	}
+	return revision, nil
+}
+
+// current returns the revision, not older than Check. It reads the store when needed and waits until the deadline.
+func (c *Cache) current(ctx context.Context, deadline time.Time) (int64, error) {
+	c.mu.Lock()
+	if c.known && time.Since(c.checked) < c.opt.Check {
+		defer c.mu.Unlock()
+		return c.revision, nil
+	}
+	f := c.join(flightKey{})
+	c.mu.Unlock()
+	if f == nil {
+		return 0, errors.New("too many reads are waiting")
+	}
+	if err := c.wait(ctx, f, deadline); err != nil {
+		return 0, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.revision, nil
+}
+
+// wait waits for a read until the deadline, and no longer than Wait since the read began.
+func (c *Cache) wait(ctx context.Context, f *flight, deadline time.Time) error {
+	if latest := f.begun.Add(c.opt.Wait); latest.Before(deadline) {
+		deadline = latest
+	}
+	select {
+	case <-f.done: // over already
+		return f.err
+	default:
+	}
+	timer := time.NewTimer(time.Until(deadline))
+	defer timer.Stop()
+	select {
+	case <-f.done:
+		return f.err
+	case <-timer.C:
+		return errors.New("no answer in time")
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// join returns the read of a key, which it begins when nobody has; nil when too many are under way. mu is held.
+func (c *Cache) join(key flightKey) *flight {
+	if f := c.flights[key]; f != nil {
+		return f
+	}
+	if c.closed || len(c.flights) >= maxFlights {
+		return nil
+	}
+	f := &flight{begun: time.Now(), done: make(chan struct{})}
+	c.flights[key] = f
+	c.running.Go(func() {
+		f.err = errors.New("read of the store broke off")
+		defer func() {
+			c.mu.Lock()
+			delete(c.flights, key)
+			c.note(f.err)
+			c.mu.Unlock()
+			close(f.done)
+		}()
+		ctx, cancel := context.WithTimeout(c.reads, c.opt.ReadTime)
+		defer cancel()
+		if key.number == "" {
+			f.err = c.readRevision(ctx, f.begun)
+		} else {
+			f.err = c.readProfile(ctx, key)
+		}
+	})
+	return f
+}
+
+func (c *Cache) readRevision(ctx context.Context, begun time.Time) error {
+	revision, err := c.opt.Profiles.Revision(ctx)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.revision, c.known, c.checked = revision, true, begun
+	return nil
+}
+
+func (c *Cache) readProfile(ctx context.Context, key flightKey) error {
+	profile, err := c.opt.Profiles.Profile(ctx, key.number)
+	unknown := errors.Is(err, ErrNotFound)
+	if err != nil && !unknown {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.put(&cached{number: key.number, profile: profile, unknown: unknown, revision: key.revision})
+	return nil
+}
+
+// note warns once when the store falls silent and tells when it is back. mu is held.
+func (c *Cache) note(err error) {
+	switch silent := err != nil; {
+	case silent == c.silent || c.closed:
+	case silent:
+		c.silent = true
+		c.opt.Logger.Warn("store does not answer; calls use the profiles in memory", zap.Error(err))
+	default:
+		c.silent = false
+		c.opt.Logger.Info("store answers again")
+	}
+}
+
+// get returns what is kept of a number, nil when nothing is. mu is held.
+func (c *Cache) get(number tel.Number) *cached {
+	e, ok := c.items[number]
+	if !ok {
+		return nil
+	}
+	c.order.MoveToFront(e)
+	return e.Value.(*cached)
+}
+
+// put keeps what was read of a number, unless what is kept holds at the revision and this does not. mu is held.
+func (c *Cache) put(e *cached) {
+	if old, ok := c.items[e.number]; ok {
+		if e.revision == c.revision || old.Value.(*cached).revision != c.revision {
+			old.Value = e
+		}
+		c.order.MoveToFront(old)
+		return
+	}
+	c.items[e.number] = c.order.PushFront(e)
+	if c.order.Len() > c.opt.Size {
+		last := c.order.Back()
+		c.order.Remove(last)
+		delete(c.items, last.Value.(*cached).number)
+	}
+}
+
+func (e *cached) answer() (account.Profile, error) {
+	if e.unknown {
+		return account.Profile{}, ErrNotFound
+	}
+	return e.profile, nil
+}

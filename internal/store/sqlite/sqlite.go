@@ -1,0 +1,213 @@
+// Package sqlite keeps accounts and call records in one SQLite file, without cgo.
+//
+// The file is in WAL mode: one writer at a time and any number of readers, in this and in other processes. A Store
+// writes through one connection, so that its own writers queue here and only other processes' writers are waited for by
+// busy_timeout; it reads through a few others, each Profile and Export in one read transaction. Revision notices the
+// writes of other processes by PRAGMA data_version. The schema is made and changed by numbered migrations, forward and
+// back, embedded in the program; a file of a newer program is refused. Everything provisioned changes in one
+// transaction, which raises the revision by one. The package is safe for concurrent use and starts no goroutines of its
+// own.
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	sqlite3 "modernc.org/sqlite"
+	sqlitelib "modernc.org/sqlite/lib"
+
+	"github.com/signalbox/signalbox/internal/store"
+)
+
+// readers is how many reads run at once; more wait for their turn.
+const readers = 4
+
+// Options configure a Store.
+type Options struct {
+	// Path is the file. It is made when it is not there, readable by its owner alone.
+	Path string
+	// BusyTimeout is how long a write waits for another process's; 0 = 2 s.
+	BusyTimeout time.Duration
+	// KeepSchema leaves the schema as it is: Open then fails when migrations are missing.
+	KeepSchema bool
+}
+
+// Store is a store.Store over one SQLite file.
+type Store struct {
+	write *sql.DB // one connection; its transactions begin IMMEDIATE
+	read  *sql.DB // query_only
+
+	watch       chan struct{} // holds one token: the right to use the fields below
+	watcher     *sql.Conn     // kept, because data_version counts per connection
+	dataVersion int64
+	revision    int64
+
+	shut func() error
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Open opens the file and brings its schema up to date. The context bounds that alone.
+func Open(ctx context.Context, opt Options) (*Store, error) {
+	if opt.BusyTimeout == 0 {
+		opt.BusyTimeout = 2 * time.Second
+	}
+	write, err := openFile(opt)
+	if err != nil {
+		return nil, err
+	}
+	if err := prepare(ctx, write, opt.KeepSchema); err != nil {
+		_ = write.Close()
+		return nil, fmt.Errorf("opening %s: %w", opt.Path, err)
+	}
+	read, err := sql.Open("sqlite", dsn(opt, "_pragma", "query_only(1)"))
+	if err != nil {
+		_ = write.Close()
+		return nil, fmt.Errorf("opening %s: %w", opt.Path, err)
+	}
+	read.SetMaxOpenConns(readers + 1) // one is the watcher's
+	read.SetMaxIdleConns(readers + 1)
+	s := &Store{write: write, read: read, watch: make(chan struct{}, 1), dataVersion: -1}
+	s.watch <- struct{}{}
+	s.shut = sync.OnceValue(func() error {
+		<-s.watch // wait for a look under way; later ones find the channel closed
+		close(s.watch)
+		if s.watcher != nil {
+			_ = s.watcher.Close()
+		}
+		return errors.Join(s.read.Close(), s.write.Close())
+	})
+	if err := s.Ping(ctx); err != nil {
+		_ = s.Shut()
+		return nil, fmt.Errorf("opening %s: %w", opt.Path, err)
+	}
+	return s, nil
+}
+
+// openFile makes the file when it is not there and opens the writing connection.
+func openFile(opt Options) (*sql.DB, error) {
+	if opt.Path == "" {
+		return nil, errors.New("no path of a database file")
+	}
+	f, err := os.OpenFile(filepath.Clean(opt.Path), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("database file: %w", err)
+	}
+	if err := f.Close(); err != nil {
+		return nil, fmt.Errorf("database file: %w", err)
+	}
+	db, err := sql.Open("sqlite", dsn(opt, "_txlock", "immediate"))
+	if err != nil {
+		return nil, fmt.Errorf("database file %s: %w", opt.Path, err)
+	}
+	db.SetMaxOpenConns(1)
+	db.SetMaxIdleConns(1)
+	return db, nil
+}
+
+func dsn(opt Options, more ...string) string {
+	q := url.Values{}
+	q.Add("_pragma", "busy_timeout("+strconv.FormatInt(opt.BusyTimeout.Milliseconds(), 10)+")")
+	q.Add("_pragma", "foreign_keys(1)")
+	q.Add("_pragma", "synchronous(NORMAL)")
+	for i := 0; i+1 < len(more); i += 2 {
+		q.Add(more[i], more[i+1])
+	}
+	path := filepath.ToSlash(filepath.Clean(opt.Path))
+	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String()
+}
+
+// prepare puts the file into WAL mode, which stays with it, and migrates it.
+func prepare(ctx context.Context, db *sql.DB, keepSchema bool) error {
+	var mode string
+	if err := db.QueryRowContext(ctx, "PRAGMA journal_mode = WAL").Scan(&mode); err != nil {
+		return wrap(ctx, err)
+	}
+	if mode != "wal" {
+		return fmt.Errorf("journal mode is %s, not WAL: is the file on a network file system?", mode)
+	}
+	if keepSchema {
+		return upToDate(ctx, db)
+	}
+	return migrateUp(ctx, db)
+}
+
+// Ping reports whether the file can be read.
+func (s *Store) Ping(ctx context.Context) error {
+	_, err := s.Revision(ctx)
+	return err
+}
+
+// Shut waits for operations under way and closes the file.
+func (s *Store) Shut() error { return s.shut() }
+
+// Revision returns the revision. It reads it only when PRAGMA data_version tells that anything was written at all.
+func (s *Store) Revision(ctx context.Context) (int64, error) {
+	select {
+	case _, open := <-s.watch:
+		if !open {
+			return 0, fmt.Errorf("%w: it is shut", store.ErrUnavailable)
+		}
+		defer func() { s.watch <- struct{}{} }()
+	case <-ctx.Done():
+		return 0, wrap(ctx, ctx.Err())
+	}
+	revision, err := s.look(ctx)
+	if err != nil && s.watcher != nil {
+		_ = s.watcher.Close() // it may be broken; the next look takes another one
+		s.watcher, s.dataVersion = nil, -1
+	}
+	return revision, wrap(ctx, err)
+}
+
+func (s *Store) look(ctx context.Context) (int64, error) {
+	if s.watcher == nil {
+		conn, err := s.read.Conn(ctx)
+		if err != nil {
+			return 0, err
+		}
+		s.watcher = conn
+	}
+	var version int64
+	if err := s.watcher.QueryRowContext(ctx, "PRAGMA data_version").Scan(&version); err != nil {
+		return 0, err
+	}
+	if version == s.dataVersion {
+		return s.revision, nil
+	}
+	var revision int64
+	if err := s.watcher.QueryRowContext(ctx, "SELECT revision FROM revision").Scan(&revision); err != nil {
+		return 0, err
+	}
+	s.dataVersion, s.revision = version, revision
+	return revision, nil
+}
+
+// begin begins a read transaction: everything read in it is of one moment.
+func (s *Store) begin(ctx context.Context) (*sql.Tx, error) {
+	return s.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+}
+
+// wrap gives errors of the driver the meaning of package store.
+func wrap(ctx context.Context, err error) error {
+	var e *sqlite3.Error
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return fmt.Errorf("%w: %w", store.ErrUnavailable, ctx.Err())
+	case errors.As(err, &e) && (e.Code()&0xff == sqlitelib.SQLITE_BUSY || e.Code()&0xff == sqlitelib.SQLITE_LOCKED):
+		return fmt.Errorf("%w: another process is writing: %w", store.ErrUnavailable, err)
+	case errors.Is(err, sql.ErrConnDone), errors.Is(err, sql.ErrTxDone):
+		return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+	}
+	return err
+}

@@ -1,0 +1,96 @@
+// Package store holds the ports behind which accounts and call records are kept, and the cache in front of the profiles.
+//
+// The ports are small, so that each reader states what it needs: Profiles for the call path, Provisioning for the
+// operator, Records for the sidecar. Package storetest holds the contract every implementation passes; store/sqlite is
+// the first of them. All implementations are safe for concurrent use, bound every operation by its context, and match
+// the errors of this package by errors.Is. Cache answers calls while a store is slow or gone.
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/signalbox/signalbox/internal/account"
+	"github.com/signalbox/signalbox/internal/call"
+	"github.com/signalbox/signalbox/internal/tel"
+)
+
+// Errors of the ports.
+var (
+	// ErrNotFound means that the store knows nothing under the key: no account owns the number, no record has the ID.
+	ErrNotFound = errors.New("not found")
+	// ErrClosed means that the record is closed already and stays as it is.
+	ErrClosed = errors.New("call record is closed")
+	// ErrOwner means that another instance owns the record.
+	ErrOwner = errors.New("call record belongs to another instance")
+	// ErrNewer means that the database was written by a newer Signalbox. Upgrade this one, or migrate back with that one.
+	ErrNewer = errors.New("database was written by a newer signalbox")
+	// ErrUnavailable means that the store did not answer in time, or is shut.
+	ErrUnavailable = errors.New("store is not available")
+)
+
+// Changes says in words what an Apply changed.
+type Changes = account.Changes
+
+// Profiles is what a call needs.
+type Profiles interface {
+	// Profile returns all that a call to the number needs, as one consistent read; ErrNotFound when no account owns it.
+	Profile(ctx context.Context, number tel.Number) (account.Profile, error)
+	// Revision returns a number that rises whenever any profile may have changed, by whichever process.
+	Revision(ctx context.Context) (int64, error)
+}
+
+// Provisioning is what the operator does.
+type Provisioning interface {
+	// Apply makes the document true, all of it or nothing, and says what changed. Applying it again changes nothing.
+	// The error is an *account.Invalid when the document is at fault.
+	Apply(ctx context.Context, d account.Document, now time.Time) (Changes, error)
+	// Export returns everything as a document in its one form; applying it with Prune changes nothing.
+	Export(ctx context.Context) (account.Document, error)
+}
+
+// Records keeps what happened to calls.
+//
+// Every write is of the whole record and may be repeated: Open of a record its owner opened before and Close of a record
+// its owner closed before change nothing, and an Update older than what is kept (by Record.Updated) changes nothing.
+type Records interface {
+	// Open keeps a new record. ErrOwner when another instance has the ID.
+	Open(ctx context.Context, r call.Record) error
+	// Update replaces an open record. ErrNotFound, ErrOwner, or ErrClosed.
+	Update(ctx context.Context, r call.Record) error
+	// Close replaces an open record for the last time; a record without Ended is closed at its Updated. ErrNotFound or
+	// ErrOwner.
+	Close(ctx context.Context, r call.Record) error
+	// OpenRecords returns the open records of a node, oldest first; node "" = of all nodes.
+	OpenRecords(ctx context.Context, node string) ([]call.Record, error)
+	// Records returns the records that started last, newest first, at most limit (1 to 10000; 0 = 100).
+	Records(ctx context.Context, limit int) ([]call.Record, error)
+	// Record returns one record; ErrNotFound when there is none.
+	Record(ctx context.Context, id string) (call.Record, error)
+}
+
+// Store is one place that keeps everything.
+type Store interface {
+	Profiles
+	Provisioning
+	Records
+	// Trim deletes the records that ended before a time, at most 1000 in one go, and returns how many it deleted. Open
+	// records stay.
+	Trim(ctx context.Context, before time.Time) (int, error)
+	// Ping reports whether the store answers.
+	Ping(ctx context.Context) error
+	// Shut waits for operations under way and closes the store. A second Shut does nothing.
+	Shut() error
+}
+
+// MaxRecords bounds what Records returns.
+const MaxRecords = 10_000
+
+// Limit puts the limit of Records between its bounds.
+func Limit(limit int) int {
+	if limit <= 0 {
+		return 100
+	}
+	return min(limit, MaxRecords)
+}
