@@ -33,10 +33,11 @@ type Result struct {
 }
 
 const (
-	maxRecursion = 100     // FreeSWITCH's own
-	maxActions   = 10_000  // queued by one hunt
-	maxTrace     = 100_000 // lines of one hunt
-	maxLoop      = 1_000   // repetitions of one action
+	maxRecursion = 100      // FreeSWITCH's own
+	maxActions   = 10_000   // queued by one hunt
+	maxTrace     = 100_000  // lines of one hunt
+	maxTraceSize = 16 << 20 // bytes of one hunt's trace, of its actions' data, and of a walk's
+	maxLoop      = 1_000    // repetitions of one action
 )
 
 // Hunt looks for the call's destination in its context as mod_dialplan_xml does. It returns ErrNoContext when there
@@ -60,6 +61,7 @@ type hunter struct {
 	call    *Call
 	resolve *resolver
 	result  *Result
+	size    int   // bytes of trace so far
 	err     error // a bound was reached; ends the hunt
 }
 
@@ -107,7 +109,12 @@ func (h *hunter) log(indent, format string, args ...any) {
 		h.err = fmt.Errorf("more than %d lines of trace: %w", maxTrace, ErrLimit)
 		return
 	}
-	h.result.Trace = append(h.result.Trace, indent+fmt.Sprintf(format, args...))
+	line := indent + fmt.Sprintf(format, args...)
+	if h.size += len(line); h.size > maxTraceSize {
+		h.err = fmt.Errorf("more than %d bytes of trace: %w", maxTraceSize, ErrLimit)
+		return
+	}
+	h.result.Trace = append(h.result.Trace, line)
 }
 
 func (h *hunter) notice(pos Pos, format string, args ...any) {

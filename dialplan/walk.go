@@ -77,6 +77,7 @@ type walker struct {
 	walk  *Walk
 	next  *place // where a transfer goes
 	ended bool
+	size  int // bytes of trace and of executed applications
 }
 
 type place struct{ destination, context string }
@@ -97,8 +98,11 @@ func (w *walker) hunt(ctx context.Context, c *Call, depth int) error {
 	found, err := w.tree.Hunt(ctx, c)
 	w.walk.Trace = append(w.walk.Trace, found.Trace...)
 	w.walk.Notices = append(w.walk.Notices, found.Notices...)
-	if len(w.walk.Trace) > maxTrace {
-		return fmt.Errorf("more than %d lines of trace: %w", maxTrace, ErrLimit)
+	for _, line := range found.Trace {
+		w.size += len(line)
+	}
+	if len(w.walk.Trace) > maxTrace || w.size > maxTraceSize {
+		return fmt.Errorf("more than %d lines or %d bytes of trace: %w", maxTrace, maxTraceSize, ErrLimit)
 	}
 	for _, a := range found.Inline {
 		data, _ := Expand(a.Data, w.tree.resolver(c)) // Hunt has reported what it could not evaluate
@@ -144,6 +148,9 @@ func (w *walker) execute(ctx context.Context, c *Call, a Action, depth int) erro
 		if errors.Is(err, ErrLimit) {
 			return err
 		}
+	}
+	if w.size += len(data); w.size > maxTraceSize {
+		return errAt(a.Pos, "more than %d bytes of data: %w", maxTraceSize, ErrLimit)
 	}
 	w.record(a, data)
 	app := strings.ToLower(a.Application)
