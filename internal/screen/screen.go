@@ -30,7 +30,8 @@ const (
 
 // Caller is what is known of a caller when his INVITE arrives.
 type Caller struct {
-	From     tel.Identity
+	From     tel.Identity   // the one that will be shown
+	Others   []tel.Identity // further ones in the INVITE; only the deny list looks at them
 	Called   tel.Number
 	Diverted bool // somebody sent the call on before it came to us
 	Mode     Mode
@@ -110,7 +111,7 @@ func refuses(reason string, c Caller, rules Rules) bool {
 }
 
 func observe(c Caller, rules Rules) []call.Reason {
-	reasons := denied(c.From, rules)
+	reasons := denied(c, rules)
 	if c.From.Withheld {
 		// The network may know the number all the same; only the deny list may use it.
 		return append(reasons, call.Reason{Name: ReasonWithheld, Sentence: "the caller withheld the number, which is a caller's right"})
@@ -177,17 +178,17 @@ func breaksNANP(number string) string {
 	return ""
 }
 
-// denied looks a caller up in the deny list, by number and as presented.
-func denied(from tel.Identity, rules Rules) []call.Reason {
-	number, presented := strings.TrimPrefix(string(from.Number), "+"), digitsOf(from.User)
-	if number == "" && presented == "" {
-		return nil
-	}
-	for _, d := range rules.Deny {
-		if !d.hits(number) && !(number == "" && d.hits(presented)) {
+// denied looks a caller up in the deny list, by every number in the INVITE.
+func denied(c Caller, rules Rules) []call.Reason {
+	for i, id := range append([]tel.Identity{c.From}, c.Others...) {
+		d, ok := find(id, rules.Deny)
+		if !ok {
 			continue
 		}
 		r := call.Reason{Name: ReasonDenied, Weight: 1, Sentence: "the number is on the deny list"}
+		if i > 0 {
+			r.Sentence = "another number in the INVITE is on the deny list"
+		}
 		if d.DoNotOriginate {
 			r = call.Reason{Name: ReasonDoNotOriginate, Weight: 1, Sentence: "nobody calls from this number, its owner says"}
 		}
@@ -197,6 +198,19 @@ func denied(from tel.Identity, rules Rules) []call.Reason {
 		return []call.Reason{r}
 	}
 	return nil
+}
+
+func find(id tel.Identity, list []Denied) (Denied, bool) {
+	digits := strings.TrimPrefix(string(id.Number), "+")
+	if digits == "" {
+		digits = digitsOf(id.User)
+	}
+	for _, d := range list {
+		if d.hits(digits) {
+			return d, true
+		}
+	}
+	return Denied{}, false
 }
 
 func (d Denied) hits(digits string) bool {

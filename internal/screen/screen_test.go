@@ -96,6 +96,16 @@ func TestWhoIsRefused(t *testing.T) {
 	}
 }
 
+func TestDenyListKnowsEveryNumberOfTheInvite(t *testing.T) {
+	c := Caller{From: from("+14155550100"), Others: []tel.Identity{from("alice"), from("+10005550100"), from("+14155550166")}, Mode: Enforce}
+	if v := Judge(c, Rules{Deny: []Denied{{Number: "+14155550166"}}}); v.Action != call.Refuse || names(v) != ReasonDenied+" "+ReasonPossible {
+		t.Errorf("%+v", v)
+	}
+	if v := Judge(c, Rules{}); v.Action == call.Refuse || names(v) != ReasonPossible {
+		t.Errorf("a number that is not shown was judged by its plan: %+v", v)
+	}
+}
+
 func TestWithheldIsNotImpossible(t *testing.T) {
 	deny := Rules{Deny: []Denied{{Number: "+14155550166"}}, RefuseOwnNumber: true, RefuseUnassigned: true}
 	for _, c := range []struct {
