@@ -139,11 +139,11 @@ func channelAPI(cmd string) apiFunc {
 			c.hangup(cs)
 			return "+OK\n"
 		case "uuid_setvar":
-			name, value, _ := strings.Cut(rest, " ")
-			if name == "" {
+			v := append(splitArgs(rest, 2), "", "")
+			if v[0] == "" {
 				return "-USAGE: <uuid> <var> [value]\n"
 			}
-			c.set(name, value)
+			c.set(v[0], v[1])
 			return "+OK\n"
 		case "uuid_setvar_multi":
 			for _, kv := range separate(rest, ';') {

@@ -186,9 +186,8 @@ const endless = 24 * time.Hour
 
 // toneLength adds up "%(on,off,freq...)" with ";loops=n".
 func toneLength(s string) time.Duration {
-	s, params := cutParams(s)
 	loops := 1
-	if v, ok := paramOf(params, "loops"); ok {
+	if v, ok := paramOf(s, "loops"); ok {
 		loops = atoi(v)
 	}
 	total := 0

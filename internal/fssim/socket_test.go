@@ -199,6 +199,11 @@ func TestTakenOverFromOutside(t *testing.T) {
 	if got := in.api("uuid_getvar " + uuid + " note"); got != "a ${b} c" {
 		t.Errorf("uuid_setvar expanded: %q", got)
 	}
+	// One round of quotes and backslashes is taken off the value, as switch_separate_string does.
+	in.api("uuid_setvar " + uuid + ` quoted it's 'a  b' \\ c`)
+	if got := in.api("uuid_getvar " + uuid + " quoted"); got != `its a  b' \ c` {
+		t.Errorf("quotes in uuid_setvar: %q", got)
+	}
 	if got := in.cmd("sendmsg " + uuid + "\ncall-command: execute\nexecute-app-name: set\nexecute-app-arg: t=${expr(40+2)}"); got != "+OK" {
 		t.Errorf("sendmsg: %q", got)
 	}

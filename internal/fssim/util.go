@@ -43,25 +43,28 @@ func isNumber(s string) bool {
 	return true
 }
 
-// splitArgs cuts a string at blanks as switch_separate_string does: single quotes keep blanks together and are
-// removed.
+// splitArgs cuts a string at blanks as switch_separate_string does: single quotes keep blanks together, and one round
+// of quotes and backslashes is taken off every piece. The last of max pieces is the rest.
 func splitArgs(s string, max int) []string {
 	var out []string
 	for s = strings.TrimLeft(s, " "); s != ""; s = strings.TrimLeft(s, " ") {
 		if len(out) == max-1 {
-			return append(out, unquote(strings.TrimRight(s, " ")))
+			return append(out, cleanup(s, 0))
 		}
 		quoted := false
 		i := 0
+	scan:
 		for ; i < len(s); i++ {
-			if s[i] == '\'' {
+			switch {
+			case s[i] == '\\' && i+1 < len(s):
+				i++
+			case s[i] == '\'' && (quoted || strings.IndexByte(s[i+1:], '\'') >= 0):
 				quoted = !quoted
-			}
-			if s[i] == ' ' && !quoted {
-				break
+			case s[i] == ' ' && !quoted:
+				break scan
 			}
 		}
-		out = append(out, unquote(s[:i]))
+		out = append(out, cleanup(s[:i], 0))
 		s = s[i:]
 	}
 	return out
