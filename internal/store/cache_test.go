@@ -1,0 +1,285 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/signalbox/signalbox/internal/account"
+	"github.com/signalbox/signalbox/internal/store"
+	"github.com/signalbox/signalbox/internal/tel"
+)
+
+const alice, nobody = tel.Number("+14155550100"), tel.Number("+14155550199")
+
+// shelf is a small store behind the cache, which may fail or hang.
+type shelf struct {
+	mu       sync.Mutex
+	revision int64
+	names    map[tel.Number]string
+	reads    int // of profiles
+	looks    int // at the revision
+	fail     error
+	hang     bool // does not even mind its context, like a disk that is gone
+	free     chan struct{}
+}
+
+func newShelf() *shelf {
+	return &shelf{names: map[tel.Number]string{alice: "first"}, free: make(chan struct{})}
+}
+
+func (s *shelf) change(number tel.Number, name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.names[number] = name
+	s.revision++
+}
+
+func (s *shelf) set(fail error, hang bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fail, s.hang = fail, hang
+}
+
+func (s *shelf) state() (error, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.fail, s.hang
+}
+
+func (s *shelf) Profile(_ context.Context, number tel.Number) (account.Profile, error) {
+	s.mu.Lock()
+	s.reads++
+	s.mu.Unlock()
+	fail, hang := s.state()
+	if hang {
+		<-s.free
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	name, ok := s.names[number]
+	switch {
+	case fail != nil:
+		return account.Profile{}, fail
+	case !ok:
+		return account.Profile{}, fmt.Errorf("shelf: %w", store.ErrNotFound)
+	}
+	return account.Profile{Number: number, Account: account.Account{Name: name}}, nil
+}
+
+func (s *shelf) Revision(context.Context) (int64, error) {
+	s.mu.Lock()
+	s.looks++
+	s.mu.Unlock()
+	fail, hang := s.state()
+	if hang {
+		<-s.free
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.revision, fail
+}
+
+func (s *shelf) counts() (reads, looks int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reads, s.looks
+}
+
+// inBubble runs a test with a cache over a shelf, in time that only passes when everybody waits.
+func inBubble(t *testing.T, opt store.CacheOptions, test func(t *testing.T, s *shelf, c *store.Cache)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf()
+		opt.Profiles = s
+		c := store.NewCache(opt)
+		test(t, s, c)
+		s.set(nil, false)
+		close(s.free)
+		c.Close()
+	})
+}
+
+func wantName(t *testing.T, c *store.Cache, number tel.Number, want string) {
+	t.Helper()
+	begun := time.Now()
+	p, err := c.Profile(t.Context(), number)
+	if err != nil || p.Account.Name != want {
+		t.Errorf("profile is %q, %v, want %q", p.Account.Name, err, want)
+	}
+	if took := time.Since(begun); took > 150*time.Millisecond {
+		t.Errorf("the call waited %v, bound is 150 ms", took)
+	}
+}
+
+func TestProfileIsReadOnce(t *testing.T) {
+	inBubble(t, store.CacheOptions{}, func(t *testing.T, s *shelf, c *store.Cache) {
+		for range 10 {
+			wantName(t, c, alice, "first")
+			time.Sleep(100 * time.Millisecond)
+		}
+		if reads, looks := s.counts(); reads != 1 || looks > 5 {
+			t.Errorf("%d reads and %d looks at the revision in 1 s, want 1 and at most 4", reads, looks)
+		}
+	})
+}
+
+func TestUnknownNumberIsRemembered(t *testing.T) {
+	inBubble(t, store.CacheOptions{}, func(t *testing.T, s *shelf, c *store.Cache) {
+		for range 3 {
+			if _, err := c.Profile(t.Context(), nobody); !errors.Is(err, store.ErrNotFound) {
+				t.Errorf("got %v, want ErrNotFound", err)
+			}
+		}
+		if reads, _ := s.counts(); reads != 1 {
+			t.Errorf("%d reads, want 1", reads)
+		}
+		s.change(nobody, "somebody")
+		time.Sleep(250 * time.Millisecond)
+		wantName(t, c, nobody, "somebody")
+	})
+}
+
+func TestChangeIsSeenWithinTheCheckTime(t *testing.T) {
+	inBubble(t, store.CacheOptions{}, func(t *testing.T, s *shelf, c *store.Cache) {
+		wantName(t, c, alice, "first")
+		s.change(alice, "second")
+		wantName(t, c, alice, "first") // the revision is believed for 250 ms
+		time.Sleep(250 * time.Millisecond)
+		wantName(t, c, alice, "second")
+		s.mu.Lock()
+		s.names[alice], s.revision = "restored", 0 // a backup was put back
+		s.mu.Unlock()
+		time.Sleep(250 * time.Millisecond)
+		wantName(t, c, alice, "restored")
+		before, _ := s.counts()
+		wantName(t, c, alice, "restored")
+		if after, _ := s.counts(); after != before {
+			t.Error("the restored profile is read again at each call")
+		}
+	})
+}
+
+func TestSilentStoreDelaysNoCallBeyondTheBound(t *testing.T) {
+	inBubble(t, store.CacheOptions{}, func(t *testing.T, s *shelf, c *store.Cache) {
+		wantName(t, c, alice, "first")
+		s.set(nil, true)
+		time.Sleep(time.Second)
+		wantName(t, c, alice, "first")
+		begun := time.Now()
+		wantName(t, c, alice, "first")
+		if took := time.Since(begun); took > 0 {
+			t.Errorf("the second call waited %v for a store known to be silent", took)
+		}
+		if _, err := c.Profile(t.Context(), nobody); !errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrNotFound) {
+			t.Errorf("number not in the cache: %v, want ErrUnavailable", err)
+		}
+	})
+}
+
+func TestSilentFromTheStart(t *testing.T) {
+	inBubble(t, store.CacheOptions{}, func(t *testing.T, s *shelf, c *store.Cache) {
+		s.set(nil, true)
+		begun := time.Now()
+		if _, err := c.Profile(t.Context(), alice); !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("got %v, want ErrUnavailable", err)
+		}
+		if took := time.Since(begun); took != 150*time.Millisecond {
+			t.Errorf("waited %v, want 150 ms", took)
+		}
+	})
+}
+
+func TestFailingStoreIsAskedAgainWhenItIsBack(t *testing.T) {
+	inBubble(t, store.CacheOptions{}, func(t *testing.T, s *shelf, c *store.Cache) {
+		wantName(t, c, alice, "first")
+		s.set(errors.New("disk on fire"), false)
+		time.Sleep(time.Second)
+		wantName(t, c, alice, "first")
+		s.set(nil, false)
+		s.change(alice, "second")
+		wantName(t, c, alice, "second")
+	})
+}
+
+func TestStoreThatFallsSilentBetweenRevisionAndProfile(t *testing.T) {
+	inBubble(t, store.CacheOptions{Check: time.Hour}, func(t *testing.T, s *shelf, c *store.Cache) {
+		if _, err := c.Revision(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s.set(nil, true)
+		begun := time.Now()
+		if _, err := c.Profile(t.Context(), alice); !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("got %v, want ErrUnavailable", err)
+		}
+		if took := time.Since(begun); took != 150*time.Millisecond {
+			t.Errorf("waited %v, want 150 ms", took)
+		}
+	})
+}
+
+func TestManyCallsShareOneRead(t *testing.T) {
+	inBubble(t, store.CacheOptions{}, func(t *testing.T, s *shelf, c *store.Cache) {
+		var all sync.WaitGroup
+		for range 50 {
+			all.Go(func() { wantName(t, c, alice, "first") })
+		}
+		all.Wait()
+		if reads, looks := s.counts(); reads != 1 || looks != 1 {
+			t.Errorf("%d reads and %d looks, want 1 and 1", reads, looks)
+		}
+	})
+}
+
+func TestReadsUnderWayAreBounded(t *testing.T) {
+	inBubble(t, store.CacheOptions{Check: time.Hour}, func(t *testing.T, s *shelf, c *store.Cache) {
+		wantName(t, c, alice, "first")
+		s.set(nil, true)
+		var all sync.WaitGroup
+		for i := range 200 {
+			all.Go(func() {
+				if _, err := c.Profile(t.Context(), tel.Number(fmt.Sprintf("+1415555%04d", 1000+i))); !errors.Is(err, store.ErrUnavailable) {
+					t.Errorf("got %v, want ErrUnavailable", err)
+				}
+			})
+		}
+		all.Wait()
+		if reads, _ := s.counts(); reads != 65 {
+			t.Errorf("%d reads, want the first and 64 that hang", reads)
+		}
+	})
+}
+
+func TestCacheIsBounded(t *testing.T) {
+	inBubble(t, store.CacheOptions{Size: 2}, func(t *testing.T, s *shelf, c *store.Cache) {
+		for _, n := range []tel.Number{alice, nobody, "+14155550101", alice} {
+			_, _ = c.Profile(t.Context(), n)
+		}
+		if reads, _ := s.counts(); reads != 4 {
+			t.Errorf("%d reads, want 4: the first number was dropped by the third", reads)
+		}
+	})
+}
+
+func TestCallerWhoHangsUpDoesNotWait(t *testing.T) {
+	inBubble(t, store.CacheOptions{}, func(t *testing.T, s *shelf, c *store.Cache) {
+		s.set(nil, true)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		if _, err := c.Profile(ctx, alice); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v, want the context's error", err)
+		}
+	})
+}
+
+func TestNoNumberIsNobodys(t *testing.T) {
+	inBubble(t, store.CacheOptions{}, func(t *testing.T, _ *shelf, c *store.Cache) {
+		if _, err := c.Profile(t.Context(), ""); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("got %v, want ErrNotFound", err)
+		}
+	})
+}
