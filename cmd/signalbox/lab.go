@@ -117,5 +117,8 @@ func (c *LabCmd) play(ctx context.Context, rig *lab.Rig, stories []lab.Story, be
 			return errStories
 		}
 	}
+	if unknown := rig.Unknown(); len(unknown) > 0 {
+		return fmt.Errorf("the simulator was asked for what it does not know:\n%s", strings.Join(unknown, "\n"))
+	}
 	return ctx.Err()
 }

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"github.com/signalbox/signalbox/internal/account"
+	"github.com/signalbox/signalbox/internal/app"
+	"github.com/signalbox/signalbox/internal/call"
+	"github.com/signalbox/signalbox/internal/config"
+	"github.com/signalbox/signalbox/internal/store"
+	"github.com/signalbox/signalbox/internal/tel"
+	"github.com/signalbox/signalbox/internal/treat"
+)
+
+type explainCmd struct {
+	configFlag
+	From      string   `required:"" help:"Calling number, or anonymous."`
+	To        string   `required:"" help:"Called number."`
+	Name      string   `help:"Caller's display name."`
+	Diversion []string `sep:"none" help:"A Diversion header's value, newest first; may be repeated."`
+	Format    string   `enum:"text,json" default:"text" help:"Output: ${enum}."`
+}
+
+// Help is the example in --help.
+func (explainCmd) Help() string {
+	return `Example:
+
+  signalbox explain --from +12125550123 --to +14155550100
+
+The plan is made by the very function that the sidecar uses, from the same store; nothing is called.`
+}
+
+// explanation is what explain prints as JSON.
+type explanation struct {
+	Arrival  call.Arrival   `json:"arrival"`
+	Plan     call.Plan      `json:"plan"`
+	Branches []treat.Branch `json:"branches"`
+}
+
+// Run prints the plan.
+func (c *explainCmd) Run(ctx context.Context) error {
+	return withStore(ctx, c.configFlag, func(cfg *config.Config, s store.Store) error {
+		arrival, err := c.arrival(cfg.Region)
+		if err != nil {
+			return err
+		}
+		var profile *account.Profile
+		switch p, err := s.Profile(ctx, arrival.To); {
+		case err == nil:
+			profile = &p
+		case !errors.Is(err, store.ErrNotFound):
+			return err
+		}
+		plan := treat.Plan(arrival, profile, app.TreatSettings(cfg))
+		if c.Format == "json" {
+			return printJSON(explanation{arrival, plan, treat.Branches(plan)})
+		}
+		fmt.Printf("A call from %s to %s", c.From, arrival.To)
+		if n := tel.Diverted(arrival.Diversions); n > 0 {
+			fmt.Printf(", diverted %d times before", n)
+		}
+		fmt.Print(" would go like this:\n\n")
+		return treat.WriteText(os.Stdout, plan)
+	})
+}
+
+func (c *explainCmd) arrival(region string) (call.Arrival, error) {
+	to, err := tel.ParseNumber(c.To, region)
+	if err != nil {
+		return call.Arrival{}, fmt.Errorf("--to %q: %w; write it as +14155550100", c.To, err)
+	}
+	from, _ := tel.ParseNumber(c.From, region)
+	return call.Arrival{
+		Dialled: c.To, To: to, At: time.Now(), Evidence: call.EvidenceVariables,
+		From:       tel.Identity{Name: c.Name, User: c.From, Number: from, Withheld: c.From == "anonymous"},
+		Diversions: tel.ParseDiversions(c.Diversion, region),
+	}, nil
+}
+
+type screenCmd struct {
+	configFlag
+	Trunk  string `help:"Judge as if this trunk of the configuration had sent the INVITE."`
+	Format string `enum:"text,json" default:"text" help:"Output: ${enum}."`
+}
+
+// Help is the example in --help.
+func (screenCmd) Help() string {
+	return `Example:
+
+  signalbox screen --trunk carrier < invite.txt`
+}
+
+// Run reads an INVITE and prints the verdict.
+func (c *screenCmd) Run() error {
+	cfg, err := c.load()
+	if err != nil {
+		return err
+	}
+	if c.Trunk != "" && !knownTrunk(cfg, c.Trunk) {
+		return fmt.Errorf("--trunk %s: the configuration has no such trunk", c.Trunk)
+	}
+	raw, err := readInput("-")
+	if err != nil {
+		return err
+	}
+	edge, err := app.NewEdge(cfg, nil)
+	if err != nil {
+		return err
+	}
+	report, err := edge.Judge(raw, c.Trunk)
+	if err != nil {
+		return fmt.Errorf("standard input: %w", err)
+	}
+	if c.Format == "json" {
+		return printJSON(report)
+	}
+	return report.WriteText(os.Stdout)
+}
+
+func knownTrunk(cfg *config.Config, name string) bool {
+	for _, t := range cfg.Proxy.Trunks {
+		if t.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+type versionCmd struct{}
+
+// Run prints the version.
+func (versionCmd) Run() error {
+	version, revision := "unknown", ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		version = info.Main.Version
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				revision = " " + s.Value
+			}
+		}
+		fmt.Printf("signalbox %s%s %s\n", version, revision, info.GoVersion)
+		return nil
+	}
+	fmt.Println("signalbox", version)
+	return nil
+}

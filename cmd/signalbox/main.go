@@ -1,0 +1,51 @@
+// Command signalbox is a sidecar and screening SIP proxy for FreeSWITCH. It turns flags, environment and signals into
+// what internal/app and its neighbours do, and holds no logic of its own. `signalbox --help` lists its subcommands.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// cli is the whole command line.
+type cli struct {
+	Serve       serveCmd       `cmd:"" help:"Run the proxy, the sidecar, or both."`
+	Lab         LabCmd         `cmd:"" help:"Play calls from end to end on this machine and tell each as a story."`
+	Explain     explainCmd     `cmd:"" help:"Say what would happen to a call, step by step with reasons, without placing it."`
+	Screen      screenCmd      `cmd:"" help:"Read an INVITE from standard input and print the verdict on its caller."`
+	Dialplan    dialplanCmd    `cmd:"" help:"FreeSWITCH's dialplan, hunted offline."`
+	Provision   provisionCmd   `cmd:"" help:"Read and write accounts, numbers, pilots and voicemail systems."`
+	Records     recordsCmd     `cmd:"" help:"Print the newest call records."`
+	CheckConfig checkConfigCmd `cmd:"" help:"Check a configuration file and print what counts."`
+	Migrate     migrateCmd     `cmd:"" help:"Bring the store to the version of this program."`
+	Version     versionCmd     `cmd:"" help:"Print the version."`
+	Simulator   SimulatorCmd   `cmd:"" hidden:"" help:"A FreeSWITCH for tests and the lab."`
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	parser, err := kong.New(&cli{},
+		kong.Name("signalbox"),
+		kong.Description("A sidecar and screening proxy for FreeSWITCH: screens callers before any media exists and treats calls that the subscriber's phone did not take."),
+		kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+	)
+	if err != nil {
+		panic(err) // the structs above are wrong; no operator can cause it
+	}
+	command, err := parser.Parse(os.Args[1:])
+	parser.FatalIfErrorf(err)
+	if err := command.Run(); err != nil && !errors.Is(err, context.Canceled) {
+		fmt.Fprintln(os.Stderr, "signalbox:", err)
+		stop()
+		os.Exit(1) //nolint:gocritic // stop has run
+	}
+}

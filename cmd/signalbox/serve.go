@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"go.uber.org/zap"
+
+	"github.com/signalbox/signalbox/internal/app"
+	"github.com/signalbox/signalbox/internal/config"
+)
+
+// configFlag is shared by every command that reads the configuration.
+type configFlag struct {
+	Config string `short:"c" default:"signalbox.yaml" env:"SIGNALBOX_CONFIG" help:"Configuration file." type:"path"`
+}
+
+func (f configFlag) load() (*config.Config, error) { return config.Load(f.Config, os.Environ()) }
+
+type serveCmd struct {
+	configFlag
+	Role string `enum:"all,proxy,sidecar" default:"all" help:"What this process runs: ${enum}. In production proxy and sidecar are two processes."`
+}
+
+// Help is the example in --help.
+func (serveCmd) Help() string {
+	return `Example:
+
+  signalbox serve --config /etc/signalbox/signalbox.yaml --role sidecar
+
+SIGHUP reads the file again; a bad file changes nothing. SIGTERM drains: new calls go to the operator's own dialplan,
+running ones end, talking parties are left alone.`
+}
+
+// Run serves until a signal.
+func (c *serveCmd) Run(ctx context.Context) error {
+	cfg, err := c.load()
+	if err != nil {
+		return err
+	}
+	log, err := app.NewLogger(cfg.Log)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = log.Sync() }()
+	a, err := app.New(app.Options{Config: cfg, Role: app.Role(c.Role), Logger: log})
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.Config, err)
+	}
+	reload := make(chan os.Signal, 1)
+	signal.Notify(reload, syscall.SIGHUP)
+	defer signal.Stop(reload)
+	done := make(chan struct{})
+	defer close(done)
+	go c.reloadOn(reload, done, a, log)
+	return a.Run(ctx)
+}
+
+func (c *serveCmd) reloadOn(signals <-chan os.Signal, done <-chan struct{}, a *app.App, log *zap.Logger) {
+	for {
+		select {
+		case <-done:
+			return
+		case <-signals:
+		}
+		cfg, err := c.load()
+		if err == nil {
+			err = a.Reload(cfg)
+		}
+		if err != nil {
+			log.Error("configuration not reloaded, everything stays as it was", zap.Error(err))
+			continue
+		}
+		log.Info("configuration reloaded", zap.String("file", c.Config))
+	}
+}
+
+type checkConfigCmd struct {
+	configFlag
+	Format string `enum:"text,json" default:"text" help:"Output: ${enum}."`
+}
+
+// Help is the example in --help.
+func (checkConfigCmd) Help() string {
+	return `Example:
+
+  signalbox check-config --config signalbox.yaml
+
+Prints every key with its value and the environment variable that overrides it; secrets print as ***.`
+}
+
+// Run prints what counts.
+func (c *checkConfigCmd) Run() error {
+	cfg, err := c.load()
+	if err != nil {
+		return err
+	}
+	rows := config.Keys(cfg)
+	if c.Format == "json" {
+		return printJSON(rows)
+	}
+	for _, row := range rows {
+		fmt.Printf("%-40s %-30s %s\n", row[0], row[2], row[1])
+	}
+	fmt.Printf("\n%s is good.\n", c.Config)
+	return nil
+}

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/signalbox/signalbox/internal/account"
+	"github.com/signalbox/signalbox/internal/app"
+	"github.com/signalbox/signalbox/internal/call"
+	"github.com/signalbox/signalbox/internal/config"
+	"github.com/signalbox/signalbox/internal/store"
+)
+
+func printJSON(v any) error {
+	e := json.NewEncoder(os.Stdout)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+// withStore opens the store of a configuration for one command.
+func withStore(ctx context.Context, f configFlag, do func(*config.Config, store.Store) error) error {
+	cfg, err := f.load()
+	if err != nil {
+		return err
+	}
+	s, err := app.OpenStore(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(cfg, s), s.Shut())
+}
+
+type provisionCmd struct {
+	Apply  provisionApplyCmd  `cmd:"" help:"Make the store hold what a file says."`
+	Export provisionExportCmd `cmd:"" help:"Print what the store holds, as a file that apply takes."`
+}
+
+type provisionApplyCmd struct {
+	configFlag
+	Format string `enum:"text,json" default:"text" help:"Output: ${enum}."`
+	File   string `arg:"" help:"YAML file with accounts, numbers, pilots and voicemail systems; - for standard input."`
+}
+
+// Help is the example in --help.
+func (provisionApplyCmd) Help() string {
+	return `Example:
+
+  signalbox provision apply examples/provision.yaml --config signalbox.yaml
+
+All or nothing: a file with a fault changes nothing, and every fault is named. Applying it again changes nothing either.`
+}
+
+// Run applies the file.
+func (c *provisionApplyCmd) Run(ctx context.Context) error {
+	text, err := readInput(c.File)
+	if err != nil {
+		return err
+	}
+	document, err := account.ParseDocument(text)
+	if err == nil {
+		err = document.Validate()
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.File, err)
+	}
+	return withStore(ctx, c.configFlag, func(_ *config.Config, s store.Store) error {
+		changes, err := s.Apply(ctx, document, time.Now())
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.File, err)
+		}
+		if c.Format == "json" {
+			return printJSON(changes)
+		}
+		printChanges(os.Stdout, changes)
+		return nil
+	})
+}
+
+func printChanges(w io.Writer, changes store.Changes) {
+	for _, kind := range []struct {
+		mark  string
+		lines []string
+	}{{"+", changes.Added}, {"~", changes.Changed}, {"-", changes.Removed}} {
+		for _, line := range kind.lines {
+			_, _ = fmt.Fprintln(w, kind.mark, line)
+		}
+	}
+	if changes.None() {
+		_, _ = fmt.Fprintln(w, "no change")
+	}
+}
+
+type provisionExportCmd struct{ configFlag }
+
+// Run prints the store's content.
+func (c *provisionExportCmd) Run(ctx context.Context) error {
+	return withStore(ctx, c.configFlag, func(_ *config.Config, s store.Store) error {
+		document, err := s.Export(ctx)
+		if err != nil {
+			return err
+		}
+		text, err := document.YAML()
+		if err != nil {
+			return err
+		}
+		_, err = os.Stdout.Write(text)
+		return err
+	})
+}
+
+type recordsCmd struct {
+	configFlag
+	Limit  int    `default:"20" help:"How many, newest first."`
+	Format string `enum:"text,json" default:"text" help:"Output: ${enum}."`
+}
+
+// Help is the example in --help.
+func (recordsCmd) Help() string { return "Example:\n\n  signalbox records --limit 5 --format json" }
+
+// Run prints call records.
+func (c *recordsCmd) Run(ctx context.Context) error {
+	return withStore(ctx, c.configFlag, func(_ *config.Config, s store.Store) error {
+		records, err := s.Records(ctx, c.Limit)
+		if err != nil {
+			return err
+		}
+		if c.Format == "json" {
+			return printJSON(records)
+		}
+		for _, r := range records {
+			printRecord(os.Stdout, r)
+		}
+		return nil
+	})
+}
+
+func printRecord(w io.Writer, r call.Record) {
+	end := "still open"
+	if !r.Open() {
+		end = fmt.Sprintf("%s after %s", r.Result, r.Ended.Sub(r.Started).Round(10*time.Millisecond))
+	}
+	_, _ = fmt.Fprintf(w, "%s  %s -> %s  %s  %s\n", r.Started.UTC().Format(time.RFC3339), r.Arrival.From.User, r.Arrival.To, end, r.Cause)
+	for _, step := range r.Steps {
+		_, _ = fmt.Fprintf(w, "    %-9s %-15s %s\n", step.Kind, step.Result, step.Note)
+		for _, a := range step.Attempts {
+			_, _ = fmt.Fprintf(w, "        %-50s %-15s %s %s\n", a.Target, a.Result, a.Disposition, a.Note)
+		}
+	}
+	if r.Note != "" {
+		_, _ = fmt.Fprintf(w, "    %s\n", r.Note)
+	}
+}
+
+type migrateCmd struct{ configFlag }
+
+// Help is the example in --help.
+func (migrateCmd) Help() string { return "Example:\n\n  signalbox migrate --config signalbox.yaml" }
+
+// Run opens the store, which migrates it.
+func (c *migrateCmd) Run(ctx context.Context) error {
+	return withStore(ctx, c.configFlag, func(cfg *config.Config, s store.Store) error {
+		if err := s.Ping(ctx); err != nil {
+			return err
+		}
+		fmt.Println(cfg.Store.SQLite, "is at the version of this program.")
+		return nil
+	})
+}
+
+// maxInput bounds what is read from a file or standard input, in bytes.
+const maxInput = 64 << 20
+
+func readInput(name string) ([]byte, error) {
+	if name == "-" {
+		return io.ReadAll(io.LimitReader(os.Stdin, maxInput))
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	return io.ReadAll(io.LimitReader(f, maxInput))
+}
