@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 )
@@ -61,4 +62,26 @@ func compareOracle(t *testing.T, xml, file string, atLeast int) {
 
 func TestTraceEqualsRealFreeSWITCH(t *testing.T) {
 	compareOracle(t, "testdata/oracle/oracle.xml", "testdata/oracle/cases.json", 50)
+}
+
+// TestTreeServesManyCallsAtOnce walks one tree from several goroutines; the race detector watches.
+func TestTreeServesManyCallsAtOnce(t *testing.T) {
+	tree, err := Load("testdata/oracle/oracle.xml", LoadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cases := readCases(t, "testdata/oracle/cases.json")
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for _, c := range cases {
+				w, err := tree.Walk(context.Background(), &Call{Context: c.Context, Destination: c.Destination, CallerIDName: c.CallerIDName,
+					CallerIDNumber: c.CallerIDNumber, Now: time.Unix(1_800_000_000, 0).UTC()}, WalkOptions{})
+				if err != nil || !slices.Equal(w.Executed, c.Executed) {
+					t.Errorf("%s/%s: executed %q, %v, want %q", c.Context, c.Destination, w.Executed, err, c.Executed)
+				}
+			}
+		})
+	}
+	wg.Wait()
 }

@@ -117,6 +117,7 @@ func TestArrivesOnRealFreeSWITCH(t *testing.T) {
 		})
 		out.Cases = append(out.Cases, c)
 	}
+	users(t, fs, invites, a, uint16(port))
 	injection(t, fs, a, marker)
 	if *update {
 		data, err := json.MarshalIndent(out, "", " ")
@@ -125,6 +126,25 @@ func TestArrivesOnRealFreeSWITCH(t *testing.T) {
 		}
 		if err := os.WriteFile("testdata/measured.json", append(data, '\n'), 0o644); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// users dials fixed addresses whose users need quoting and looks at the Request-URI.
+func users(t *testing.T, fs *realswitch.Switch, b <-chan string, a string, port uint16) {
+	t.Helper()
+	for _, user := range []string{"1000", "+4930123456", "bob smith", "a$b{c}", "x%41y", "o'brien", "*86", "u:p", "Žofie", ""} {
+		arg, err := encode.DialString(nil, []encode.Leg{{Target: encode.SIPURI{Profile: "external", User: user, Host: "127.0.0.1", Port: port, Transport: "udp"}}})
+		if err != nil {
+			t.Errorf("user %q: %v", user, err)
+			continue
+		}
+		var c measured
+		bridge(t, fs, b, a, arg, &c)
+		got, found := strings.CutSuffix(c.URI, fmt.Sprintf("127.0.0.1:%d;transport=udp", port))
+		got = unescaped(strings.TrimSuffix(strings.TrimPrefix(got, "sip:"), "@"))
+		if !found || got != user {
+			t.Errorf("user %q arrived in %s", user, c.URI)
 		}
 	}
 }
