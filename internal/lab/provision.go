@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -107,22 +108,27 @@ func (s *Stage) publish() error {
 	return dns.Set("_sip._udp."+s.FQDN, srv...)
 }
 
-// freePort finds a port of 127.0.0.1 that nothing uses now: TCP, and UDP as well unless tcpOnly. The processes that are to
-// listen there are others than ours, so it cannot be held.
-type portKind bool
-
+// The ports that processes of the lab listen on lie below those the kernel gives out by itself, so that nobody gets one of them by
+// chance while its process is dead.
 const (
-	tcpOnly      portKind = false
-	carrierPorts portKind = true
+	firstPort = 10240
+	lastPort  = 16000
 )
 
-func freePort(kind portKind) (netip.AddrPort, error) {
-	udp, tcp, err := listenBoth(loopback, 0)
-	if err != nil {
-		return netip.AddrPort{}, err
+// freePort finds a port of 127.0.0.1 that nothing uses now, for UDP and for TCP. The processes that are to listen there are
+// others than ours, so it cannot be held.
+func freePort() (netip.AddrPort, error) {
+	var last error
+	for range 200 {
+		udp, tcp, err := listenBoth(loopback, uint16(firstPort+rand.IntN(lastPort-firstPort)))
+		if err != nil {
+			last = err
+			continue
+		}
+		addr := udp.LocalAddr().(*net.UDPAddr).AddrPort()
+		return addr, errors.Join(udp.Close(), tcp.Close())
 	}
-	addr := udp.LocalAddr().(*net.UDPAddr).AddrPort()
-	return addr, errors.Join(udp.Close(), tcp.Close())
+	return netip.AddrPort{}, fmt.Errorf("finding a free port from %d to %d: %w", firstPort, lastPort, last)
 }
 
 // configuration is the YAML file of proxy and sidecar.

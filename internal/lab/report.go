@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/signalbox/signalbox/internal/call"
 )
@@ -32,10 +33,10 @@ type tale struct {
 	ended  bool
 }
 
-// NewText tells the stories in the order in which they are given. width is that of the terminal in characters; 0 = 112.
+// NewText tells the stories in the order in which they are given. width is that of the terminal in characters; 0 = 132.
 func NewText(out io.Writer, stories []Story, colour bool, width int) *Text {
 	if width <= 0 {
-		width = 112
+		width = 132
 	}
 	t := &Text{out: out, colour: colour, width: width, tales: make(map[string]*tale)}
 	for _, s := range stories {
@@ -75,7 +76,11 @@ func (t *Text) End(s Story, r Result) {
 	one := t.tales[s.Name]
 	l := one.ladder
 	one.lines = append(one.lines, l.Rail())
-	one.lines = append(one.lines, planLines(l, r.Plan)...)
+	var done []call.StepRecord
+	if n := len(r.Records); n > 0 {
+		done = r.Records[n-1].Steps
+	}
+	one.lines = append(one.lines, planLines(l, r.Plan, done, t.width)...)
 	for i, rec := range r.Records {
 		one.lines = append(one.lines, recordLines(i, len(r.Records), rec)...)
 	}
@@ -106,11 +111,12 @@ func (t *Text) flush() {
 	}
 }
 
-// planLines is the plan of the sidecar with its reasons.
-func planLines(l Ladder, p *call.Plan) []string {
+// planLines is the plan of the sidecar with its reasons: what ran stands out, what was kept in reserve is shown in one line each.
+func planLines(l Ladder, p *call.Plan, done []call.StepRecord, width int) []string {
 	if p == nil {
-		return []string{l.paint(ansiDim, "   plan    none: the sidecar had no part in this call")}
+		return []string{l.paint(ansiDim, "   plan    none: no account owns the number, or the call never reached the sidecar")}
 	}
+	ran := ranSteps(*p, done)
 	var lines []string
 	for i, step := range p.Steps {
 		label := "   plan    "
@@ -125,9 +131,35 @@ func planLines(l Ladder, p *call.Plan) []string {
 			}
 			when = "on " + strings.Join(on, ", ") + ": "
 		}
-		lines = append(lines, l.paint(ansiDim, label)+fmt.Sprintf("%d. %-8s ", i+1, step.Kind)+when+printable(step.Reason.Sentence))
+		text := fmt.Sprintf("%d. %-8s ", i+1, step.Kind) + when + printable(step.Reason.Sentence)
+		if ran[i] {
+			lines = append(lines, l.paint(ansiDim, label)+l.paint(ansiBold, "▸ "+text))
+			continue
+		}
+		lines = append(lines, l.paint(ansiDim, label+"  "+cutTo(text, width-utf8.RuneCountInString(label)-2)))
 	}
 	return lines
+}
+
+// ranSteps follows the plan through the results of the record and says which of its steps ran.
+func ranSteps(p call.Plan, done []call.StepRecord) map[int]bool {
+	ran := make(map[int]bool)
+	i := 0
+	for _, d := range done {
+		if i < 0 || i >= len(p.Steps) {
+			break
+		}
+		ran[i] = true
+		i = p.Next(i, d.Result)
+	}
+	return ran
+}
+
+func cutTo(s string, n int) string {
+	if r := []rune(s); len(r) > n && n > 1 {
+		return string(r[:n-1]) + "…"
+	}
+	return s
 }
 
 // recordLines is what the call record says happened.

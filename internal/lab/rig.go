@@ -105,12 +105,12 @@ func NewRig(ctx context.Context, o RigOptions, stories []Story) (r *Rig, err err
 		r.Stages[story.Name] = s
 		order = append(order, s)
 	}
-	if r.proxyAddr, err = freePort(carrierPorts); err != nil {
+	if r.proxyAddr, err = freePort(); err != nil {
 		return r, err
 	}
 	r.names.Set(r.proxyAddr, ColProxy)
 	if r.sidecar = o.Sidecar; r.sidecar == "" {
-		free, err := freePort(tcpOnly)
+		free, err := freePort()
 		if err != nil {
 			return r, err
 		}
@@ -294,6 +294,27 @@ func (r *Rig) Logs() string {
 		}
 	}
 	return b.String()
+}
+
+// Unknown are the lines in which the simulator says what it was asked for and does not know: a story that came true with them
+// proves less than it says.
+func (r *Rig) Unknown() []string {
+	var lines []string
+	for _, p := range r.processes {
+		if p.Name != "switch" {
+			continue
+		}
+		raw, err := os.ReadFile(p.Log)
+		if err != nil {
+			return []string{err.Error()}
+		}
+		for line := range strings.Lines(string(raw)) {
+			if strings.Contains(line, "the simulator does not know this") {
+				lines = append(lines, strings.TrimSpace(line))
+			}
+		}
+	}
+	return lines
 }
 
 // Dir is the temp folder with configuration, store and logs.

@@ -17,6 +17,9 @@ const storyTime = 40 * time.Second
 // atOnce is how many quiet stories run at the same time.
 const atOnce = 16
 
+// stagger is the time between the starts of quiet stories: a vanilla FreeSWITCH refuses more than 30 legs a second.
+const stagger = 120 * time.Millisecond
+
 // Reporter hears what happens. Its methods are called from several goroutines, one story's in order.
 type Reporter interface {
 	Begin(story Story)
@@ -30,9 +33,13 @@ func Run(ctx context.Context, rig *Rig, stories []Story, report Reporter) []Resu
 	results := make([]Result, len(stories))
 	var quiet sync.WaitGroup
 	slots := make(chan struct{}, atOnce)
+	starts := 0
 	for i, story := range stories {
 		if story.Alone {
 			continue
+		}
+		if starts++; starts > 1 {
+			pause(ctx, stagger)
 		}
 		quiet.Add(1)
 		go func() {
@@ -53,6 +60,14 @@ func Run(ctx context.Context, rig *Rig, stories []Story, report Reporter) []Resu
 		}
 	}
 	return results
+}
+
+// pause waits, unless ctx ends before.
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
 }
 
 // play plays one story.

@@ -71,7 +71,8 @@ func playNoAnswer(ctx context.Context, s *Stage) {
 	s.must(in.WaitEnded(ctx))
 	rang := in.Ended().Sub(in.Invite().At)
 	s.check(in.Cancelled(), "the phone was not cancelled, it ended with %s", in.EndedBy())
-	s.check(rang > noAnswerTime-500*time.Millisecond && rang < noAnswerTime+2*time.Second, "the phone rang for %s, want %s", rang, noAnswerTime)
+	// FreeSWITCH counts whole seconds of the clock: a limit of 5 s ends the ringing after 4 to 5 s.
+	s.check(rang > noAnswerTime-1100*time.Millisecond && rang < noAnswerTime+2*time.Second, "the phone rang for %s, want %s", rang, noAnswerTime)
 	s.tell("the phone rang for %.0f s, nobody answers: voicemail, cause=408", rang.Seconds())
 	leaveMessage(ctx, s, c, 0, 408, "no-answer")
 	s.untouched(s.Mail[1])
@@ -212,7 +213,7 @@ func playHostileName(ctx context.Context, s *Stage) {
 	s.clean(in)
 	name := in.Invite().DisplayName()
 	s.check(!strings.Contains(name, "${"), "the phone shows the name %q, in which FreeSWITCH still finds something to expand", name)
-	s.check(!strings.Contains(name, "42") && strings.Contains(name, "Eve"), "the phone shows the name %q", name)
+	s.check(strings.Contains(name, "40+2") && strings.Contains(name, "Eve"), "the phone shows the name %q, which was computed with", name)
 	s.must(c.WaitAnswered(ctx))
 	s.talk(ctx, c, in)
 	c.Hangup()

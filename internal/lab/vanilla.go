@@ -36,7 +36,7 @@ func (v Vanilla) Start(ctx context.Context, files Dropins) (SwitchAt, func(), er
 	}
 	var ports vanillaPorts
 	for _, p := range []*netip.AddrPort{&ports.eventSocket, &ports.internal, &ports.external} {
-		if *p, err = freePort(carrierPorts); err != nil {
+		if *p, err = freePort(); err != nil {
 			return SwitchAt{}, nil, err
 		}
 	}
