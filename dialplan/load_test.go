@@ -90,6 +90,7 @@ func TestBadTreesAreNamedWithFileAndLine(t *testing.T) {
 		"cycle": {map[string]string{"freeswitch.xml": inside("<X-PRE-PROCESS cmd=\"include\" data=\"a.xml\"/>\n"),
 			"a.xml": "\n<X-PRE-PROCESS cmd=\"include\" data=\"freeswitch.xml\"/>\n"}, "a.xml:2:", ErrLimit},
 		"itself":              {map[string]string{"freeswitch.xml": "\n<X-PRE-PROCESS cmd=\"include\" data=\"*.xml\"/>\n"}, "freeswitch.xml:2:", ErrLimit},
+		"wildcards":           {map[string]string{"freeswitch.xml": inside("<X-PRE-PROCESS cmd=\"include\" data=\"/*/*/*/*/*.xml\"/>\n")}, "freeswitch.xml:3:", ErrLimit},
 		"unclosed":            {map[string]string{"freeswitch.xml": inside("<context name=\"a\">\n")}, "freeswitch.xml:4:", ErrSyntax},
 		"wrong end":           {map[string]string{"freeswitch.xml": inside("<context>\n</contex>\n")}, "freeswitch.xml:4:", ErrSyntax},
 		"dashes in a comment": {map[string]string{"freeswitch.xml": inside("<!-- a -- b -->\n")}, "freeswitch.xml:3:", ErrSyntax},

@@ -12,6 +12,9 @@ import (
 	"strings"
 )
 
+// maxWildcards is in how many elements of its path an include may have wildcards: each multiplies the search.
+const maxWildcards = 3
+
 // preprocessor does what FreeSWITCH does before it parses: it joins the included files into one text, line by line.
 type preprocessor struct {
 	out     bytes.Buffer
@@ -318,6 +321,15 @@ func (p *preprocessor) command(cmd, arg, dir string, depth int, pos Pos, env boo
 func (p *preprocessor) include(pattern, dir string, depth int, pos Pos) error {
 	if !filepath.IsAbs(pattern) {
 		pattern = filepath.Join(dir, pattern)
+	}
+	wild := 0
+	for part := range strings.SplitSeq(filepath.ToSlash(pattern), "/") {
+		if strings.ContainsAny(part, "*?[") {
+			wild++
+		}
+	}
+	if wild > maxWildcards {
+		return errAt(pos, "include %q has wildcards in %d places of its path, at most %d: %w", clip(pattern), wild, maxWildcards, ErrLimit)
 	}
 	files, err := filepath.Glob(strings.ReplaceAll(pattern, "[!", "[^"))
 	if err != nil {
