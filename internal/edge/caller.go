@@ -8,42 +8,55 @@ import (
 	"github.com/signalbox/signalbox/sipproxy"
 )
 
-// maxIdentities bounds the identities that are read of one INVITE.
+// maxIdentities bounds the further identities that are kept of one INVITE.
 const maxIdentities = 8
 
-// identityHeaders are the places where a caller may stand, in the order in which FreeSWITCH 1.10 believes them (read from
-// its source: each one that is there replaces what stood before). Judging another one than FreeSWITCH shows would let
-// a caller pass with one number and appear with another.
+// identityHeaders are the places where a caller may stand, in the order in which FreeSWITCH 1.10.12 believes them (measured):
+// the first of them that has a user part in its first value. Judging another one than FreeSWITCH shows would let a
+// caller pass with one number and appear with another.
 var identityHeaders = [...]string{"P-Preferred-Identity", "P-Asserted-Identity", "Remote-Party-ID", "From"}
 
 // Caller reads who calls whom. The caller is the one that FreeSWITCH will show; all others in the INVITE are kept beside
 // him. Privacy is what the caller asked for (RFC 3323, and Remote-Party-ID's own privacy parameter).
 func Caller(inv *sipproxy.Invite, trunk Trunk) screen.Caller {
 	c := screen.Caller{Mode: trunk.Mode, Called: number(inv.Called.User, trunk.Region)}
-	c.Diverted = len(inv.Header("Diversion")) > 0 || len(sipproxy.SplitList(inv.Header("History-Info"))) > 1
+	c.Diverted = len(sipproxy.SplitList(inv.Header("Diversion"))) > 0 || len(sipproxy.SplitList(inv.Header("History-Info"))) > 1
 	withheld := tel.PrivacyAsked(inv.Header("Privacy"))
-	var found []tel.Identity
+	found := false
 	for _, header := range identityHeaders {
-		for _, value := range sipproxy.SplitList(inv.Header(header)) {
-			id, ok := tel.ParseIdentity(value, trunk.Region)
-			if !ok || id.User == "" && !id.Withheld || len(found) == maxIdentities {
+		for i, value := range sipproxy.SplitList(inv.Header(header)) {
+			id, ok := identity(value, trunk.Region)
+			if !ok {
+				if c.Unread == "" {
+					c.Unread = header
+				}
 				continue
-			}
-			if id.Number == "" && !id.Withheld {
-				id.Number = number(id.User, trunk.Region)
 			}
 			id.Asserted = header == "P-Asserted-Identity"
 			// An anonymous From means it; an anonymous assertion is only no assertion.
 			withheld = withheld || id.Withheld && header == "From" || header == "Remote-Party-ID" && rpidPrivacy(value)
-			found = append(found, id)
+			switch {
+			case id.User == "" && !id.Withheld:
+			case !found && i == 0:
+				c.From, found = id, true
+			case len(c.Others) < maxIdentities:
+				c.Others = append(c.Others, id)
+			}
 		}
 	}
-	if len(found) == 0 {
-		found = append(found, tel.Identity{Name: inv.From.Display, User: inv.From.User})
+	if !found {
+		c.From = tel.Identity{Name: inv.From.Display, User: inv.From.User}
 	}
-	c.From, c.Others = found[0], found[1:]
 	c.From.Withheld = c.From.Withheld || withheld
 	return c
+}
+
+func identity(value, region string) (tel.Identity, bool) {
+	id, ok := tel.ParseIdentity(value, region)
+	if ok && id.Number == "" && !id.Withheld {
+		id.Number = number(id.User, region)
+	}
+	return id, ok
 }
 
 // rpidPrivacy reads the privacy parameter of a Remote-Party-ID: "full", "uri" and "full-network" and the like hide the number.

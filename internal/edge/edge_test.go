@@ -153,12 +153,28 @@ func TestTheCallerIsTheOneThatFreeSwitchShows(t *testing.T) {
 		{"Privacy: none", `<sip:+14155550100@h>;tag=1`, []string{"Privacy: none"}, tel.Identity{User: "+14155550100", Number: "+14155550100"}, 0},
 		{"a name", `<sip:alice@h>;tag=1`, nil, tel.Identity{User: "alice"}, 0},
 		{"very many", `<sip:+14155550100@h>;tag=1`, []string{"P-Asserted-Identity: " + strings.Repeat("<sip:+14155550101@h>,", 900) + "<sip:+14155550101@h>"},
-			tel.Identity{User: "+14155550101", Number: "+14155550101", Asserted: true}, 7},
+			tel.Identity{User: "+14155550101", Number: "+14155550101", Asserted: true}, 8},
+		{"first assertion without a user", `<sip:+14155550100@h>;tag=1`, []string{"P-Asserted-Identity: <sip:h>, <sip:+14155550104@h>"}, tel.Identity{User: "+14155550100", Number: "+14155550100"}, 1},
+		{"assertions in two fields", `<sip:+14155550100@h>;tag=1`, []string{"P-Asserted-Identity: <tel:+14155550105>", "P-Asserted-Identity: <sip:+14155550104@h>"},
+			tel.Identity{User: "+14155550105", Number: "+14155550105", Asserted: true}, 2},
 	} {
 		got := Caller(parse(t, "strict", text(c.from, c.lines...)), Trunk{Mode: screen.Enforce, Region: "US"})
 		if got.From != c.want || len(got.Others) != c.others || got.Called != called || got.Mode != screen.Enforce || got.Diverted {
 			t.Errorf("%s\ngot  %+v\nwant %+v and %d others", c.name, got, c.want, c.others)
 		}
+	}
+}
+
+func TestAnIdentityThatCannotBeReadIsOnRecord(t *testing.T) {
+	for _, value := range []string{"<garbage", "<garbage, <sip:+14155550104@h>", "<sip:+1415%0a@h>", "<http://a@h/>"} {
+		got := check(t, New(options()).Screen(context.Background(), parse(t, "strict", text("<sip:+14155550100@h>;tag=1", "P-Asserted-Identity: "+value))))
+		if got.Verdict.Reasons[0].Name != screen.ReasonMalformed || !strings.HasPrefix(got.Verdict.Reasons[0].Sentence, "P-Asserted-Identity") {
+			t.Errorf("%s: %+v", value, got.Verdict)
+		}
+	}
+	got := check(t, New(options()).Screen(context.Background(), parse(t, "strict", text("<sip:+1415%0d%0aX@h>;tag=1"))))
+	if got.Verdict.Reasons[0].Name != screen.ReasonMalformed {
+		t.Errorf("a line end in From: %+v", got.Verdict)
 	}
 }
 

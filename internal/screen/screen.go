@@ -32,6 +32,7 @@ const (
 type Caller struct {
 	From     tel.Identity   // the one that will be shown
 	Others   []tel.Identity // further ones in the INVITE; only the deny list looks at them
+	Unread   string         // name of an identity header that is there but could not be read; "" = none
 	Called   tel.Number
 	Diverted bool // somebody sent the call on before it came to us
 	Mode     Mode
@@ -68,6 +69,7 @@ const (
 	ReasonDoNotOriginate = "do-not-originate"
 	ReasonOwnNumber      = "own-number"
 	ReasonIncomplete     = "incomplete-number"
+	ReasonMalformed      = "malformed-identity"
 	ReasonWithheld       = "withheld"
 	ReasonNoNumber       = "not-a-number"
 	ReasonPossible       = "possible-number"
@@ -112,6 +114,10 @@ func refuses(reason string, c Caller, rules Rules) bool {
 
 func observe(c Caller, rules Rules) []call.Reason {
 	reasons := denied(c, rules)
+	if c.Unread != "" {
+		reasons = append(reasons, call.Reason{Name: ReasonMalformed, Weight: 0.5,
+			Sentence: c.Unread + " cannot be read, and the phone may show something else than what was judged"})
+	}
 	if c.From.Withheld {
 		// The network may know the number all the same; only the deny list may use it.
 		return append(reasons, call.Reason{Name: ReasonWithheld, Sentence: "the caller withheld the number, which is a caller's right"})

@@ -148,6 +148,13 @@ func TestOwnNumberIsDoubtfulUnlessDiverted(t *testing.T) {
 	}
 }
 
+func TestAnUnreadableIdentityIsDoubtful(t *testing.T) {
+	v := Judge(Caller{From: from("+14155550100"), Unread: "P-Asserted-Identity", Mode: Enforce}, Rules{})
+	if v.Action == call.Refuse || v.Likelihood != 0.5 || names(v) != ReasonMalformed+" "+ReasonPossible || !strings.HasPrefix(v.Reasons[0].Sentence, "P-Asserted-Identity") {
+		t.Errorf("%+v", v)
+	}
+}
+
 func TestUnassignedIsRefusedOnlyByRule(t *testing.T) {
 	c := Caller{From: from("+12005550100"), Called: "+14155550111", Mode: Enforce}
 	if v := Judge(c, Rules{RefuseUnassigned: true}); v.Action != call.Refuse {
