@@ -236,3 +236,16 @@ func TestChangesInWords(t *testing.T) {
 		t.Errorf("removed are %q", got.Removed)
 	}
 }
+
+func TestParseDocumentNamesTheLine(t *testing.T) {
+	for text, want := range map[string]string{
+		"accounts:\n  - {id: a, nam: x}": "[2:",
+		"prune: true\nprune: false":      "[2:",
+		"accounts: &a [*a]":              "line 1",
+		"numbers:\n - {no_answer: soon}": "20s",
+	} {
+		if _, err := account.ParseDocument([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q in it", text, err, want)
+		}
+	}
+}

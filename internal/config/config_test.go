@@ -108,6 +108,15 @@ func TestAMisspeltVariableIsAnError(t *testing.T) {
 	}
 }
 
+func TestAnEmptyFileMeansTheDefaults(t *testing.T) {
+	for _, text := range []string{"", "# all by default\n", "---\n"} {
+		c, err := Parse([]byte(text))
+		if err != nil || c.Sidecar.Listen != Default().Sidecar.Listen {
+			t.Errorf("%q: %+v, %v", text, c, err)
+		}
+	}
+}
+
 func TestASecretMayStandInAFile(t *testing.T) {
 	dir := t.TempDir()
 	text, err := os.ReadFile(example)

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml"
+
+	"github.com/signalbox/signalbox/internal/strictyaml"
 )
 
 // maxFile bounds the configuration file and each secret file, in bytes.
@@ -45,8 +46,7 @@ func Load(path string, environ []string) (*Config, error) {
 // Parse reads YAML over the defaults, strictly. It does not validate.
 func Parse(text []byte) (*Config, error) {
 	c := Default()
-	decoder := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict(), yaml.DisallowUnknownField())
-	if err := decoder.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
+	if err := strictyaml.Decode(text, &c); err != nil {
 		return nil, located(err, text)
 	}
 	return &c, nil
