@@ -386,6 +386,7 @@ func (c *channel) answer(sdp []byte) bool {
 		c.decorate(r)
 		r.add("Content-Type", sdpType)
 		r.body = c.leg.answer
+		c.leg.sentOK = true
 		c.leg.invite.respond(r)
 	}
 	c.set("rtp_local_sdp_str", string(c.leg.answer))
@@ -424,7 +425,7 @@ func (c *channel) clearLeg() {
 	}
 	reason := c.reasonHeader(cs)
 	switch {
-	case c.isAnswered():
+	case c.isAnswered(), l.sentOK, l.acked && c.outbound: // also when the hangup came just before CHANNEL_ANSWER
 		c.set("sip_hangup_disposition", "send_bye")
 		bye := l.request("BYE")
 		if reason != "" {

@@ -416,6 +416,7 @@ func (c *channel) onInviteResponse(tx *clientTx, r *sipMessage) {
 			return
 		}
 		if c.down() { // it crossed our CANCEL: nobody is there any more
+			l.finished = true
 			c.sendInDialog(l.request("BYE"))
 			return
 		}

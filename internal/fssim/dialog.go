@@ -26,8 +26,9 @@ type leg struct {
 	answer   []byte // ours, as sent last
 	gotBye   bool   // the far end ended the leg, no signalling is left to send
 	finished bool   // an INVITE of ours got its final failure
-	acked    bool
-	respond  int // status and phrase that the respond application chose
+	acked    bool   // B leg: the far end answered and has our ACK
+	sentOK   bool   // A leg: our 200 is out
+	respond  int    // status and phrase that the respond application chose
 	phrase   string
 	withdraw bool   // hung up before a provisional response: CANCEL when one comes
 	reason   string // for that CANCEL

@@ -84,10 +84,12 @@ func (p *profile) onRequest(tx *serverTx) {
 	switch m.method {
 	case "ACK":
 		if c := p.dialog(m); c != nil {
-			if inv := c.leg.invite; inv != nil {
+			c.mu.Lock()
+			inv := c.leg.invite
+			c.mu.Unlock()
+			if inv != nil {
 				inv.gotAck()
 			}
-			c.post(c.gotAck)
 		}
 	case "INVITE":
 		if parseAddr(m.get("To")).param("tag") == "" {
@@ -178,11 +180,10 @@ func (c *channel) onReinvite(tx *serverTx) {
 	r.add("Content-Type", sdpType)
 	r.body = c.answerSDP(nil)
 	tx.respond(r)
+	c.mu.Lock()
 	c.leg.invite = tx
+	c.mu.Unlock()
 }
-
-// gotAck notes that the far end has our 200. Owner only.
-func (c *channel) gotAck() { c.leg.acked = true }
 
 // resolve looks a host up for the transaction layer.
 func (s *Switch) resolve(ctx context.Context, host string) (netip.Addr, error) {

@@ -409,6 +409,9 @@ func (c *channel) finish() {
 		}
 		c.wait(tick)
 	}
+	if c.leg.sentOK {
+		c.leg.invite.gotAck() // the BYE is out, the 200 need not be repeated any more
+	}
 	c.mu.Lock()
 	c.released = true
 	c.jobs, c.private = nil, nil
