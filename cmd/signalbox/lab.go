@@ -54,7 +54,7 @@ func (c *LabCmd) Run(ctx context.Context) error {
 	}
 	if c.List {
 		for _, s := range stories {
-			fmt.Printf("%-38s %s\n", s.Name, s.Title)
+			fmt.Printf("%-40s %s\n", s.Name, s.Title)
 		}
 		return nil
 	}

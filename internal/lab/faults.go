@@ -16,6 +16,8 @@ func faultStories() []Story {
 	return []Story{
 		{Name: "sidecar-killed-while-two-talk", Title: "The sidecar is killed while two people talk: they notice nothing, and afterwards all is in order.", Alone: true, Line: line, Play: playKilledTalking},
 		{Name: "sidecar-killed-while-phone-rings", Title: "The sidecar is killed while the phone rings: the operator's own extension takes the call.", Alone: true, Line: line, Play: playKilledRinging},
+		{Name: "sidecar-killed-before-it-speaks", Title: "The sidecar has accepted FreeSWITCH's connection but said nothing when it is killed: the operator's own extension takes the call.", Alone: true, Line: line, Play: playKilledSpeechless},
+		{Name: "sidecar-killed-while-announcement-plays", Title: "The sidecar is killed while Ada hears that voicemail is down: the operator's own extension takes the call.", Alone: true, Line: Line{Operator: true, Phone: PhoneAbsent, Targets: [2]TargetState{TargetDead, TargetDead}}, Play: playKilledAnnouncing},
 		{Name: "sidecar-killed-while-voicemail-talks", Title: "The sidecar is killed while Ada leaves a message: she can finish it.", Alone: true, Line: line, Play: playKilledMailbox},
 		{Name: "sidecar-down-operators-fallback", Title: "No sidecar is listening: the operator's own extension answers as if there had never been one.", Alone: true, Line: line, Play: playDown},
 		{Name: "sidecar-frozen", Title: "The sidecar hangs without a word: within 4 s the operator's own extension has the call.", Alone: true, Line: line, Play: playFrozen},
@@ -98,6 +100,31 @@ func playKilledMailbox(ctx context.Context, s *Stage) {
 	s.startSidecar(ctx)
 	s.record(ctx, 1)
 	nextCallWorks(ctx, s, 2)
+}
+
+func playKilledSpeechless(ctx context.Context, s *Stage) {
+	s.must(s.Rig.freezeSidecar())
+	s.deed(ColSidecar, "kill -STOP: the sidecar is frozen, the kernel still accepts connections for it")
+	c := s.call()
+	s.must(s.Rig.watch.arrived(ctx, c.id))
+	s.killSidecar()
+	fallback(ctx, s, c, 1)
+	s.untouched(s.Phone, s.Mail[0], s.Mail[1])
+	s.startSidecar(ctx)
+	s.noRecord(ctx)
+	nextCallWorks(ctx, s, 1)
+}
+
+func playKilledAnnouncing(ctx context.Context, s *Stage) {
+	c := s.call()
+	early := s.status(ctx, c, 183)
+	s.check(early.Body() != "", "the 183 brings no early media")
+	s.tell("every voicemail server is dead: the announcement plays")
+	s.killSidecar()
+	fallback(ctx, s, c, 1)
+	s.startSidecar(ctx)
+	r := s.record(ctx, 1)
+	s.check(r.Result != call.Answered, "the record says %s, but nobody of ours answered", r.Result)
 }
 
 // fallback waits until the operator's extension has answered a call, in time, and that they talk.

@@ -200,7 +200,7 @@ func Summary(out io.Writer, results []Result, took time.Duration, colour bool) {
 		} else {
 			good++
 		}
-		_, _ = fmt.Fprintf(out, " %s %-38s %5.1f s%s\n", mark, r.Story, r.Took.Seconds(), why)
+		_, _ = fmt.Fprintf(out, " %s %-40s %5.1f s%s\n", mark, r.Story, r.Took.Seconds(), why)
 	}
 	_, _ = fmt.Fprintf(out, "\n%s\n", l.paint(ansiBold, fmt.Sprintf("%d of %d stories as told, in %.0f s", good, len(results), took.Seconds())))
 }

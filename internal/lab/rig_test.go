@@ -104,6 +104,39 @@ func TestStoriesOnFreeSWITCH(t *testing.T) {
 	playOn(t, RigOptions{Program: program(t), StartSwitch: Vanilla{Program: binary, Dir: t.TempDir()}.Start}, names...)
 }
 
+// TestStoriesOnAFreeSWITCHThatRunsAlready has the lab put the operator's extensions into its conf folder and take them away again.
+func TestStoriesOnAFreeSWITCHThatRunsAlready(t *testing.T) {
+	binary := os.Getenv("SIGNALBOX_FREESWITCH")
+	if binary == "" {
+		t.Skip("SIGNALBOX_FREESWITCH names no freeswitch binary: the stories were NOT played on a real switch")
+	}
+	sidecar, err := freePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := dropins(sidecar.String(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	at, stop, err := Vanilla{Program: binary, Dir: dir}.Start(t.Context(), files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	conf := filepath.Join(dir, "freeswitch", "conf")
+	there := Existing{EventSocket: at.EventSocket, Password: at.Password, External: at.External, Internal: at.Internal, UserPassword: "1234", Conf: conf}
+	playOn(t, RigOptions{Program: program(t), Sidecar: sidecar.String(), StartSwitch: there.Start}, "registered-phone-answers", "number-nobody-owns")
+	left, err := filepath.Glob(filepath.Join(conf, "dialplan", "public", "*lab*"))
+	if err != nil || len(left) != 0 {
+		t.Errorf("the lab left %s behind (%v)", left, err)
+	}
+	there.Password = "wrong"
+	if _, _, err := there.Start(t.Context(), files); err == nil || !strings.Contains(err.Error(), "password") && !strings.Contains(err.Error(), "invalid") {
+		t.Errorf("a wrong password gave %v", err)
+	}
+}
+
 func TestStoryNamesAreStableAndKnown(t *testing.T) {
 	want := []string{"answered", "no-answer-to-voicemail", "busy-to-voicemail", "first-voicemail-target-down", "impossible-caller-refused",
 		"deny-listed-caller-refused", "caller-gives-up", "sidecar-killed-while-two-talk", "sidecar-down-operators-fallback"}

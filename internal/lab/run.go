@@ -55,6 +55,9 @@ func Run(ctx context.Context, rig *Rig, stories []Story, report Reporter) []Resu
 			continue
 		}
 		results[i] = play(ctx, rig, story, report)
+		if ctx.Err() != nil {
+			continue
+		}
 		if err := rig.repair(ctx); err != nil && results[i].Err == nil {
 			results[i].Err = err
 		}
@@ -76,6 +79,10 @@ func play(ctx context.Context, rig *Rig, story Story, report Reporter) Result {
 	result := Result{Story: story.Name, Title: story.Title}
 	if stage == nil {
 		result.Err = fmt.Errorf("the rig was not prepared for story %q", story.Name)
+		return result
+	}
+	if ctx.Err() != nil {
+		result.Err = fmt.Errorf("not played: %w", context.Cause(ctx))
 		return result
 	}
 	report.Begin(story)

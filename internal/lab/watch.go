@@ -57,6 +57,18 @@ func (w *watch) seen(callID string) bool {
 	return w.saw[callID]
 }
 
+// arrived waits until the switch has a leg with this Call-ID.
+func (w *watch) arrived(ctx context.Context, callID string) error {
+	for !w.seen(callID) {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w: the call arrives at the switch (%w)", ErrNever, context.Cause(ctx))
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+	return nil
+}
+
 // sync returns when every event the switch sent before now has been read: a reply stands behind them on the connection.
 func (w *watch) sync(ctx context.Context) error {
 	if _, err := w.conn.API(ctx, "status"); err != nil {
