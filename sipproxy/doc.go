@@ -17,6 +17,8 @@
 //   - Nothing is sent to an address of no configured peer, and an initial request only to a peer's exact address.
 //   - No header whose name begins with X-Signalbox passes in from outside or out, in any spelling; only what a Screener adds does.
 //     A message in which another parser could see a further line (a CR or LF of its own, a NUL) is refused.
+//   - A caller's display name reaches FreeSWITCH without percent signs, which FreeSWITCH would decode, twice, into header
+//     lines of the caller's making.
 //   - What fails open: no Screener, a late one, one that panics. What fails closed: where a request may go.
 //   - Dialogs are not remembered. Requests inside a dialog go where Route and Request-URI say, and branches are derived from the request,
 //     so a restart drops no dialog and a retransmission that meets a new proxy stays one.

@@ -371,3 +371,31 @@ func TestTCPStreamInPieces(t *testing.T) {
 	}
 	w.fine()
 }
+
+func TestPercentEscapesInACallersNameDoNotReachFreeSWITCH(t *testing.T) {
+	for in, want := range map[string]string{
+		`"x%250d%250aX-Evil%253a yes" <sip:%2B1@h>;tag=%41`: `"x 250d 250aX-Evil 253a yes" <sip:%2B1@h>;tag= 41`,
+		`x%0a <sip:a%40b@h>`:                      `x 0a <sip:a%40b@h>`,
+		`"a \\" <%" <sip:x%41@h>, "%0d" <tel:+1>`: `"a \\" <%" <sip:x%41@h>, " 0d" <tel:+1>`,
+		`sip:a%40b@h`:                             `sip:a%40b@h`,
+		`"a\%b" <sip:x@h>`:                        `"a\ b" <sip:x@h>`,
+		`"unbalanced%41 <sip:x%41@h>`:             `"unbalanced 41 <sip:x 41@h>`,
+		`plain <sip:x@h>`:                         `plain <sip:x@h>`,
+		`<sip:+1415%0a555%00%1F0100%7f%20@h>`:     `<sip:+14155550100%20@h>`,
+		`sip:+1415%0d%0aX@h`:                      `sip:+1415X@h`,
+		`<sip:%0%0aa@h>`:                          `<sip:a@h>`,
+	} {
+		if got := tameIdentity(in); got != want {
+			t.Errorf("%s\n got %s\nwant %s", in, got, want)
+		}
+	}
+	w := newWorld(t, nil)
+	w.trunk.udp(w.udp, w.trunk.invite("tame", `P-Asserted-Identity: "y%0d%0aX-Evil: 1" <sip:+12125550123@h>`, `P-Preferred-Identity: <sip:+1900@h>`))
+	at := w.node.expect("INVITE")
+	if got := header(at.raw, "p-asserted-identity"); got != `"y 0d 0aX-Evil: 1" <sip:+12125550123@h>` {
+		t.Errorf("P-Asserted-Identity %s", got)
+	}
+	if got := header(at.raw, "p-preferred-identity"); got != "" {
+		t.Errorf("P-Preferred-Identity %s went on; FreeSWITCH would believe it before the asserted one", got)
+	}
+}

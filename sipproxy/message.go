@@ -315,6 +315,77 @@ func (m *message) strip() (n int) {
 
 const ownPrefix = "x-signalbox"
 
+// tame makes a caller's identity harmless to FreeSWITCH and says in how many fields. FreeSWITCH decodes percent escapes in a
+// display name when it reads it and once more when it writes the From of a B-leg, so that a caller named
+// "x%250d%250aX-Evil%253a yes" puts a header of his own on that leg; and an escaped line feed in the user part arrives as
+// one in the caller's number (both measured with 1.10.12). So percent signs leave display names, and escaped control
+// characters leave URIs. P-Preferred-Identity is for a phone to its own proxy and never goes further (RFC 3325 section
+// 9.2); FreeSWITCH would believe it before the asserted one.
+func (m *message) tame() (n int) {
+	kept := m.fields[:0]
+	for _, f := range m.fields {
+		switch f.key {
+		case "p-preferred-identity":
+			n++
+			continue
+		case "from", "p-asserted-identity", "remote-party-id":
+			if v := tameIdentity(f.value); v != f.value {
+				f.value = v
+				n++
+			}
+		}
+		kept = append(kept, f)
+	}
+	m.fields = kept
+	return n
+}
+
+func tameIdentity(value string) string { return tameURIs(tameNames(value)) }
+
+// tameURIs removes escaped control characters, also those that only a removal completes.
+func tameURIs(value string) string {
+	if !strings.Contains(value, "%") {
+		return value
+	}
+	out := make([]byte, 0, len(value))
+	for i := range len(value) {
+		out = append(out, value[i])
+		if n := len(out); n >= 3 && out[n-3] == '%' {
+			if b, err := strconv.ParseUint(string(out[n-2:]), 16, 8); err == nil && (b < 0x20 || b == 0x7f) {
+				out = out[:n-3]
+			}
+		}
+	}
+	return string(out)
+}
+
+// tameNames replaces each percent sign outside angle brackets by a space. A value without angle brackets has no display name.
+func tameNames(value string) string {
+	if !strings.Contains(value, "%") || !strings.Contains(value, "<") {
+		return value
+	}
+	out := []byte(value)
+	quoted, inside := false, false
+	for i := 0; i < len(out); i++ {
+		switch c := out[i]; {
+		case c == '%' && !inside:
+			out[i] = ' '
+		case quoted && c == '\\':
+			i++
+			if i < len(out) && out[i] == '%' {
+				out[i] = ' '
+			}
+		case c == '"' && !inside:
+			quoted = !quoted
+		case c == '<' && !quoted:
+			inside = true
+		case c == '>' && !quoted:
+			inside = false
+		}
+	}
+	return string(out)
+}
+
 // clone copies all but the body, which is never written to.
 func (m *message) clone() *message {
 	c := *m

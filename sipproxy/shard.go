@@ -256,6 +256,9 @@ func (s *shard) request(pk *packet) {
 	}
 	stripped := m.strip()
 	p.n.stripped.Add(uint64(stripped))
+	if pk.peer != nil && pk.peer.Kind == Trunk {
+		p.n.tamed.Add(uint64(m.tame()))
+	}
 	f := judge(m, pk.peer, pk.table, p.isUs)
 	switch {
 	case f.absorb:

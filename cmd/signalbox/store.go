@@ -63,9 +63,6 @@ func (c *provisionApplyCmd) Run(ctx context.Context) error {
 		return err
 	}
 	document, err := account.ParseDocument(text)
-	if err == nil {
-		err = document.Validate()
-	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.File, err)
 	}

@@ -91,7 +91,7 @@ type Guard struct {
 
 // Command returns the API command (without "api ") that arms the guard, in a scheduler group of its own:
 //
-//	sched_api +3 signalbox-UUID uuid_transfer UUID 'set:signalbox_handed_back=true,transfer:DEST XML CONTEXT' inline
+//	sched_api +3 signalbox-UUID uuid_transfer UUID 'execute_extension:signalbox-unserved XML signalbox,transfer:DEST XML CONTEXT' inline
 func (g Guard) Command() (string, error) {
 	_, err := UUID(g.UUID)
 	err = firstErr(err, checkAlphabet("destination", g.Destination, "+*#_.-", 64), checkAlphabet("context", g.Context, "_.-", 64))
@@ -102,7 +102,7 @@ func (g Guard) Command() (string, error) {
 	if g.After < 0 || seconds < 1 || seconds > 86400 {
 		return "", fmt.Errorf("guard: time %v has to be 1 s to 24 h: %w", g.After, ErrInvalid)
 	}
-	return fmt.Sprintf("sched_api +%d signalbox-%s uuid_transfer %s 'set:signalbox_handed_back=true,transfer:%s XML %s' inline",
+	return fmt.Sprintf("sched_api +%d signalbox-%s uuid_transfer %s 'execute_extension:signalbox-unserved XML signalbox,transfer:%s XML %s' inline",
 		seconds, g.UUID, g.UUID, g.Destination, g.Context), nil
 }
 

@@ -23,6 +23,7 @@ import (
 	"github.com/signalbox/signalbox/internal/resolve"
 	"github.com/signalbox/signalbox/internal/sidecar"
 	"github.com/signalbox/signalbox/internal/store"
+	"github.com/signalbox/signalbox/internal/token"
 	"github.com/signalbox/signalbox/sipproxy"
 )
 
@@ -60,6 +61,7 @@ type App struct {
 	nodes    []*fsw.Node
 	proxy    *sipproxy.Proxy
 	resolver *resolve.Resolver
+	checker  *token.Checker
 
 	undo []func() error // closes what New opened, last first
 }
@@ -118,12 +120,11 @@ func (a *App) openSidecar() error {
 	if a.resolver, err = newResolver(a.config, a.log); err != nil {
 		return err
 	}
-	settings, err := sidecarSettings(a.config, a.resolver)
-	if err != nil {
+	if a.checker, err = newChecker(a.config); err != nil {
 		return err
 	}
 	a.sidecar = sidecar.New(sidecar.Options{
-		Instance: a.instance, Node: a.nodeName, Profiles: a.profiles, Ledger: a.ledger, Settings: settings, Logger: a.log,
+		Instance: a.instance, Node: a.nodeName, Profiles: a.profiles, Ledger: a.ledger, Settings: sidecarSettings(a.config, a.resolver, a.checker), Logger: a.log,
 	})
 	listener, err := net.Listen("tcp", a.config.Sidecar.Listen)
 	if err != nil {
@@ -244,16 +245,19 @@ func (a *App) Reload(c *config.Config) error {
 	if keys := needRestart(a.config, c); len(keys) > 0 {
 		a.log.Warn("some changed keys count only after a restart", zap.Strings("keys", keys))
 	}
-	resolver, settings := a.resolver, sidecar.Settings{}
+	resolver, checker := a.resolver, a.checker
 	if a.sidecar != nil {
+		// What the resolver learnt of names, and the checker of tokens, is kept unless its own keys changed.
 		var err error
-		if !reflect.DeepEqual(a.config.DNS, c.DNS) { // otherwise what it learnt of names and targets is kept
+		if !reflect.DeepEqual(a.config.DNS, c.DNS) {
 			if resolver, err = newResolver(c, a.log); err != nil {
 				return err
 			}
 		}
-		if settings, err = sidecarSettings(c, resolver); err != nil {
-			return err
+		if !reflect.DeepEqual(a.config.Token, c.Token) {
+			if checker, err = newChecker(c); err != nil {
+				return err
+			}
 		}
 	}
 	if a.proxy != nil {
@@ -266,8 +270,8 @@ func (a *App) Reload(c *config.Config) error {
 		}
 	}
 	if a.sidecar != nil {
-		a.sidecar.Reload(settings)
-		a.resolver = resolver
+		a.sidecar.Reload(sidecarSettings(c, resolver, checker))
+		a.resolver, a.checker = resolver, checker
 	}
 	a.config = c
 	return nil

@@ -33,16 +33,17 @@ func TreatSettings(c *config.Config) treat.Settings {
 	}
 }
 
-func sidecarSettings(c *config.Config, r *resolve.Resolver) (sidecar.Settings, error) {
-	s := sidecar.Settings{Region: c.Region, Treat: TreatSettings(c), Resolver: resolver{r}}
-	if keys := tokenKeys(c); len(keys) > 0 {
-		checker, err := token.NewChecker(keys...)
-		if err != nil {
-			return s, err
-		}
-		s.Tokens = checker
+// newChecker is nil when no keys are configured: then no call counts as screened.
+func newChecker(c *config.Config) (*token.Checker, error) {
+	keys := tokenKeys(c)
+	if len(keys) == 0 {
+		return nil, nil
 	}
-	return s, nil
+	return token.NewChecker(keys...)
+}
+
+func sidecarSettings(c *config.Config, r *resolve.Resolver, t *token.Checker) sidecar.Settings {
+	return sidecar.Settings{Region: c.Region, Treat: TreatSettings(c), Resolver: resolver{r}, Tokens: t}
 }
 
 func tokenKeys(c *config.Config) []token.Key {
@@ -59,7 +60,8 @@ func NewEdge(c *config.Config, log *zap.Logger) (*edge.Edge, error) { return new
 func newEdge(c *config.Config, log *zap.Logger) (*edge.Edge, error) {
 	o := edge.Options{
 		Region: c.Region, Trunks: map[string]edge.Trunk{}, Logger: log,
-		Answers: screen.Answers{Impossible: int(c.Screening.Impossible), Denied: int(c.Screening.DenyAnswer), RedressURL: c.Screening.RedressURL},
+		Answers: screen.Answers{Impossible: int(c.Screening.Impossible), Denied: int(c.Screening.DenyAnswer), DoNotOriginate: int(c.Screening.DNOAnswer), RedressURL: c.Screening.RedressURL},
+		Rules:   screen.Rules{RefuseUnassigned: c.Screening.RefuseUnassigned, RefuseOwnNumber: c.Screening.RefuseOwnNumber},
 	}
 	for _, t := range c.Proxy.Trunks {
 		mode := screen.Observe
@@ -69,7 +71,7 @@ func newEdge(c *config.Config, log *zap.Logger) (*edge.Edge, error) {
 		o.Trunks[t.Name] = edge.Trunk{Mode: mode, Region: t.Region}
 	}
 	for _, d := range c.Screening.Deny {
-		denied := screen.Denied{Prefix: d.Prefix, Reason: d.Reason}
+		denied := screen.Denied{Prefix: d.Prefix, Reason: d.Reason, DoNotOriginate: d.DoNotOriginate}
 		if d.Number != "" {
 			number, err := tel.ParseNumber(d.Number, c.Region)
 			if err != nil {

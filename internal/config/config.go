@@ -90,8 +90,13 @@ type Key struct {
 type Screening struct {
 	Impossible Answer `yaml:"impossible"` // for numbers that cannot exist
 	DenyAnswer Answer `yaml:"deny_answer"`
+	DNOAnswer  Answer `yaml:"dno_answer"` // for numbers that never call
 	Deny       []Deny `yaml:"deny"`
-	RedressURL string `yaml:"redress_url"` // where a blocked caller may complain
+	// RefuseUnassigned and RefuseOwnNumber refuse what is only suspect otherwise: numbers in ranges that nobody has given
+	// out, and callers who present the number they call.
+	RefuseUnassigned bool   `yaml:"refuse_unassigned"`
+	RefuseOwnNumber  bool   `yaml:"refuse_own_number"`
+	RedressURL       string `yaml:"redress_url"` // where a blocked caller may complain
 }
 
 // Answer is a SIP status: 403, 603, 607 or 608.
@@ -102,6 +107,8 @@ type Deny struct {
 	Number string `yaml:"number"` // one number, or
 	Prefix string `yaml:"prefix"` // every number that begins so
 	Reason string `yaml:"reason"`
+	// DoNotOriginate marks numbers that never call, such as an emergency number or a bank's inbound line.
+	DoNotOriginate bool `yaml:"do_not_originate"`
 }
 
 // DNS says who resolves the names of voicemail systems.
@@ -141,7 +148,7 @@ func Default() Config {
 			MaxCalls: 2000,
 			Drain:    30 * time.Second,
 		},
-		Screening: Screening{Impossible: 603, DenyAnswer: 603},
+		Screening: Screening{Impossible: 603, DenyAnswer: 603, DNOAnswer: 603},
 		DNS:       DNS{Timeout: 2 * time.Second},
 		Voicemail: Voicemail{ProgressTimeout: 4 * time.Second, AnswerTimeout: 20 * time.Second, TotalTimeout: 30 * time.Second},
 		Log:       Log{Level: "info", Format: "json"},

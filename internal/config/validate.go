@@ -129,7 +129,7 @@ func (v *validation) token(t Token) {
 }
 
 func (v *validation) screening(s Screening) {
-	for key, answer := range map[string]Answer{"screening.impossible": s.Impossible, "screening.deny_answer": s.DenyAnswer} {
+	for key, answer := range map[string]Answer{"screening.impossible": s.Impossible, "screening.deny_answer": s.DenyAnswer, "screening.dno_answer": s.DNOAnswer} {
 		v.check(slices.Contains([]Answer{403, 603, 607, 608}, answer), key, "is %d: write 403, 603, 607 or 608", answer)
 	}
 	for i, d := range s.Deny {
