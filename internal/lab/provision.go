@@ -52,7 +52,7 @@ func (r *Rig) newStage(i int, story Story) (s *Stage, err error) {
 		return NewAgent(AgentOptions{Name: name, Voice: voice, IP: ip, Trace: s.Trace, Names: r.names, Behaviour: b})
 	}
 	if s.Caller, err = agent(ColCaller, voiceCaller, carrierLoopback, Behaviour{}); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: callers send from %s, which Linux has; elsewhere give the loopback interface this address", err, carrierLoopback)
 	}
 	if story.Line.Phone == PhoneURI || story.Line.Phone == PhoneRegistered {
 		if s.Phone, err = agent(ColPhone, voicePhone, loopback, Behaviour{}); err != nil {
@@ -186,12 +186,19 @@ func (r *Rig) document(stages []*Stage) account.Document {
 // provision writes the configuration and fills the store by the command an operator uses.
 func (r *Rig) provision(ctx context.Context, stages []*Stage) error {
 	r.config = filepath.Join(r.dir, "signalbox.yaml")
-	rows, err := json.MarshalIndent(r.document(stages), "", "  ") // JSON is YAML
+	document, settings := r.document(stages), r.configuration()
+	if r.opts.Provision != nil {
+		r.opts.Provision(&document, r.Stages)
+	}
+	if r.opts.Configure != nil {
+		settings = r.opts.Configure(settings)
+	}
+	rows, err := json.MarshalIndent(document, "", "  ") // JSON is YAML
 	if err != nil {
 		return fmt.Errorf("writing the accounts: %w", err)
 	}
 	file := filepath.Join(r.dir, "accounts.yaml")
-	if err := errors.Join(os.WriteFile(r.config, []byte(r.configuration()), 0o600), os.WriteFile(file, rows, 0o600)); err != nil {
+	if err := errors.Join(os.WriteFile(r.config, []byte(settings), 0o600), os.WriteFile(file, rows, 0o600)); err != nil {
 		return fmt.Errorf("writing the configuration: %w", err)
 	}
 	out, err := exec.CommandContext(ctx, r.opts.Program, "provision", "apply", file, "--config", r.config).CombinedOutput()

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/signalbox/signalbox/internal/account"
 	"github.com/signalbox/signalbox/internal/call"
 	"github.com/signalbox/signalbox/internal/resolve/resolvetest"
 )
@@ -43,6 +44,10 @@ type RigOptions struct {
 	// StartSwitch starts a real switch with the drop-in files in its conf folder, and returns where it is reached and how to
 	// end it. nil = the simulator.
 	StartSwitch func(ctx context.Context, files Dropins) (SwitchAt, func(), error)
+	// Configure changes the configuration file of proxy and sidecar before it is written; nil = as it is.
+	Configure func(yaml string) string
+	// Provision changes what is provisioned; nil = as it is.
+	Provision func(d *account.Document, stages map[string]*Stage)
 	// Keep leaves the temp folder behind.
 	Keep bool
 }

@@ -20,6 +20,7 @@ type Vanilla struct {
 	Program string // the freeswitch binary
 	Conf    string // its vanilla conf folder; "" = etc/freeswitch beside the program's folder, or /etc/freeswitch
 	Dir     string // where copy, logs and databases go; the caller removes it
+	RTPPort uint16 // first of 1,000 ports for voice; 0 = some. Instances beside each other need their own
 }
 
 // ErrNoVanilla means that no vanilla configuration was found.
@@ -41,7 +42,7 @@ func (v Vanilla) Start(ctx context.Context, files Dropins) (SwitchAt, func(), er
 		}
 	}
 	conf := filepath.Join(v.Dir, "freeswitch", "conf")
-	if err := errors.Join(copyTree(from, conf), ports.edit(conf), files.Write(conf)); err != nil {
+	if err := errors.Join(copyTree(from, conf), ports.edit(conf, v.RTPPort), files.Write(conf)); err != nil {
 		return SwitchAt{}, nil, fmt.Errorf("copying the vanilla configuration: %w", err)
 	}
 	args := []string{"-nonat", "-nf", "-nc", "-np", "-conf", conf}
@@ -124,10 +125,13 @@ func copyTree(from, to string) error {
 
 // edit changes a copy of the vanilla configuration: addresses, ports and passwords, and the modules that would speak to
 // somebody outside.
-func (p vanillaPorts) edit(conf string) error {
+func (p vanillaPorts) edit(conf string, firstRTP uint16) error {
 	set := func(name, value string) string { return `<X-PRE-PROCESS cmd="set" data="` + name + "=" + value + `"/>` }
 	param := func(name string, value any) string { return fmt.Sprintf(`<param name="%s" value="%v"/>`, name, value) }
-	rtp := 16384 + 2*int(p.external.Port()%4096) // instances beside each other rarely meet
+	rtp := int(firstRTP)
+	if rtp == 0 {
+		rtp = 16384 + 2*int(p.external.Port()%4096) // instances beside each other rarely meet
+	}
 	edits := map[string][]string{
 		"vars.xml": {
 			"<include>", "<include>\n  " + set("local_ip_v4", loopback.String()),
@@ -140,7 +144,7 @@ func (p vanillaPorts) edit(conf string) error {
 			param("listen-ip", "::"), param("listen-ip", loopback), param("listen-port", 8021), param("listen-port", p.eventSocket.Port()),
 			param("password", "ClueCon"), param("password", eventSocketPassword),
 		},
-		"autoload_configs/switch.conf.xml":  {"</settings>", param("rtp-start-port", rtp) + "\n" + param("rtp-end-port", rtp+2000) + "\n</settings>"},
+		"autoload_configs/switch.conf.xml":  {"</settings>", param("rtp-start-port", rtp) + "\n" + param("rtp-end-port", rtp+1000) + "\n</settings>"},
 		"autoload_configs/modules.conf.xml": {`<load module="mod_signalwire"/>`, "", `<load module="mod_verto"/>`, "", `<load module="mod_enum"/>`, ""},
 		"sip_profiles/internal.xml":         {`<param name="ws-binding"  value=":5066"/>`, "", `<param name="wss-binding" value=":7443"/>`, ""},
 	}
