@@ -108,6 +108,45 @@ func TestCallerGivesUpWhileItRings(t *testing.T) {
 	}
 }
 
+// TestCancelCrossing200HangsUpGhost has the answer arrive at a caller who has given up already.
+func TestCancelCrossing200HangsUpGhost(t *testing.T) {
+	ctx := within(t, 10*time.Second)
+	caller, phone, trace := newPair(t, ringsOnly())
+	out := place(t, caller, phone, "udp")
+	in, err := phone.Incoming(ctx, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	caller.do(func() { out.cancelled = true }) // the CANCEL is on its way and gets lost
+	in.Answer()
+	if err := in.WaitEnded(ctx); err != nil {
+		t.Fatalf("%v\n%s", err, summaries(trace))
+	}
+	if in.EndedBy() != "them" || out.EndedBy() != "us" {
+		t.Errorf("ended by %q and %q, want a BYE of the caller", in.EndedBy(), out.EndedBy())
+	}
+}
+
+// TestLostMessagesAreRepeated has the first datagram of each kind go nowhere.
+func TestLostMessagesAreRepeated(t *testing.T) {
+	ctx := within(t, 20*time.Second)
+	caller, phone, _ := newPair(t, answersAtOnce())
+	dead, err := holdDeadPort(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost := hop{"udp", dead.addr}
+	out, err := caller.Place(Invite{To: "1", From: "2", Via: lost})
+	if err != nil {
+		t.Fatal(err)
+	}
+	caller.do(func() { out.client.to, out.via = hop{"udp", phone.Addr()}, hop{"udp", phone.Addr()} })
+	if err := out.WaitAnswered(ctx); err != nil {
+		t.Fatal(err)
+	}
+	dead.close()
+}
+
 func TestRefusalsArriveAndAreAcknowledged(t *testing.T) {
 	for _, status := range []int{486, 603, 480, 503} {
 		ctx := within(t, 10*time.Second)

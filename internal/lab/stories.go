@@ -27,6 +27,8 @@ func quietStories() []Story {
 		{Name: "caller-gives-up", Title: "Ada hangs up while it rings: the phone stops, and nothing goes to voicemail.", Play: playGivesUp},
 		{Name: "hostile-caller-name", Title: "The caller's name is written to break a switch: the phone rings with a harmless one, the call works.", Play: playHostileName},
 		{Name: "withheld-caller", Title: "The caller withholds the number: it stands nowhere in what the phone gets.", Play: playWithheld},
+		{Name: "forwarded-call-to-voicemail", Title: "The call was diverted twice before it came: voicemail gets the whole history, our subscriber on top.", Play: playForwarded},
+		{Name: "long-signed-invite", Title: "An INVITE of more than 3 kB, signed twice: it reaches the phone, the signatures do not, and the hangup comes back.", Play: playLong},
 		{Name: "number-nobody-owns", Title: "A number that no account owns goes on to the operator's own extension, untouched.", Line: Line{Phone: PhoneNobody, Operator: true}, Play: playNobodyOwns},
 	}
 }
@@ -257,4 +259,47 @@ func playNobodyOwns(ctx context.Context, s *Stage) {
 	s.ended(ctx, op, "them")
 	s.untouched(s.Mail[:]...)
 	s.noRecord(ctx)
+}
+
+func playForwarded(ctx context.Context, s *Stage) {
+	s.Phone.Behave(Refuses(486))
+	c := s.callWith(Invite{Display: `"Ada"`, Headers: []string{
+		"Diversion: <sip:+493023125902@carrier.example>;reason=no-answer;counter=1",
+		"Diversion: <sip:+493023125901@carrier.example>;reason=unconditional;counter=1",
+		"History-Info: <sip:+493023125901@carrier.example>;index=1",
+		"History-Info: <sip:+493023125902@carrier.example>;index=1.1",
+	}})
+	s.rings(ctx, s.Phone, 1)
+	s.tell("the call was diverted by ...901 and by ...902 before; our phone is busy")
+	mail := s.rings(ctx, s.Mail[0], 1)
+	s.mailbox(mail, 486, "user-busy")
+	diversions := splitList(mail.Invite().All("diversion"))
+	s.check(len(diversions) == 3 && strings.Contains(diversions[1], "+493023125902") && strings.Contains(diversions[1], "reason=no-answer") &&
+		strings.Contains(diversions[2], "+493023125901"), "the voicemail system sees the diversions %q, want ours, then ...902, then ...901", diversions)
+	history := strings.Join(splitList(mail.Invite().All("history-info")), ", ")
+	s.check(strings.Contains(history, "+493023125901") && strings.Contains(history, "index=1.1") && strings.Contains(history, s.FQDN),
+		"the history is not continued: %s", history)
+	s.must(c.WaitAnswered(ctx))
+	s.talk(ctx, c, mail)
+	c.Hangup()
+	s.ended(ctx, mail, "them")
+	r := s.record(ctx, 1)
+	s.check(len(r.Arrival.Diversions) == 2, "the record has %d diversions, want both of the call: %+v", len(r.Arrival.Diversions), r.Arrival.Diversions)
+	s.tell("voicemail sees all three, newest first, and the history continued")
+}
+
+func playLong(ctx context.Context, s *Stage) {
+	s.Phone.Behave(Answers(200 * time.Millisecond))
+	signature := "Identity: eyJhbGciOiJFUzI1NiJ9." + strings.Repeat("c2lnbmFsYm94", 120) + ";info=<https://cert.example/a.pem>;alg=ES256"
+	c := s.callWith(Invite{Display: `"Ada"`, Headers: []string{signature + ";ppt=shaken", signature + ";ppt=div"}})
+	s.tell("the INVITE has %d bytes", len(c.Invite().Raw))
+	in := s.rings(ctx, s.Phone, 1)
+	s.clean(in)
+	s.check(len(in.Invite().All("identity")) == 0, "a signature that is not ours goes out to the phone: %s", in.Invite().Get("identity"))
+	s.must(c.WaitAnswered(ctx))
+	s.talk(ctx, c, in)
+	in.Hangup()
+	s.ended(ctx, c, "them")
+	s.steps(s.record(ctx, 1), "ring answered")
+	s.tell("it came through, the phone hangs up, Ada is released")
 }
