@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,9 +37,12 @@ func (dialplanTraceCmd) Help() string {
 
 // Run prints the hunt.
 func (c *dialplanTraceCmd) Run(ctx context.Context) error {
-	tree, err := dialplan.Load(c.Conf, dialplan.LoadOptions{})
+	tree, err := dialplan.Load(c.Conf, dialplan.LoadOptions{Context: c.Context})
 	if err != nil {
 		return err
+	}
+	if contexts := tree.Contexts(); !slices.Contains(contexts, c.Context) && !slices.Contains(contexts, "global") {
+		return fmt.Errorf("--context %s: not in %s, which has %s", c.Context, c.Conf, strings.Join(contexts, ", "))
 	}
 	if c.At.IsZero() {
 		c.At = time.Now()

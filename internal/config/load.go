@@ -21,7 +21,7 @@ const maxFile = 1 << 20
 func Load(path string, environ []string) (*Config, error) {
 	text, err := readFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("reading the configuration: %w", err)
+		return nil, fmt.Errorf("reading the configuration: %w (name it with --config FILE or SIGNALBOX_CONFIG; examples/signalbox.yaml is a beginning)", err)
 	}
 	c, err := Parse(text)
 	if err != nil {
