@@ -323,6 +323,9 @@ func (l *Leg) awaitHangup(ctx context.Context) error {
 	}
 }
 
+// HungUp reports whether the caller's leg has ended.
+func (l *Leg) HungUp() bool { return l.hungUp() }
+
 func (l *Leg) hungUp() bool {
 	select {
 	case <-l.session.Hangup():

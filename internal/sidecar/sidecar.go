@@ -122,8 +122,16 @@ func (s *Sidecar) run(ctx context.Context, leg *fsw.Leg, rec call.Record, settin
 		log.Debug("not ours, handed back")
 		return
 	}
+	if err != nil && ctx.Err() != nil && !leg.HungUp() {
+		// We are stopping and FreeSWITCH goes on with the call: its end is for the next sidecar to see.
+		done.Result, done.Updated = "", time.Now()
+		done.Note = "the sidecar was stopped during the call, freeswitch went on with it"
+		keep(done)
+		log.Info("call left to freeswitch")
+		return
+	}
 	if err != nil {
-		s.broke(ctx, &done, err, log)
+		s.broke(&done, err, log)
 	} else {
 		done.Cause = leg.Over(context.WithoutCancel(ctx))
 	}
@@ -135,13 +143,10 @@ func (s *Sidecar) run(ctx context.Context, leg *fsw.Leg, rec call.Record, settin
 }
 
 // broke notes why a leg went out of our hands. FreeSWITCH has the call now.
-func (s *Sidecar) broke(ctx context.Context, rec *call.Record, err error, log *zap.Logger) {
+func (s *Sidecar) broke(rec *call.Record, err error, log *zap.Logger) {
 	s.counts.Broken.Add(1)
 	rec.Result = call.Broken
 	rec.Note = "the sidecar lost the call, the operator's own dialplan has it: " + err.Error()
-	if ctx.Err() != nil {
-		rec.Note = "the sidecar was stopped during the call, freeswitch goes on with it"
-	}
 	if errors.Is(err, esl.ErrDisconnected) {
 		rec.Note = "freeswitch closed the connection: the guard fired, the call was transferred, or the switch was stopped"
 	}
