@@ -179,6 +179,18 @@ func TestTheNextCallKnowsWhichTargetFailed(t *testing.T) {
 	}
 }
 
+// TestOurOwnSwitchIsNotTheTargetsFault: vanilla FreeSWITCH takes 30 new sessions a second and refuses the next by itself.
+func TestOurOwnSwitchIsNotTheTargetsFault(t *testing.T) {
+	leg := &calltest.Leg{
+		Answers:      map[string]call.Result{vmA: call.Unreachable},
+		Dispositions: map[string][]string{vmA: {"DESTINATION_OUT_OF_ORDER", "SUCCESS"}},
+	}
+	rec, d, err := run(t, leg, profile(everything), arrival())
+	if err != nil || rec.Result != call.Answered || len(d.failed) != 0 || len(rec.Steps[1].Attempts) != 2 {
+		t.Errorf("%s, %v; blamed %v; attempts %+v", rec.Result, err, d.failed, rec.Steps[1].Attempts)
+	}
+}
+
 func TestANameThatDoesNotResolveIsSaid(t *testing.T) {
 	p := profile(everything)
 	p.Systems[0].FQDN = "gone.example.net"

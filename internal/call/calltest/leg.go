@@ -19,6 +19,9 @@ type Leg struct {
 	// Answers says how a target ends: by a device's String, or by "fqdn addr" of a voicemail target. What is not named
 	// does not answer.
 	Answers map[string]call.Result
+	// Dispositions says, for a target that fails, what FreeSWITCH says it failed of, attempt after attempt; the last
+	// one stays.
+	Dispositions map[string][]string
 	// GoneAt has the caller hang up at the n-th verb, from 1; 0 = never.
 	GoneAt int
 	// LostAt has the switch vanish at the n-th verb, from 1; 0 = never.
@@ -63,6 +66,15 @@ func (l *Leg) Ring(_ context.Context, order call.RingOrder) (call.Attempt, error
 	for _, name := range names {
 		if result, ok := l.Answers[name]; ok {
 			attempt.Result = result
+		}
+		if list := l.Dispositions[name]; len(list) > 0 {
+			attempt.Disposition = list[0]
+			if len(list) > 1 {
+				l.Dispositions[name] = list[1:]
+			}
+			if attempt.Disposition == "SUCCESS" {
+				attempt.Result = call.Answered
+			}
 		}
 	}
 	return attempt, nil

@@ -14,6 +14,9 @@ import (
 // maxAttempts bounds the INVITEs of one mailbox step, whatever the DNS says.
 const maxAttempts = 8
 
+// congestionPause is what a congested switch gets before a target is tried once more.
+const congestionPause = 400 * time.Millisecond
+
 // Target is one address of a voicemail system.
 type Target struct {
 	Addr      netip.AddrPort
@@ -51,13 +54,11 @@ func Run(ctx context.Context, leg call.Leg, a call.Arrival, m call.Mailbox, why 
 				rec.Ended = time.Now()
 				return rec, nil
 			}
-			attempt, err := leg.Ring(ctx, order(a, m, system, target, why, s, left))
+			attempt, err := ring(ctx, leg, order(a, m, system, target, why, s, left), &rec)
 			if err != nil {
 				rec.Ended, rec.Result = time.Now(), call.Broken
 				return rec, err
 			}
-			attempt.Target = fmt.Sprintf("%s %s/%s", system.FQDN, target.Addr, target.Transport)
-			rec.Attempts = append(rec.Attempts, attempt)
 			if attempt.Result.Final() {
 				resolver.Worked(target)
 				rec.Ended, rec.Result = time.Now(), attempt.Result
@@ -72,6 +73,39 @@ func Run(ctx context.Context, leg call.Leg, a call.Arrival, m call.Mailbox, why 
 	return rec, nil
 }
 
+// ring offers the call to one target, and once more when it was our own switch that could not, such as one that has reached
+// its limit of new sessions a second. Every INVITE is in the record.
+func ring(ctx context.Context, leg call.Leg, order call.RingOrder, rec *call.StepRecord) (call.Attempt, error) {
+	v := order.Voicemail
+	for again := false; ; again = true {
+		attempt, err := leg.Ring(ctx, order)
+		if err != nil {
+			return attempt, err
+		}
+		attempt.Target = fmt.Sprintf("%s %s/%s", v.FQDN, v.Addr, v.Transport)
+		if congested(attempt) && attempt.Note == "" {
+			attempt.Note = "no INVITE left our own switch"
+		}
+		rec.Attempts = append(rec.Attempts, attempt)
+		if !congested(attempt) || again {
+			return attempt, nil
+		}
+		select {
+		case <-time.After(congestionPause):
+		case <-ctx.Done():
+			return attempt, ctx.Err()
+		}
+	}
+}
+
+// congested reports whether an attempt failed on our own switch, before any INVITE left it.
+func congested(attempt call.Attempt) bool {
+	if attempt.SIPStatus != 0 {
+		return false
+	}
+	return attempt.Disposition == "DESTINATION_OUT_OF_ORDER" || attempt.Disposition == "SWITCH_CONGESTION"
+}
+
 func lookup(ctx context.Context, r Resolver, system account.VoicemailSystem, end time.Time) ([]Target, error) {
 	ctx, cancel := context.WithDeadline(ctx, end)
 	defer cancel()
@@ -80,7 +114,7 @@ func lookup(ctx context.Context, r Resolver, system account.VoicemailSystem, end
 
 // dead reports whether the target itself is at fault, so that the next call tries it last.
 func dead(attempt call.Attempt) bool {
-	return attempt.Result == call.Unreachable || attempt.SIPStatus >= 500 && attempt.SIPStatus < 600
+	return attempt.Result == call.Unreachable && !congested(attempt) || attempt.SIPStatus >= 500 && attempt.SIPStatus < 600
 }
 
 // order is the INVITE towards one target: RFC 4458 target and cause, our diversion on top, the history continued.
