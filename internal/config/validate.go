@@ -66,6 +66,7 @@ func (v *validation) transport(key, transport string) {
 }
 
 func (v *validation) nodes(nodes []Node) {
+	v.check(len(nodes) > 0, "nodes", "is empty: name at least one FreeSWITCH")
 	seen := map[string]bool{}
 	for i, n := range nodes {
 		key := fmt.Sprintf("nodes[%d]", i)

@@ -94,6 +94,8 @@ func (u *Undertaker) Event(ctx context.Context, event *wire.Event) {
 }
 
 func (u *Undertaker) bury(ctx context.Context, rec call.Record, end time.Time) error {
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout) // the link's events wait meanwhile
+	defer cancel()
 	rec.Ended, rec.Updated = end, end
 	if !rec.Result.Final() {
 		rec.Result = call.Broken
