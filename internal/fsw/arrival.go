@@ -31,10 +31,7 @@ func Variables(channel *wire.Event, node, region string, now time.Time) call.Arr
 		Source:   source(channel),
 		At:       now,
 	}
-	a.To, _ = tel.ParseNumber(a.Dialled, region)
-	if a.To == "" && isInternational(a.Dialled) {
-		a.To, _ = tel.ParseNumber("+"+a.Dialled, region)
-	}
+	a.To = number(a.Dialled, region)
 	a.From = caller(channel, region)
 	if v := channel.Var("sip_h_Diversion"); v != "" {
 		a.Diversions = tel.ParseDiversions([]string{v}, region)
@@ -48,10 +45,14 @@ func Variables(channel *wire.Event, node, region string, now time.Time) call.Arr
 	return a
 }
 
-// isInternational reports whether digits are long enough to be a number with its country code but without the plus, as
-// many carriers send it.
-func isInternational(dialled string) bool {
-	return len(dialled) >= 11 && strings.Trim(dialled, "0123456789") == "" && dialled[0] != '0'
+// number reads a number as dialled in region, or with its country code but without the plus, as many carriers send it;
+// "" when it is none.
+func number(user, region string) tel.Number {
+	n, err := tel.ParseNumber(user, region)
+	if err != nil && len(user) >= 11 && strings.Trim(user, "0123456789") == "" && user[0] != '0' {
+		n, _ = tel.ParseNumber("+"+user, region)
+	}
+	return n
 }
 
 // caller reads the presented caller and whether he withheld his number.
@@ -61,20 +62,40 @@ func caller(channel *wire.Event, region string) tel.Identity {
 		User:     channel.Get("Channel-Caller-ID-Number"),
 		Asserted: channel.Var("sip_P-Asserted-Identity") != "",
 	}
-	id.Number, _ = tel.ParseNumber(id.User, region)
-	privacy := strings.ToLower(channel.Var("sip_Privacy") + " " + channel.Var("sip_h_Privacy"))
-	id.Withheld = privacyAsked(privacy) ||
-		channel.Get("Channel-Privacy-Hide-Number") == "true" ||
-		strings.EqualFold(channel.Var("sip_from_user"), "anonymous") ||
-		strings.EqualFold(channel.Var("sip_from_host"), "anonymous.invalid")
+	id.Number = number(id.User, region)
+	id.Withheld = withheld(channel, region)
 	return id
 }
 
-// privacyAsked reads a Privacy header (RFC 3323 section 4.2): id, user, header and critical ask for it, none refuses it.
-func privacyAsked(value string) bool {
-	for _, word := range strings.FieldsFunc(value, func(r rune) bool { return r == ';' || r == ',' || r == ' ' }) {
-		switch word {
-		case "id", "user", "header", "full":
+// withheld reports whether the caller asked, in any of the ways there are, that his number is not shown: by Privacy (RFC
+// 3323), by the privacy of a Remote-Party-ID, or by a From that names nobody. In doubt he did.
+func withheld(channel *wire.Event, region string) bool {
+	if channel.Get("Channel-Privacy-Hide-Number") == "true" || tel.PrivacyAsked([]string{channel.Var("sip_Privacy"), channel.Var("sip_h_Privacy")}) {
+		return true
+	}
+	if rpidPrivacy(channel.Var("sip_Remote-Party-ID")) {
+		return true
+	}
+	host := channel.Var("sip_from_host")
+	if host == "" {
+		host = "unknown.invalid"
+	}
+	from, ok := tel.ParseIdentity("<sip:"+channel.Var("sip_from_user")+"@"+host+">", region)
+	return ok && from.Withheld
+}
+
+// rpidPrivacy reads the privacy parameter of a Remote-Party-ID (draft-ietf-sip-privacy-04): full, uri, and what FreeSWITCH
+// reads so as well, each with or without "-network".
+func rpidPrivacy(value string) bool {
+	_, params, _ := strings.Cut(value, ">")
+	for param := range strings.SplitSeq(strings.ToLower(params), ";") {
+		name, setting, _ := strings.Cut(strings.TrimSpace(param), "=")
+		setting, _, _ = strings.Cut(strings.Trim(strings.TrimSpace(setting), `"`), "-")
+		if strings.TrimSpace(name) != "privacy" {
+			continue
+		}
+		switch setting {
+		case "full", "uri", "yes", "number":
 			return true
 		}
 	}

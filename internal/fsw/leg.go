@@ -108,6 +108,9 @@ func (l *Leg) Ring(ctx context.Context, order call.RingOrder) (call.Attempt, err
 	if err := l.prepare(ctx); err != nil {
 		return l.lost(attempt, err)
 	}
+	if err := l.forget(ctx); err != nil {
+		return l.lost(attempt, err)
+	}
 	longest := order.Answer + slack
 	if err := l.arm(ctx, longest); err != nil {
 		return l.lost(attempt, err)
@@ -255,6 +258,19 @@ func (l *Leg) prepare(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// forget removes what an earlier bridge left behind. FreeSWITCH does not: a bridge that sends no INVITE, to a phone that
+// is not registered for example, would be read with the status of the one before it (measured).
+func (l *Leg) forget(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, quick)
+	defer cancel()
+	command, err := encode.SetVar(l.session.UUID(), "sip_invite_failure_status", "")
+	if err != nil {
+		return err
+	}
+	_, err = l.session.API(ctx, command)
+	return err
 }
 
 // ours lists the variables that a call of ours needs. signalbox_was_* is for the fallback; see freeswitch-conf.
