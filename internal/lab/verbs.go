@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"strings"
 	"sync"
 	"time"
 
@@ -153,27 +152,10 @@ func (r *Rig) API(ctx context.Context, command string) (string, error) {
 
 // Leg is the UUID of the caller's leg of a call on the switch; it waits until the leg exists.
 func (r *Rig) Leg(ctx context.Context, c *Call) (uuid string, err error) {
-	for {
-		rows, err := r.API(ctx, "show channels")
-		if err != nil {
-			return "", err
-		}
-		for line := range strings.Lines(rows) {
-			uuid, _, ok := strings.Cut(line, ",")
-			if !ok || strings.Count(uuid, "-") != 4 {
-				continue
-			}
-			id, err := r.API(ctx, "uuid_getvar "+uuid+" sip_call_id")
-			if err == nil && strings.TrimSpace(id) == c.id {
-				return uuid, nil
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return "", fmt.Errorf("%w: the switch has a leg of call %s (%w)", ErrNever, c.id, context.Cause(ctx))
-		case <-time.After(50 * time.Millisecond):
-		}
+	if err := r.watch.arrived(ctx, c.id); err != nil {
+		return "", err
 	}
+	return r.watch.leg(c.id), nil
 }
 
 // StartSidecar starts a sidecar after the one before has ended, and waits until it listens.

@@ -18,6 +18,7 @@ type watch struct {
 	mu     sync.Mutex
 	traces map[string]*Trace // by Call-ID of the caller's leg
 	saw    map[string]bool
+	legs   map[string]string // UUID of the caller's leg, by its Call-ID
 
 	syncs chan chan struct{}
 	wg    sync.WaitGroup
@@ -28,7 +29,7 @@ func openWatch(ctx context.Context, at SwitchAt) (*watch, error) {
 	if err != nil {
 		return nil, fmt.Errorf("looking at the switch: %w", err)
 	}
-	w := &watch{conn: conn, traces: make(map[string]*Trace), saw: make(map[string]bool), syncs: make(chan chan struct{})}
+	w := &watch{conn: conn, traces: make(map[string]*Trace), saw: make(map[string]bool), legs: make(map[string]string), syncs: make(chan chan struct{})}
 	if err := conn.Subscribe(ctx, "CHANNEL_CREATE", "CHANNEL_ANSWER", "CHANNEL_HANGUP_COMPLETE"); err != nil {
 		_ = conn.Close()
 		return nil, fmt.Errorf("subscribing to the switch's events: %w", err)
@@ -67,6 +68,13 @@ func (w *watch) arrived(ctx context.Context, callID string) error {
 		}
 	}
 	return nil
+}
+
+// leg is the UUID of the caller's leg of a call; "" = the switch never had one.
+func (w *watch) leg(callID string) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.legs[callID]
 }
 
 // sync returns when every event the switch sent before now has been read: a reply stands behind them on the connection.
@@ -125,6 +133,9 @@ func (w *watch) take(e *wire.Event) {
 	trace, mine := w.traces[callID]
 	if mine {
 		w.saw[callID] = true
+	}
+	if mine && e.Get("Call-Direction") == "inbound" {
+		w.legs[callID] = e.UUID()
 	}
 	w.mu.Unlock()
 	if !mine || e.Get("Call-Direction") != "inbound" {

@@ -1,0 +1,89 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/signalbox/signalbox/internal/lab"
+)
+
+// variables reads the variables of the caller's leg by its UUID, by name.
+func variables(ctx context.Context, s *lab.Stage, uuid string) map[string]string {
+	dump, err := s.Rig.API(ctx, "uuid_dump "+uuid)
+	s.Must(err)
+	found := make(map[string]string)
+	for line := range strings.Lines(dump) {
+		name, value, ok := strings.Cut(strings.TrimRight(line, "\n"), ": ")
+		if name, mine := strings.CutPrefix(name, "variable_"); ok && mine {
+			if value, err = url.PathUnescape(value); err != nil {
+				s.Fail("uuid_dump has %q: %w", line, err)
+			}
+			found[name] = value
+		}
+	}
+	s.Check(found["sip_call_id"] != "", "uuid_dump shows no leg of SIP: %s", dump)
+	return found
+}
+
+// changed are the variables of vanilla FreeSWITCH that a call of ours sets and its hand-back must restore; the operator of these
+// tests has none of them set.
+var changed = []string{"socket_resume", "hangup_after_bridge", "continue_on_fail", "sip_ignore_remote_cause"}
+
+// untouchedChannel checks that a leg which the operator's own extension has carries nothing of ours, but for the one mark that
+// keeps it from being handed to the sidecar again.
+func untouchedChannel(ctx context.Context, s *lab.Stage, c *lab.Call) {
+	uuid, err := s.Rig.Leg(ctx, c)
+	s.Must(err)
+	found := variables(ctx, s, uuid)
+	for name, value := range found {
+		low := strings.ToLower(name)
+		mine := strings.HasPrefix(low, "signalbox_") || strings.HasPrefix(low, "execute_on_answer_signalbox") ||
+			strings.HasPrefix(low, "api_on_answer_signalbox") || strings.HasPrefix(low, "sip_h_x-signalbox")
+		s.Check(!mine || name == "signalbox_handed_back" && value == "true" || name == "signalbox_outcome" && value == "not-ours",
+			"the operator's extension has a channel with %s=%s of ours", name, value)
+	}
+	for _, name := range changed {
+		s.Check(found[name] == "", "the operator's extension has a channel with %s=%s, which was not set before", name, found[name])
+	}
+	tasks, err := s.Rig.API(ctx, "sched_del signalbox-"+uuid)
+	s.Must(err)
+	s.Check(strings.Contains(tasks, "Deleted: 0"), "a guard of ours still stands behind the call of the operator's extension: %s", tasks)
+}
+
+// logged waits until a process has written n lines that hold all the words.
+func logged(ctx context.Context, s *lab.Stage, process string, n int, words ...string) {
+	ctx, cancel := context.WithTimeoutCause(ctx, 10*time.Second, errors.New("not within 10 s"))
+	defer cancel()
+	for {
+		found := lines(s, process, words...)
+		if found >= n {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			s.Fail("%s has written %d lines with %q, want %d: %w", process, found, words, n, context.Cause(ctx))
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// lines counts the lines in a process's log that hold all the words.
+func lines(s *lab.Stage, process string, words ...string) (n int) {
+	raw, err := os.ReadFile(filepath.Join(s.Rig.Dir(), process+".log"))
+	s.Must(err)
+line:
+	for line := range strings.Lines(string(raw)) {
+		for _, w := range words {
+			if !strings.Contains(line, w) {
+				continue line
+			}
+		}
+		n++
+	}
+	return n
+}
