@@ -383,7 +383,7 @@ func TestPercentEscapesInACallersNameDoNotReachFreeSWITCH(t *testing.T) {
 		`plain <sip:x@h>`:                         `plain <sip:x@h>`,
 		`<sip:+1415%0a555%00%1F0100%7f%20@h>`:     `<sip:+14155550100%20@h>`,
 		`sip:+1415%0d%0aX@h`:                      `sip:+1415X@h`,
-		`<sip:%0%0aab@h>`:                          `<sip:b@h>`,
+		`<sip:%0%0aab@h>`:                         `<sip:b@h>`,
 	} {
 		if got := tameIdentity(in); got != want {
 			t.Errorf("%s\n got %s\nwant %s", in, got, want)
