@@ -26,6 +26,8 @@ const (
 	quick = 5 * time.Second
 	// lastEvents is how long FreeSWITCH keeps the connection after the hangup.
 	lastEvents = 10 * time.Second
+	// tellsOfHangup is how long after refusing a command FreeSWITCH may take to tell that the channel has ended.
+	tellsOfHangup = time.Second
 )
 
 // ErrGuardGone means that FreeSWITCH has taken the call back already: the guard fired before we took over.
@@ -137,17 +139,15 @@ func (l *Leg) await(ctx context.Context, bridge *esl.Execution, longest time.Dur
 	for {
 		select {
 		case <-bridge.Done():
+			l.drain(events) // a short conversation: its answer may still be in the queue
 			return bridge.Wait(ctx)
 		case event, ok := <-events:
 			if !ok {
 				events = nil
 				continue
 			}
-			if event.Name() == "CHANNEL_ANSWER" && event.UUID() == l.session.UUID() {
+			if l.answered(event) {
 				timer.Stop()
-				if l.answer != nil {
-					l.answer(event.Time())
-				}
 			}
 		case <-timer.C:
 			return nil, fmt.Errorf("freeswitch did not end the bridge within %s", longest)
@@ -155,6 +155,32 @@ func (l *Leg) await(ctx context.Context, bridge *esl.Execution, longest time.Dur
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// drain looks at the events that have arrived already.
+func (l *Leg) drain(events <-chan *wire.Event) {
+	for {
+		select {
+		case event, ok := <-events:
+			if !ok {
+				return
+			}
+			l.answered(event)
+		default:
+			return
+		}
+	}
+}
+
+// answered tells whether an event is the caller's answer, and passes it on.
+func (l *Leg) answered(event *wire.Event) bool {
+	if event.Name() != "CHANNEL_ANSWER" || event.UUID() != l.session.UUID() {
+		return false
+	}
+	if l.answer != nil {
+		l.answer(event.Time())
+	}
+	return true
 }
 
 // Announce implements call.Leg.
@@ -355,6 +381,18 @@ func (l *Leg) hungUp() bool {
 func (l *Leg) unlessGone(err error) error {
 	if err == nil || errors.Is(err, esl.ErrHangup) || l.hungUp() {
 		return nil
+	}
+	// FreeSWITCH refuses commands on a channel from the moment it ends, and tells of the end a little later.
+	var refused *esl.ReplyError
+	if errors.As(err, &refused) {
+		timer := time.NewTimer(tellsOfHangup)
+		defer timer.Stop()
+		select {
+		case <-l.session.Hangup():
+			return nil
+		case <-l.session.Done():
+		case <-timer.C:
+		}
 	}
 	return err
 }
