@@ -15,7 +15,7 @@ func TestSimDeaths(t *testing.T)  { onSimulator(t, deaths(t)) }
 func TestRealDeaths(t *testing.T) { onFreeSWITCH(t, deaths(t)) }
 
 const (
-	nobodysNumber = "+493023127001" // neither an account nor an operator's extension knows it
+	nobodysNumber = "+493023125903" // neither an account nor an operator's extension knows it
 	longRing      = 20 * time.Second
 	shortRing     = 5 * time.Second // the shortest an operator may provision
 	slack         = 3 * time.Second // of a guard, behind the time of its step

@@ -174,7 +174,7 @@ func (e *endpoint) send(to hop, raw []byte) error {
 	if c == nil {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()
-		var d net.Dialer
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: e.addr.Addr().AsSlice()}} // a carrier is known by the address it sends from
 		dialled, err := d.DialContext(ctx, "tcp", to.addr.String())
 		if err != nil {
 			return err
