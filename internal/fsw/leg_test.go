@@ -14,6 +14,7 @@ import (
 	"github.com/signalbox/signalbox/esl/wire"
 	"github.com/signalbox/signalbox/internal/account"
 	"github.com/signalbox/signalbox/internal/call"
+	"github.com/signalbox/signalbox/internal/call/calltest"
 	"github.com/signalbox/signalbox/internal/fssim"
 	"github.com/signalbox/signalbox/internal/fsw"
 	"github.com/signalbox/signalbox/internal/fsw/fswtest"
@@ -625,4 +626,55 @@ func TestEveryVerbReportsASwitchThatVanishes(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestLegKeepsTheContract holds the Leg over FreeSWITCH to what the tests of treatments believe of every Leg.
+func TestLegKeepsTheContract(t *testing.T) {
+	t.Parallel()
+	calltest.Contract(t, func(t *testing.T, s calltest.Scene) (call.Leg, call.RingOrder) {
+		if s.SwitchGone {
+			session := far(t, "")
+			if err := session.Close(); err != nil {
+				t.Fatal(err)
+			}
+			return fsw.NewLeg(session, nil), ring(2*time.Second, notRegistered())
+		}
+		behaviour := map[call.Result]lab.Behaviour{
+			call.Answered: lab.Answers(0), call.NoAnswer: {Ring: true}, call.Busy: lab.Refuses(486),
+			call.Unreachable: lab.Refuses(503), call.Declined: lab.Refuses(603),
+		}[s.Phone]
+		phone, callerAgent := fswtest.Agent(t, "phone", behaviour), fswtest.Agent(t, "caller", lab.Behaviour{})
+		legs, over := make(chan *fsw.Leg, 1), make(chan struct{})
+		bench := served(t, func(_ context.Context, leg *fsw.Leg, _ *esl.Session) {
+			legs <- leg
+			<-over // the leg is the test's now
+		})
+		t.Cleanup(func() { close(over) })
+		caller := bench.Call(callerAgent, number)
+		order := ring(2*time.Second, at(phone))
+		if s.Phone == call.NotRegistered {
+			order = ring(2*time.Second, notRegistered())
+		}
+		later(t, func(ctx context.Context) {
+			switch {
+			case s.CallerGone:
+				if _, err := caller.WaitStatus(ctx, 180); err == nil {
+					caller.Cancel()
+				}
+			case s.Phone == call.Answered:
+				if c, err := phone.Incoming(ctx, 1); err == nil && c.WaitAnswered(ctx) == nil && caller.WaitAnswered(ctx) == nil {
+					c.Hangup()
+				}
+			}
+		})
+		return fswtest.Wait(t, "the call", legs), order
+	})
+}
+
+// later does something beside the test, and waits for it.
+func later(t *testing.T, do func(ctx context.Context)) {
+	ctx, cancel := context.WithTimeout(context.Background(), fswtest.Patience)
+	done := make(chan struct{})
+	go func() { defer close(done); do(ctx) }()
+	t.Cleanup(func() { cancel(); <-done })
 }

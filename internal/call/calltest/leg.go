@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/signalbox/signalbox/internal/call"
@@ -54,7 +55,7 @@ func (l *Leg) Ring(_ context.Context, order call.RingOrder) (call.Attempt, error
 	l.Orders = append(l.Orders, order)
 	names := targets(order)
 	gone, err := l.step("ring %v", names)
-	attempt := call.Attempt{Started: time.Now(), Ended: time.Now(), Result: call.NoAnswer}
+	attempt := call.Attempt{Target: strings.Join(names, ", "), Started: time.Now(), Ended: time.Now(), Result: call.NoAnswer}
 	switch {
 	case err != nil:
 		attempt.Result = call.Broken
