@@ -14,13 +14,17 @@ func TestRealStories(t *testing.T) { onFreeSWITCH(t, labStories()) }
 // labStories are the stories that "signalbox lab" tells.
 func labStories() chapter { return chapter{acts: []act{lab.Stories()}, voice: 18000} }
 
-func TestSimCalls(t *testing.T)  { onSimulator(t, calls()) }
-func TestRealCalls(t *testing.T) { onFreeSWITCH(t, calls()) }
+func TestSimCalls(t *testing.T)  { onSimulator(t, calls(t)) }
+func TestRealCalls(t *testing.T) { onFreeSWITCH(t, calls(t)) }
 
 // calls are the scenarios that leave every process alone.
-func calls() chapter {
+func calls(t *testing.T) chapter {
+	acts := []act{hostile(), append(leaves(), loops()...)}
+	if hasSIPp(t) {
+		acts = append(acts, sippCalls(), load())
+	}
 	return chapter{
-		acts: []act{hostile(), append(leaves(), loops()...)}, voice: 19000,
+		acts: acts, voice: 19000,
 		numbers: []string{nobodysNumber, olderNumber, newerNumber},
 		provision: func(d *account.Document, stages map[string]*lab.Stage) {
 			for i := range d.Accounts {

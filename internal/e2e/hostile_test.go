@@ -201,6 +201,7 @@ func playHostileDevice(ctx context.Context, s *lab.Stage) {
 	mail := s.Rings(ctx, s.Mail[0], 1)
 	harmless(s, mail)
 	s.WaitAnswered(ctx, c)
+	s.Talk(ctx, c, mail)
 	c.Hangup()
 	s.Ended(ctx, mail, "them")
 	r := s.Record(ctx, 1)
@@ -234,4 +235,18 @@ func edited(ctx context.Context, s *lab.Stage, user string) {
 	s.Check(rows == 1, "%d phones of %s were changed, want 1", rows, s.Number)
 	_, err = db.ExecContext(ctx, `UPDATE revision SET revision = revision + 1`)
 	s.Must(err)
+}
+
+// eventually tries until something is true.
+func eventually(ctx context.Context, d time.Duration, try func() bool) error {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	for !try() {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("not within %s: %w", d, ctx.Err())
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	return nil
 }

@@ -27,6 +27,7 @@ func loops() act {
 			c := s.Place(lab.Invite{Headers: diversions(5)})
 			in := s.Rings(ctx, s.Phone, 1)
 			s.WaitAnswered(ctx, c)
+			s.Talk(ctx, c, in)
 			c.Hangup()
 			s.Ended(ctx, in, "them")
 			s.Steps(s.Record(ctx, 1), "ring answered")
