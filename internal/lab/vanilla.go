@@ -144,7 +144,8 @@ func (p vanillaPorts) edit(conf string, firstRTP uint16) error {
 			param("listen-ip", "::"), param("listen-ip", loopback), param("listen-port", 8021), param("listen-port", p.eventSocket.Port()),
 			param("password", "ClueCon"), param("password", eventSocketPassword),
 		},
-		"autoload_configs/switch.conf.xml":  {"</settings>", param("rtp-start-port", rtp) + "\n" + param("rtp-end-port", rtp+1000) + "\n</settings>"},
+		"autoload_configs/switch.conf.xml": {param("sessions-per-second", 30), param("sessions-per-second", 300), // a lab's stories begin all at once
+			"</settings>", param("rtp-start-port", rtp) + "\n" + param("rtp-end-port", rtp+1000) + "\n</settings>"},
 		"autoload_configs/modules.conf.xml": {`<load module="mod_signalwire"/>`, "", `<load module="mod_verto"/>`, "", `<load module="mod_enum"/>`, ""},
 		"sip_profiles/internal.xml":         {`<param name="ws-binding"  value=":5066"/>`, "", `<param name="wss-binding" value=":7443"/>`, ""},
 	}
