@@ -3,6 +3,7 @@ package sidecar
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,7 +27,9 @@ const (
 )
 
 // Ledger writes call records to the store, behind the calls' backs. Of each call only the newest state waits, so a slow
-// store costs detail in between, never the end. One goroutine, Run, writes.
+// store costs detail in between, never the end; the states of one call are written in their order. A record that cannot be
+// written goes behind the others and is tried again, until Run has ended and lastWrites are over. One goroutine, Run,
+// writes; Keep and Dropped are safe for concurrent use.
 type Ledger struct {
 	records store.Records
 	log     *zap.Logger
@@ -70,7 +73,7 @@ func (l *Ledger) Keep(rec call.Record) {
 	}
 }
 
-// Run writes until ctx ends, then what is left, for a few seconds at most.
+// Run writes until ctx ends, then what is left, for lastWrites at most. The error says how many records were lost.
 func (l *Ledger) Run(ctx context.Context) error {
 	for {
 		rec, ok := l.next()
@@ -79,7 +82,7 @@ func (l *Ledger) Run(ctx context.Context) error {
 			case <-l.wake:
 				continue
 			case <-ctx.Done():
-				return nil
+				return l.flush(ctx) // a record may have come with the end
 			}
 		}
 		switch err := l.write(context.WithoutCancel(ctx), rec); {
@@ -89,12 +92,10 @@ func (l *Ledger) Run(ctx context.Context) error {
 		default:
 			l.log.Warn("call record not written, trying again", zap.String("uuid", rec.UUID), zap.Error(err))
 			l.putBack(rec)
-			if !l.pause(ctx) {
-				return l.flush()
-			}
+			l.pause(ctx)
 		}
 		if ctx.Err() != nil {
-			return l.flush()
+			return l.flush(ctx)
 		}
 	}
 }
@@ -104,33 +105,41 @@ func hopeless(err error) bool {
 	return errors.Is(err, store.ErrOwner) || errors.Is(err, store.ErrClosed) || errors.Is(err, store.ErrNotFound)
 }
 
-// flush writes what is left after the end.
-func (l *Ledger) flush() error {
-	ctx, cancel := context.WithTimeout(context.Background(), lastWrites)
+// flush writes what is left after the end, and goes on trying for lastWrites.
+func (l *Ledger) flush(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWrites)
 	defer cancel()
 	for {
 		rec, ok := l.next()
 		if !ok {
 			return nil
 		}
-		if err := l.write(ctx, rec); err != nil && !hopeless(err) {
+		err := l.write(ctx, rec)
+		if err == nil {
+			continue
+		}
+		if hopeless(err) {
+			l.log.Error("call record not written", zap.String("uuid", rec.UUID), zap.Error(err))
+			continue
+		}
+		l.putBack(rec)
+		l.pause(ctx)
+		if ctx.Err() != nil {
 			l.mu.Lock()
-			left := len(l.waiting) + 1
+			left := len(l.waiting)
 			l.mu.Unlock()
-			l.log.Error("call records lost at the end", zap.Int("records", left), zap.Error(err))
-			return err
+			return fmt.Errorf("%d call records not written at the end: %w", left, err)
 		}
 	}
 }
 
-func (l *Ledger) pause(ctx context.Context) bool {
+// pause waits a moment, or until ctx ends.
+func (l *Ledger) pause(ctx context.Context) {
 	timer := time.NewTimer(writeAgain)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return true
 	case <-ctx.Done():
-		return false
 	}
 }
 
@@ -174,7 +183,7 @@ func (l *Ledger) write(ctx context.Context, rec call.Record) error {
 		err = l.records.Update(ctx, rec)
 	} else {
 		err = l.records.Close(ctx, rec)
-		if err == nil || errors.Is(err, store.ErrNotFound) {
+		if err == nil || hopeless(err) {
 			delete(l.opened, rec.ID)
 		}
 	}

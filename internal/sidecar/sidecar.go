@@ -111,18 +111,28 @@ func (s *Sidecar) run(ctx context.Context, leg *fsw.Leg, rec call.Record, settin
 			keep(rec)
 		})
 	}
+	safe := false
+	defer func() {
+		if !safe { // a panic, which the server catches: FreeSWITCH has the call
+			rec.Result, rec.Ended = call.Broken, time.Now()
+			rec.Updated, rec.Note = rec.Ended, "a fault of the sidecar, the operator's own dialplan has the call"
+			s.counts.Broken.Add(1)
+			keep(rec)
+		}
+	}()
 	done, err := treat.Run(ctx, leg, rec, treat.Tools{Settings: settings.Treat, Resolver: settings.Resolver, Progress: func(r call.Record) {
 		rec.Steps, rec.Result = r.Steps, r.Result
 		r.Answered = rec.Answered
 		keep(r)
 	}})
 	done.Answered = rec.Answered
+	safe = true
 	if !ours {
 		s.counts.HandedBack.Add(1)
 		log.Debug("not ours, handed back")
 		return
 	}
-	if err != nil && ctx.Err() != nil && !leg.HungUp() {
+	if err != nil && stopped(ctx) && !leg.HungUp() {
 		// We are stopping and FreeSWITCH goes on with the call: its end is for the next sidecar to see.
 		done.Result, done.Updated = "", time.Now()
 		done.Note = "the sidecar was stopped during the call, freeswitch went on with it"
@@ -140,6 +150,13 @@ func (s *Sidecar) run(ctx context.Context, leg *fsw.Leg, rec call.Record, settin
 	keep(done)
 	log.Info("call over", zap.String("result", string(done.Result)), zap.String("cause", done.Cause),
 		zap.Int("steps", len(done.Steps)), zap.Duration("after", done.Ended.Sub(done.Started)))
+}
+
+// stopped reports whether it was us who ended a session, because the time to drain was over. ctx ends with the connection
+// too, and a connection that FreeSWITCH closed is another story: nobody would look at an open record of ours again.
+func stopped(ctx context.Context) bool {
+	cause := context.Cause(ctx)
+	return errors.Is(cause, context.Canceled) || errors.Is(cause, esl.ErrClosed)
 }
 
 // broke notes why a leg went out of our hands. FreeSWITCH has the call now.

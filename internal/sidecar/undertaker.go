@@ -3,6 +3,7 @@ package sidecar
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -29,7 +30,8 @@ type Undertaker struct {
 	log      *zap.Logger
 
 	mu       sync.Mutex
-	watching map[string]call.Record // by UUID
+	watching map[string]call.Record // by UUID: they live
+	unburied []call.Record          // they have ended, and the store did not take it
 }
 
 // NewUndertaker makes an Undertaker. instance is the owner name of this process's own records.
@@ -42,12 +44,13 @@ func NewUndertaker(records store.Records, instance string, log *zap.Logger) *Und
 
 // Attach looks at every open record of a node, after the link to it came up.
 func (u *Undertaker) Attach(ctx context.Context, node string, sw Switch, now time.Time) error {
+	u.again(ctx)
 	open, err := u.records.OpenRecords(ctx, node)
 	if err != nil {
 		return fmt.Errorf("reading open records: %w", err)
 	}
 	for _, rec := range open {
-		if rec.Owner == u.instance {
+		if rec.Owner == u.instance || u.hasEnded(rec.ID) {
 			continue
 		}
 		alive, err := sw.Alive(ctx, rec.UUID)
@@ -67,6 +70,13 @@ func (u *Undertaker) Attach(ctx context.Context, node string, sw Switch, now tim
 	return nil
 }
 
+// hasEnded reports whether the end of a record is known and only waits for the store.
+func (u *Undertaker) hasEnded(id string) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return slices.ContainsFunc(u.unburied, func(rec call.Record) bool { return rec.ID == id })
+}
+
 func (u *Undertaker) watch(rec call.Record) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -74,8 +84,10 @@ func (u *Undertaker) watch(rec call.Record) {
 	u.log.Info("call of an earlier sidecar still lives", zap.String("uuid", rec.UUID))
 }
 
-// Event sees the events of the link and closes a watched call at its CHANNEL_HANGUP_COMPLETE.
+// Event sees the events of the link and closes a watched call at its CHANNEL_HANGUP_COMPLETE. What the store did not take
+// then is tried again at each event, the heartbeat for example.
 func (u *Undertaker) Event(ctx context.Context, event *wire.Event) {
+	u.again(ctx)
 	if event.Name() != "CHANNEL_HANGUP_COMPLETE" {
 		return
 	}
@@ -88,8 +100,37 @@ func (u *Undertaker) Event(ctx context.Context, event *wire.Event) {
 	}
 	rec.Cause = event.Get("Hangup-Cause")
 	rec.Note = "the sidecar that served the call had gone; the end was seen by the next one"
-	if err := u.bury(ctx, rec, event.Time()); err != nil {
-		u.log.Error("record of a call not closed", zap.String("uuid", rec.UUID), zap.Error(err))
+	end := event.Time()
+	if end.IsZero() {
+		end = time.Now()
+	}
+	if err := u.bury(ctx, rec, end); err != nil {
+		u.later(rec, end, err)
+	}
+}
+
+// later keeps a record that has ended for the next try.
+func (u *Undertaker) later(rec call.Record, end time.Time, err error) {
+	u.log.Warn("record of a call not closed, trying again", zap.String("uuid", rec.UUID), zap.Error(err))
+	rec.Ended = end
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.unburied = append(u.unburied, rec)
+}
+
+// again closes what the store did not take before.
+func (u *Undertaker) again(ctx context.Context) {
+	u.mu.Lock()
+	unburied := u.unburied
+	u.unburied = nil
+	u.mu.Unlock()
+	for i, rec := range unburied {
+		if err := u.bury(ctx, rec, rec.Ended); err != nil {
+			u.mu.Lock()
+			u.unburied = append(u.unburied, unburied[i:]...)
+			u.mu.Unlock()
+			return
+		}
 	}
 }
 
@@ -103,8 +144,16 @@ func (u *Undertaker) bury(ctx context.Context, rec call.Record, end time.Time) e
 			rec.Result = call.Answered
 		}
 	}
+	u.mu.Lock()
+	delete(u.watching, rec.UUID)
+	u.mu.Unlock()
 	if err := u.records.Close(ctx, rec); err != nil {
-		return fmt.Errorf("closing the record of %s: %w", rec.UUID, err)
+		err = fmt.Errorf("closing the record of %s: %w", rec.UUID, err)
+		if !hopeless(err) {
+			return err
+		}
+		u.log.Error("record left as it is", zap.Error(err)) // somebody else has it now, or nobody
+		return nil
 	}
 	u.log.Info("record closed", zap.String("uuid", rec.UUID), zap.String("note", rec.Note))
 	return nil
