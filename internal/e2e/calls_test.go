@@ -24,7 +24,7 @@ func calls(t *testing.T) chapter {
 		acts = append(acts, sippCalls(), load())
 	}
 	return chapter{
-		acts: acts, voice: 19000,
+		acts: acts, voice: 19000, files: operatorSettings,
 		numbers: []string{nobodysNumber, olderNumber, newerNumber},
 		provision: func(d *account.Document, stages map[string]*lab.Stage) {
 			for i := range d.Accounts {

@@ -30,9 +30,33 @@ func variables(ctx context.Context, s *lab.Stage, uuid string) map[string]string
 	return found
 }
 
-// changed are the variables of vanilla FreeSWITCH that a call of ours sets and its hand-back must restore; the operator of these
-// tests has none of them set.
+// changed are the variables of FreeSWITCH that a call of ours sets and its hand-back must restore.
 var changed = []string{"socket_resume", "hangup_after_bridge", "continue_on_fail", "sip_ignore_remote_cause"}
+
+// settings is a file of the operator's that stands before ours and sets some of them, for every second number.
+const settings = `<include>
+  <extension name="operator-settings" continue="true">
+    <condition field="destination_number" expression="^\+4930231251\d[02468]$">
+      <action application="set" data="hangup_after_bridge=false"/>
+      <action application="set" data="continue_on_fail=NO_ANSWER,USER_BUSY"/>
+      <action application="set" data="sip_ignore_remote_cause=false"/>
+    </condition>
+  </extension>
+</include>
+`
+
+// operatorSettings puts the file into the switch's conf folder.
+func operatorSettings(files lab.Dropins, _ map[string]*lab.Stage) {
+	files["dialplan/public/04_operator_settings.xml"] = settings
+}
+
+// set is what that file has set for a number.
+func set(number string) map[string]string {
+	if strings.ContainsAny(number[len(number)-1:], "02468") {
+		return map[string]string{"hangup_after_bridge": "false", "continue_on_fail": "NO_ANSWER,USER_BUSY", "sip_ignore_remote_cause": "false"}
+	}
+	return nil
+}
 
 // untouchedChannel checks that a leg which the operator's own extension has carries nothing of ours, but for the one mark that
 // keeps it from being handed to the sidecar again.
@@ -48,7 +72,7 @@ func untouchedChannel(ctx context.Context, s *lab.Stage, c *lab.Call) {
 			"the operator's extension has a channel with %s=%s of ours", name, value)
 	}
 	for _, name := range changed {
-		s.Check(found[name] == "", "the operator's extension has a channel with %s=%s, which was not set before", name, found[name])
+		s.Check(found[name] == set(s.Number)[name], "the operator's extension has a channel with %s=%q, before it was %q", name, found[name], set(s.Number)[name])
 	}
 	tasks, err := s.Rig.API(ctx, "sched_del signalbox-"+uuid)
 	s.Must(err)

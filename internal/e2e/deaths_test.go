@@ -24,7 +24,7 @@ const (
 // deaths is what callers and subscribers notice when the sidecar dies, freezes, or is something else.
 func deaths(t *testing.T) chapter {
 	return chapter{
-		acts: []act{killed().act(), frozen().act(), strangers(), reloads()}, voice: 17000, numbers: []string{nobodysNumber}, unknown: "event socket command HTTP",
+		acts: []act{killed().act(), frozen().act(), strangers(), reloads()}, voice: 17000, files: operatorSettings, numbers: []string{nobodysNumber}, unknown: "event socket command HTTP",
 		configure: func(yaml string) string {
 			yaml = edit(t, yaml, "sidecar:\n", "sidecar:\n  drain: 2s\n")
 			return edit(t, yaml, "voicemail: {progress_timeout: 2s}",
@@ -171,6 +171,11 @@ func killed() *stroke {
 	st.meets("killed-while-ringing", "The phone stops, the operator's extension has the call.", lab.Line{Operator: true},
 		func(ctx context.Context, s *lab.Stage, m *moment) {
 			c, in := ring(ctx, s)
+			uuid, err := s.Rig.Leg(ctx, c)
+			s.Must(err)
+			ours := variables(ctx, s, uuid)
+			s.Check(ours["signalbox_stage"] == "unserved" && ours["continue_on_fail"] == "true" && ours["socket_resume"] == "true",
+				"while the phone rings the channel has stage %q, continue_on_fail %q, socket_resume %q", ours["signalbox_stage"], ours["continue_on_fail"], ours["socket_resume"])
 			struck := m.strikes(ctx, s)
 			toOperator(ctx, s, c, struck, fallbackTime)
 			s.Must(in.WaitEnded(ctx))

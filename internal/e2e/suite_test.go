@@ -49,6 +49,7 @@ type chapter struct {
 	voice     uint16 // first port for voice on a real switch, so that instances do not meet
 	configure func(yaml string) string
 	provision func(d *account.Document, stages map[string]*lab.Stage)
+	files     func(files lab.Dropins, stages map[string]*lab.Stage)
 	numbers   []string // further numbers that must not stand in a log
 	unknown   string   // the one thing that a story asks of the simulator on purpose, though no switch knows it
 	after     func(ctx context.Context, t *testing.T, rig *lab.Rig)
@@ -78,7 +79,7 @@ func perform(t *testing.T, c chapter, o lab.RigOptions) {
 	for _, a := range c.acts {
 		stories = append(stories, a...)
 	}
-	o.Program, o.Provision = program, c.provision
+	o.Program, o.Provision, o.Files = program, c.provision, c.files
 	o.Configure = func(yaml string) string {
 		yaml = edit(t, yaml, "log: {level: debug, format: console}", "log: {level: info, format: json}")
 		if c.configure != nil {

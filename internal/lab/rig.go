@@ -46,6 +46,8 @@ type RigOptions struct {
 	StartSwitch func(ctx context.Context, files Dropins) (SwitchAt, func(), error)
 	// Configure changes the configuration file of proxy and sidecar before it is written; nil = as it is.
 	Configure func(yaml string) string
+	// Files changes what is put into the switch's conf folder; nil = as it is.
+	Files func(files Dropins, stages map[string]*Stage)
 	// Provision changes what is provisioned; nil = as it is.
 	Provision func(d *account.Document, stages map[string]*Stage)
 	// Keep leaves the temp folder behind.
@@ -124,6 +126,9 @@ func NewRig(ctx context.Context, o RigOptions, stories []Story) (r *Rig, err err
 	files, err := dropins(r.sidecar, order)
 	if err != nil {
 		return r, err
+	}
+	if o.Files != nil {
+		o.Files(files, r.Stages)
 	}
 	if err = r.startSwitch(ctx, files); err != nil {
 		return r, err
