@@ -102,7 +102,7 @@ func (l *Ledger) Run(ctx context.Context) error {
 
 // hopeless reports whether a write would fail again however often it is tried.
 func hopeless(err error) bool {
-	return errors.Is(err, store.ErrOwner) || errors.Is(err, store.ErrClosed) || errors.Is(err, store.ErrNotFound)
+	return errors.Is(err, store.ErrOwner) || errors.Is(err, store.ErrClosed) || errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrRecord)
 }
 
 // flush writes what is left after the end, and goes on trying for lastWrites.

@@ -24,6 +24,9 @@ var (
 	ErrClosed = errors.New("call record is closed")
 	// ErrOwner means that another instance owns the record.
 	ErrOwner = errors.New("call record belongs to another instance")
+	// ErrRecord means that the record cannot be kept however often it is tried: it has no ID, no owner or, at its close, no
+	// time, or is over 1 MiB of JSON.
+	ErrRecord = errors.New("call record cannot be kept")
 	// ErrNewer means that the database was written by a newer Signalbox. Upgrade this one, or migrate back with that one.
 	ErrNewer = errors.New("database was written by a newer signalbox")
 	// ErrUnavailable means that the store did not answer in time, or is shut.
@@ -53,7 +56,9 @@ type Provisioning interface {
 // Records keeps what happened to calls.
 //
 // Every write is of the whole record and may be repeated: Open of a record its owner opened before and Close of a record
-// its owner closed before change nothing, and an Update older than what is kept (by Record.Updated) changes nothing.
+// its owner closed before change nothing, and an Update older than what is kept (by Record.Updated) changes nothing. Each
+// returns ErrRecord for a record that no store can keep. A kept record that cannot be read any more (a file that was damaged, or
+// edited by hand) never hides the others: OpenRecords and Records leave it out.
 type Records interface {
 	// Open keeps a new record. ErrOwner when another instance has the ID.
 	Open(ctx context.Context, r call.Record) error
@@ -66,7 +71,7 @@ type Records interface {
 	OpenRecords(ctx context.Context, node string) ([]call.Record, error)
 	// Records returns the records that started last, newest first, at most limit (1 to 10000; 0 = 100).
 	Records(ctx context.Context, limit int) ([]call.Record, error)
-	// Record returns one record; ErrNotFound when there is none.
+	// Record returns one record; ErrNotFound when there is none, another error when it cannot be read.
 	Record(ctx context.Context, id string) (call.Record, error)
 }
 

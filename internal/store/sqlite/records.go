@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/signalbox/signalbox/internal/call"
 	"github.com/signalbox/signalbox/internal/store"
 )
@@ -16,9 +18,6 @@ const (
 	maxRecord = 1 << 20 // bytes of one record in JSON
 	trimBatch = 1000    // records deleted in one transaction
 )
-
-// ErrRecord means that a record cannot be kept: it has no ID or owner, or is over 1 MiB.
-var ErrRecord = errors.New("call record cannot be kept")
 
 // Open keeps a new record.
 func (s *Store) Open(ctx context.Context, r call.Record) error {
@@ -54,7 +53,7 @@ func (s *Store) Close(ctx context.Context, r call.Record) error {
 		r.Ended = r.Updated
 	}
 	if r.Ended.IsZero() {
-		return fmt.Errorf("closing call record %.64q: %w: it has no time of its end", r.ID, ErrRecord)
+		return fmt.Errorf("closing call record %.64q: %w: it has no time of its end", r.ID, store.ErrRecord)
 	}
 	return s.put(ctx, "closing", r, func(tx *sql.Tx, kept kept, text []byte) error {
 		switch {
@@ -77,14 +76,14 @@ type kept struct {
 func (s *Store) put(ctx context.Context, doing string, r call.Record, write func(*sql.Tx, kept, []byte) error) error {
 	err := func() error {
 		if r.ID == "" || r.Owner == "" {
-			return fmt.Errorf("%w: it has no ID or no owner", ErrRecord)
+			return fmt.Errorf("%w: it has no ID or no owner", store.ErrRecord)
 		}
 		text, err := json.Marshal(r)
 		if err != nil {
-			return fmt.Errorf("%w: %w", ErrRecord, err)
+			return fmt.Errorf("%w: %w", store.ErrRecord, err)
 		}
 		if len(text) > maxRecord {
-			return fmt.Errorf("%w: %d bytes, at most %d", ErrRecord, len(text), maxRecord)
+			return fmt.Errorf("%w: %d bytes, at most %d", store.ErrRecord, len(text), maxRecord)
 		}
 		tx, err := s.write.BeginTx(ctx, nil)
 		if err != nil {
@@ -135,25 +134,33 @@ func ended(r call.Record) sql.NullInt64 {
 
 // OpenRecords returns the open records of a node.
 func (s *Store) OpenRecords(ctx context.Context, node string) ([]call.Record, error) {
-	return s.records(ctx, "SELECT record FROM call_records WHERE ended IS NULL AND (? = '' OR node = ?) ORDER BY started, id", node, node)
+	return s.records(ctx, "SELECT id, record FROM call_records WHERE ended IS NULL AND (? = '' OR node = ?) ORDER BY started, id", node, node)
 }
 
 // Records returns the records that started last.
 func (s *Store) Records(ctx context.Context, limit int) ([]call.Record, error) {
-	return s.records(ctx, "SELECT record FROM call_records ORDER BY started DESC, id LIMIT ?", store.Limit(limit))
+	return s.records(ctx, "SELECT id, record FROM call_records ORDER BY started DESC, id LIMIT ?", store.Limit(limit))
 }
 
 // Record returns one record.
 func (s *Store) Record(ctx context.Context, id string) (call.Record, error) {
-	found, err := s.records(ctx, "SELECT record FROM call_records WHERE id = ?", id)
-	if err != nil {
-		return call.Record{}, err
-	}
-	if len(found) == 0 {
+	var text []byte
+	err := s.read.QueryRowContext(ctx, "SELECT record FROM call_records WHERE id = ?", id).Scan(&text)
+	if errors.Is(err, sql.ErrNoRows) {
 		return call.Record{}, fmt.Errorf("call record %.64q: %w", id, store.ErrNotFound)
 	}
-	return found[0], nil
+	if err != nil {
+		return call.Record{}, fmt.Errorf("call record %.64q: %w", id, wrap(ctx, err))
+	}
+	r, err := readRecord(text)
+	if err != nil {
+		return call.Record{}, fmt.Errorf("call record %.64q: %w", id, err)
+	}
+	return r, nil
 }
+
+// Unreadable counts how often a kept record was left out because it could not be read.
+func (s *Store) Unreadable() int64 { return s.unreadable.Load() }
 
 func (s *Store) records(ctx context.Context, query string, args ...any) ([]call.Record, error) {
 	tx, err := s.begin(ctx)
@@ -163,13 +170,16 @@ func (s *Store) records(ctx context.Context, query string, args ...any) ([]call.
 	defer func() { _ = tx.Rollback() }()
 	var out []call.Record
 	err = each(ctx, tx, query, func(scan scanner) error {
+		var id string
 		var text []byte
-		if err := scan(&text); err != nil {
+		if err := scan(&id, &text); err != nil {
 			return err
 		}
-		var r call.Record
-		if err := json.Unmarshal(text, &r); err != nil {
-			return fmt.Errorf("a record is not readable: %w", err)
+		r, err := readRecord(text)
+		if err != nil {
+			s.unreadable.Add(1)
+			s.log.Error("a call record cannot be read and is left out", zap.String("record", id), zap.Error(err))
+			return nil
 		}
 		out = append(out, r)
 		return nil
@@ -178,6 +188,14 @@ func (s *Store) records(ctx context.Context, query string, args ...any) ([]call.
 		return nil, fmt.Errorf("call records: %w", wrap(ctx, err))
 	}
 	return out, nil
+}
+
+func readRecord(text []byte) (call.Record, error) {
+	var r call.Record
+	if err := json.Unmarshal(text, &r); err != nil {
+		return call.Record{}, fmt.Errorf("it is not readable: %w", err)
+	}
+	return r, nil
 }
 
 // Trim deletes records that ended before a time.

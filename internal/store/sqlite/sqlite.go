@@ -19,8 +19,10 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"go.uber.org/zap"
 	sqlite3 "modernc.org/sqlite"
 	sqlitelib "modernc.org/sqlite/lib"
 
@@ -38,6 +40,8 @@ type Options struct {
 	BusyTimeout time.Duration
 	// KeepSchema leaves the schema as it is: Open then fails when migrations are missing.
 	KeepSchema bool
+	// Logger is told of records that cannot be read; nil = silent.
+	Logger *zap.Logger
 }
 
 // Store is a store.Store over one SQLite file.
@@ -49,6 +53,9 @@ type Store struct {
 	watcher     *sql.Conn     // kept, because data_version counts per connection
 	dataVersion int64
 	revision    int64
+
+	log        *zap.Logger
+	unreadable atomic.Int64
 
 	shut func() error
 }
@@ -75,7 +82,10 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 	}
 	read.SetMaxOpenConns(readers + 1) // one is the watcher's
 	read.SetMaxIdleConns(readers + 1)
-	s := &Store{write: write, read: read, watch: make(chan struct{}, 1), dataVersion: -1}
+	s := &Store{write: write, read: read, watch: make(chan struct{}, 1), dataVersion: -1, log: opt.Logger}
+	if s.log == nil {
+		s.log = zap.NewNop()
+	}
 	s.watch <- struct{}{}
 	s.shut = sync.OnceValue(func() error {
 		<-s.watch // wait for a look under way; later ones find the channel closed

@@ -10,6 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/signalbox/signalbox/internal/call"
 	"github.com/signalbox/signalbox/internal/store"
 	"github.com/signalbox/signalbox/internal/store/sqlite"
 	"github.com/signalbox/signalbox/internal/store/storetest"
@@ -189,5 +193,41 @@ func TestFileThatIsNoDatabase(t *testing.T) {
 	}
 	if _, err := sqlite.Open(context.Background(), sqlite.Options{}); err == nil {
 		t.Error("opened without a path")
+	}
+}
+
+func TestARecordThatCannotBeReadHidesNoOther(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "signalbox.db")
+	core, logged := observer.New(zap.ErrorLevel)
+	s := open(t, sqlite.Options{Path: path, Logger: zap.New(core)})
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for i, id := range []string{"first", "damaged", "last"} {
+		r := call.Record{ID: id, Owner: "me", UUID: "u-" + id, Node: "fs1", Started: at.Add(time.Duration(i) * time.Minute), Updated: at}
+		if err := s.Open(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, text := range []string{`{"id":"damaged","started":"yesterday"}`, "\x00\x01 half a pa", ""} {
+		if _, err := raw(t, path).ExecContext(t.Context(), "UPDATE call_records SET record = ? WHERE id = 'damaged'", text); err != nil {
+			t.Fatal(err)
+		}
+		before := s.Unreadable()
+		open, err := s.OpenRecords(t.Context(), "fs1")
+		if err != nil || len(open) != 2 || open[0].ID != "first" || open[1].ID != "last" {
+			t.Errorf("%q: open records %+v, %v", text, open, err)
+		}
+		newest, err := s.Records(t.Context(), 0)
+		if err != nil || len(newest) != 2 || newest[0].ID != "last" {
+			t.Errorf("%q: records %+v, %v", text, newest, err)
+		}
+		if n := s.Unreadable() - before; n != 2 {
+			t.Errorf("%q: %d times left out, want 2", text, n)
+		}
+		if _, err := s.Record(t.Context(), "damaged"); err == nil || errors.Is(err, store.ErrNotFound) {
+			t.Errorf("%q: asked for by its ID: %v", text, err)
+		}
+	}
+	if entry := logged.All()[0]; entry.ContextMap()["record"] != "damaged" {
+		t.Errorf("the log does not name the record: %+v", entry)
 	}
 }

@@ -68,6 +68,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"RecordIsKeptWhole", recordWhole},
 		{"RecordWritesMayBeRepeated", recordRepeated},
 		{"RecordBelongsToItsOwner", recordOwner},
+		{"RecordThatCannotBeKept", recordUnkeepable},
 		{"ClosedRecordStaysClosed", recordClosed},
 		{"OpenRecordsOfANode", recordsOpen},
 		{"NewestRecordsFirst", recordsNewest},
@@ -370,9 +371,26 @@ func recordOwner(t *testing.T, s store.Store) {
 			t.Errorf("%s by another owner: %v, want ErrOwner", name, err)
 		}
 	}
-	r.Owner = ""
-	if err := s.Open(t.Context(), r); err == nil {
-		t.Error("a record without owner was kept")
+}
+
+func recordUnkeepable(t *testing.T, s store.Store) {
+	good := record("c1", "n1", now)
+	ownerless, nameless, huge := good, good, good
+	ownerless.Owner, nameless.ID, huge.Note = "", "", strings.Repeat("x", 1<<20)
+	for what, r := range map[string]call.Record{"without owner": ownerless, "without ID": nameless, "over 1 MiB": huge} {
+		for name, write := range map[string]func(context.Context, call.Record) error{"Open": s.Open, "Update": s.Update, "Close": s.Close} {
+			if err := write(t.Context(), r); !errors.Is(err, store.ErrRecord) {
+				t.Errorf("%s of a record %s: %v, want ErrRecord", name, what, err)
+			}
+		}
+	}
+	timeless := good
+	timeless.Updated = time.Time{}
+	if err := s.Close(t.Context(), timeless); !errors.Is(err, store.ErrRecord) {
+		t.Errorf("Close of a record without a time: %v, want ErrRecord", err)
+	}
+	if got, err := s.Records(t.Context(), 0); err != nil || len(got) != 0 {
+		t.Errorf("%d records are kept (%v), want none", len(got), err)
 	}
 }
 
