@@ -133,7 +133,7 @@ func (a *App) openSidecar() error {
 	a.undo = append(a.undo, listener.Close)
 	a.server, err = esl.NewServer(esl.ServerOptions{
 		Listener: listener, Allow: prefixes(a.config.Sidecar.Allow), MaxSessions: a.config.Sidecar.MaxCalls,
-		DrainTimeout: a.config.Sidecar.Drain, Handler: a.sidecar.Serve, Logger: a.log,
+		DrainTimeout: max(a.config.Sidecar.Drain, time.Millisecond), Handler: a.sidecar.Serve, Logger: a.log,
 	})
 	if err != nil {
 		return err
@@ -191,6 +191,10 @@ func (a *App) openProxy() error {
 		Listen: listen, Peers: peers(a.config), Screener: edge, Router: edge,
 		MaxUDP: a.config.Proxy.MaxUDPBytes, ScreenTimeout: a.config.Proxy.ScreenTime, Logger: a.log,
 	})
+	var bind *net.OpError
+	if errors.As(err, &bind) {
+		return fmt.Errorf("proxy.listen: %w (is another proxy running, or the port taken?)", err)
+	}
 	if err != nil {
 		return fmt.Errorf("proxy: %w", err)
 	}
@@ -198,33 +202,85 @@ func (a *App) openProxy() error {
 	return nil
 }
 
-// Run works until ctx ends, then stops: new calls are refused first, running ones end, records are written last.
+// Run works until ctx ends, then stops in the order that hurts no call: the Event Socket listener is closed first, so that
+// new calls go to the operator's own dialplan; running ones have the time of sidecar.drain to end; the proxy, which their
+// answers pass, stays until then, and the records are written last. An error of one part ends the others.
 func (a *App) Run(ctx context.Context) error {
 	defer func() {
 		if err := a.close(); err != nil {
 			a.log.Warn("stopping", zap.Error(err))
 		}
 	}()
-	calls, ctxCalls := errgroup.WithContext(ctx)
-	if a.proxy != nil {
-		calls.Go(func() error { return a.proxy.Run(ctxCalls) })
-	}
 	behind, stopBehind := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBehind()
+	first, firstCtx := errgroup.WithContext(ctx)
 	var last errgroup.Group
 	if a.server != nil {
 		last.Go(func() error { return a.ledger.Run(behind) })
-		calls.Go(func() error { return a.server.Run(ctxCalls) })
+		first.Go(func() error { return a.server.Run(firstCtx) })
 		for _, n := range a.nodes {
-			calls.Go(func() error { return n.Run(ctxCalls) })
+			first.Go(func() error { return n.Run(firstCtx) })
 		}
 	}
+	if a.proxy != nil {
+		failed := make(chan error, 1)
+		last.Go(func() error {
+			failed <- a.proxy.Run(behind)
+			return nil
+		})
+		first.Go(func() error {
+			select {
+			case err := <-failed:
+				return err
+			case <-firstCtx.Done():
+				return nil
+			}
+		})
+	}
 	a.log.Info("signalbox runs", a.addresses()...)
-	err := calls.Wait()
+	err := first.Wait()
+	if a.proxy != nil && a.server != nil && err == nil {
+		a.letAnswersPass()
+	}
 	stopBehind()
 	err = errors.Join(err, last.Wait())
 	a.log.Info("signalbox has stopped")
 	return err
+}
+
+// answersPass bounds how long the proxy stays when the sidecar has stopped.
+const answersPass = 4 * time.Second
+
+// letAnswersPass waits until the proxy has no request under way: those whom the sidecar has just left are about to get
+// their answer from the operator's own dialplan.
+func (a *App) letAnswersPass() {
+	end := time.NewTimer(answersPass)
+	defer end.Stop()
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for a.proxy.Stats().Pending > 0 {
+		select {
+		case <-again.C:
+		case <-end.C:
+			return
+		}
+	}
+}
+
+// EventSocketAddr is where the sidecar waits for FreeSWITCH; nil without a sidecar.
+func (a *App) EventSocketAddr() net.Addr {
+	if a.server == nil {
+		return nil
+	}
+	return a.server.Addr()
+}
+
+// SIPAddrs are the addresses the proxy listens on, in the order of proxy.listen; none without a proxy.
+func (a *App) SIPAddrs() []netip.AddrPort {
+	if a.proxy == nil {
+		return nil
+	}
+	return a.proxy.Addrs()
 }
 
 func (a *App) addresses() []zap.Field {
@@ -242,9 +298,6 @@ func (a *App) addresses() []zap.Field {
 func (a *App) Reload(c *config.Config) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if keys := needRestart(a.config, c); len(keys) > 0 {
-		a.log.Warn("some changed keys count only after a restart", zap.Strings("keys", keys))
-	}
 	resolver, checker := a.resolver, a.checker
 	if a.sidecar != nil {
 		// What the resolver learnt of names, and the checker of tokens, is kept unless its own keys changed.
@@ -266,12 +319,15 @@ func (a *App) Reload(c *config.Config) error {
 			return err
 		}
 		if err := a.proxy.Reload(peers(c), edge, edge); err != nil {
-			return err
+			return fmt.Errorf("nodes and proxy.trunks: %w", err)
 		}
 	}
 	if a.sidecar != nil {
 		a.sidecar.Reload(sidecarSettings(c, resolver, checker))
 		a.resolver, a.checker = resolver, checker
+	}
+	if keys := needRestart(a.config, c); len(keys) > 0 {
+		a.log.Warn("some changed keys count only after a restart", zap.Strings("keys", keys))
 	}
 	a.config = c
 	return nil

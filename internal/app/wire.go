@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -27,7 +28,7 @@ func TreatSettings(c *config.Config) treat.Settings {
 	return treat.Settings{
 		Mailbox: mailbox.Settings{
 			ProgressTimeout: c.Voicemail.ProgressTimeout, AnswerTimeout: c.Voicemail.AnswerTimeout,
-			TotalTimeout: c.Voicemail.TotalTimeout, Domain: c.Domain,
+			TotalTimeout: c.Voicemail.TotalTimeout, LookupTimeout: c.DNS.Timeout, Domain: c.Domain,
 		},
 		Notice: notice.Settings{DownPrompt: c.Voicemail.DownPrompt},
 	}
@@ -130,6 +131,7 @@ func needRestart(old, now *config.Config) []string {
 			keys = append(keys, key)
 		}
 	}
+	slices.Sort(keys)
 	return keys
 }
 
