@@ -19,13 +19,14 @@ var identityHeaders = [...]string{"P-Preferred-Identity", "P-Asserted-Identity",
 // Caller reads who calls whom. The caller is the one that FreeSWITCH will show; all others in the INVITE are kept beside
 // him. Privacy is what the caller asked for (RFC 3323, and Remote-Party-ID's own privacy parameter).
 func Caller(inv *sipproxy.Invite, trunk Trunk) screen.Caller {
-	c := screen.Caller{Mode: trunk.Mode, Called: number(inv.Called.User, trunk.Region)}
+	c := screen.Caller{Mode: trunk.Mode}
+	c.Called, _ = tel.ParsePresented(inv.Called.User, trunk.Region) // "" when it is no number
 	c.Diverted = len(sipproxy.SplitList(inv.Header("Diversion"))) > 0 || len(sipproxy.SplitList(inv.Header("History-Info"))) > 1
 	withheld := tel.PrivacyAsked(inv.Header("Privacy"))
 	found := false
 	for _, header := range identityHeaders {
 		for i, value := range sipproxy.SplitList(inv.Header(header)) {
-			id, ok := identity(value, trunk.Region)
+			id, ok := tel.ParseIdentity(value, trunk.Region)
 			if !ok {
 				if c.Unread == "" {
 					c.Unread = header
@@ -51,14 +52,6 @@ func Caller(inv *sipproxy.Invite, trunk Trunk) screen.Caller {
 	return c
 }
 
-func identity(value, region string) (tel.Identity, bool) {
-	id, ok := tel.ParseIdentity(value, region)
-	if ok && id.Number == "" && !id.Withheld {
-		id.Number = number(id.User, region)
-	}
-	return id, ok
-}
-
 // rpidPrivacy reads the privacy parameter of a Remote-Party-ID: "full", "uri" and "full-network" and the like hide the number.
 func rpidPrivacy(value string) bool {
 	a, err := sipproxy.ParseAddress(value)
@@ -68,19 +61,4 @@ func rpidPrivacy(value string) bool {
 	privacy, _ := a.Param("privacy")
 	privacy, _, _ = strings.Cut(strings.ToLower(strings.Trim(privacy, `"`)), "-")
 	return privacy == "full" || privacy == "uri"
-}
-
-// number reads a number, also one with its country code but without the plus, as many carriers send it.
-func number(user, region string) tel.Number {
-	n, err := tel.ParseNumber(user, region)
-	if err == nil {
-		return n
-	}
-	digits, _, _ := strings.Cut(user, ";")
-	if len(digits) >= 10 && strings.Trim(digits, "0123456789") == "" {
-		if n, err := tel.ParseNumber("+"+digits, ""); err == nil && n.Valid() {
-			return n
-		}
-	}
-	return ""
 }

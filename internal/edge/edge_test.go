@@ -192,6 +192,35 @@ func TestADeniedNumberCannotHideBehindAnother(t *testing.T) {
 	}
 }
 
+// Carriers that leave the plus away must not have their callers from small countries refused.
+func TestACountryCodeWithoutThePlusIsNoReasonToRefuse(t *testing.T) {
+	e := New(options())
+	for user, want := range map[string]string{
+		"298201234": screen.ReasonPossible, "299321234": screen.ReasonPossible, "29022158": screen.ReasonPossible, "50021234": screen.ReasonPossible,
+		"4721234567": screen.ReasonPossible, "50099999": screen.ReasonUnassigned,
+	} {
+		for _, raw := range []string{text("<sip:" + user + "@h>;tag=1"), text("<sip:+14155550100@h>;tag=1", "P-Asserted-Identity: <sip:"+user+"@h>")} {
+			d := e.Screen(context.Background(), parse(t, "strict", raw))
+			if d.Refuse != nil {
+				t.Errorf("%s: refused with %d %s", user, d.Refuse.Code, d.Refuse.Phrase)
+				continue
+			}
+			if got := check(t, d).Verdict; got.Reasons[0].Name != want || !strings.Contains(got.Reasons[0].Sentence, "+"+user) {
+				t.Errorf("%s: %+v, want %s", user, got.Reasons, want)
+			}
+		}
+	}
+	for _, user := range []string{"99912345", "29800000000000", "0005550100"} {
+		if d := e.Screen(context.Background(), parse(t, "strict", text("<sip:"+user+"@h>;tag=1"))); d.Refuse == nil {
+			t.Errorf("%s: delivered, and no reading makes it possible", user)
+		}
+	}
+	called := strings.Replace(text("<sip:+14155550100@h>;tag=1"), "INVITE sip:"+called, "INVITE sip:298201234", 1)
+	if c := Caller(parse(t, "strict", called), Trunk{Region: "US"}); c.Called != "+298201234" {
+		t.Errorf("called number %q", c.Called)
+	}
+}
+
 func TestNumbersAreReadInTheTrunksRegion(t *testing.T) {
 	e := New(options())
 	got := check(t, e.Screen(context.Background(), parse(t, "london", text("<sip:02079460958@h>;tag=1"))))

@@ -31,7 +31,7 @@ func Variables(channel *wire.Event, node, region string, now time.Time) call.Arr
 		Source:   source(channel),
 		At:       now,
 	}
-	a.To = number(a.Dialled, region)
+	a.To, _ = tel.ParsePresented(a.Dialled, region) // "" when it is no number
 	a.From = caller(channel, region)
 	if v := channel.Var("sip_h_Diversion"); v != "" {
 		a.Diversions = tel.ParseDiversions([]string{v}, region)
@@ -45,16 +45,6 @@ func Variables(channel *wire.Event, node, region string, now time.Time) call.Arr
 	return a
 }
 
-// number reads a number as dialled in region, or with its country code but without the plus, as many carriers send it;
-// "" when it is none.
-func number(user, region string) tel.Number {
-	n, err := tel.ParseNumber(user, region)
-	if err != nil && len(user) >= 11 && strings.Trim(user, "0123456789") == "" && user[0] != '0' {
-		n, _ = tel.ParseNumber("+"+user, region)
-	}
-	return n
-}
-
 // caller reads the presented caller and whether he withheld his number.
 func caller(channel *wire.Event, region string) tel.Identity {
 	id := tel.Identity{
@@ -62,7 +52,7 @@ func caller(channel *wire.Event, region string) tel.Identity {
 		User:     channel.Get("Channel-Caller-ID-Number"),
 		Asserted: channel.Var("sip_P-Asserted-Identity") != "",
 	}
-	id.Number = number(id.User, region)
+	id.Number, _ = tel.ParsePresented(id.User, region)
 	id.Withheld = withheld(channel, region)
 	return id
 }

@@ -153,7 +153,7 @@ func withoutNumber(user string) call.Reason {
 
 // plan judges a number by the plan of its country.
 func plan(number tel.Number) call.Reason {
-	if why := breaksNANP(string(number)); why != "" {
+	if why := number.BreaksNANP(); why != "" {
 		return call.Reason{Name: ReasonImpossible, Weight: 0.9, Sentence: fmt.Sprintf("%s breaks the North American plan: %s", number, why)}
 	}
 	switch {
@@ -165,23 +165,6 @@ func plan(number tel.Number) call.Reason {
 		return call.Reason{Name: ReasonUnassigned, Weight: 0.4, Sentence: fmt.Sprintf("%s has a possible length, but lies in no range that its country has given out", number)}
 	}
 	return call.Reason{Name: ReasonPossible, Sentence: fmt.Sprintf("%s is a number that can be", number)}
-}
-
-// breaksNANP says which rule of the North American plan a +1 number breaks: NXX-NXX-XXXX with N from 2 to 9, and no area
-// code of the form N11, which are service codes.
-func breaksNANP(number string) string {
-	national, ok := strings.CutPrefix(number, "+1")
-	switch {
-	case !ok || len(national) != 10:
-		return ""
-	case national[0] < '2':
-		return "no area code begins with " + national[:1]
-	case national[1:3] == "11":
-		return national[:3] + " is a service, not an area"
-	case national[3] < '2':
-		return "no exchange begins with " + national[3:4]
-	}
-	return ""
 }
 
 // denied looks a caller up in the deny list, by every number in the INVITE.

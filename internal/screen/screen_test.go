@@ -12,7 +12,7 @@ import (
 // from is a caller as package edge would read him in the US.
 func from(user string) tel.Identity {
 	id := tel.Identity{User: user}
-	id.Number, _ = tel.ParseNumber(user, "US")
+	id.Number, _ = tel.ParsePresented(user, "US")
 	return id
 }
 
@@ -63,6 +63,15 @@ func TestWhoIsRefused(t *testing.T) {
 		{"+9991234567", ReasonImpossible, true},
 		{"+0123456789", ReasonImpossible, true},
 		{"123456789", ReasonImpossible, true},
+		// a country code without the plus; only what no reading makes possible is impossible
+		{"298201234", ReasonPossible, false},
+		{"299321234", ReasonPossible, false},
+		{"29022158", ReasonPossible, false},
+		{"50021234", ReasonPossible, false},
+		{"50099999", ReasonUnassigned, false},
+		{"4721234567", ReasonPossible, false},
+		{"99912345678", ReasonImpossible, true},
+		{"4150550100", ReasonImpossible, true},
 		// doubtful, not impossible
 		{"+12005550100", ReasonUnassigned, false},
 		{"5550100", ReasonIncomplete, false},

@@ -12,7 +12,8 @@ type Identity struct {
 }
 
 // ParseIdentity reads one value of From or P-Asserted-Identity. ok is false if it cannot be read. An address that says
-// anonymous (RFC 3323 section 4.1.1.3) counts as Withheld. region is where national numbers are read.
+// anonymous (RFC 3323 section 4.1.1.3) counts as Withheld. region is where national numbers are read; the
+// number is read as ParsePresented does.
 func ParseIdentity(value, region string) (id Identity, ok bool) {
 	if len(value) > maxElement {
 		return Identity{}, false
@@ -26,7 +27,7 @@ func ParseIdentity(value, region string) (id Identity, ok bool) {
 		return Identity{}, false
 	}
 	id = Identity{Name: cleanText(a.name), User: p.user}
-	id.Number, _ = ParseNumber(a.uri, region)
+	id.Number, _ = ParsePresented(a.uri, region)
 	id.Withheld = id.Number == "" && anonymous(p)
 	return id, true
 }
