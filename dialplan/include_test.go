@@ -70,7 +70,10 @@ func TestOurIncludeHandsUnservedCallsToTheOperator(t *testing.T) {
 		}
 	}
 
-	if _, w = call(map[string]string{"signalbox_handed_back": "true"}); !slices.Equal(applications(w), []string{"bridge user/1000"}) {
+	if _, w = call(map[string]string{"signalbox_handed_back": "+14155550111"}); !slices.Contains(applications(w), "socket 127.0.0.1:8084") {
+		t.Errorf("a call that was handed back as another number executed %q, want it handed to the sidecar", applications(w))
+	}
+	if _, w = call(map[string]string{"signalbox_handed_back": "+14155550100"}); !slices.Equal(applications(w), []string{"bridge user/1000"}) {
 		t.Errorf("a call that was handed back executed %q, want the operator's bridge alone", applications(w))
 	}
 

@@ -91,7 +91,11 @@ type Guard struct {
 
 // Command returns the API command (without "api ") that arms the guard, in a scheduler group of its own:
 //
-//	sched_api +3 signalbox-UUID uuid_transfer UUID 'execute_extension:signalbox-unserved XML signalbox,transfer:DEST XML CONTEXT' inline
+//	sched_api +3 signalbox-UUID expand uuid_transfer ${cond(${uuid_getvar(UUID signalbox_stage)} == unserved ? UUID : gone)}
+//	    'execute_extension:signalbox-unserved XML signalbox,transfer:DEST XML CONTEXT' inline
+//
+// FreeSWITCH does not expand the arguments of an api command; "expand" does, when the guard fires. So it fires into a call
+// that nobody serves, and never into a conversation (measured).
 func (g Guard) Command() (string, error) {
 	_, err := UUID(g.UUID)
 	err = firstErr(err, checkAlphabet("destination", g.Destination, "+*#_.-", 64), checkAlphabet("context", g.Context, "_.-", 64))
@@ -102,8 +106,9 @@ func (g Guard) Command() (string, error) {
 	if g.After < 0 || seconds < 1 || seconds > 86400 {
 		return "", fmt.Errorf("guard: time %v has to be 1 s to 24 h: %w", g.After, ErrInvalid)
 	}
-	return fmt.Sprintf("sched_api +%d signalbox-%s uuid_transfer %s 'execute_extension:signalbox-unserved XML signalbox,transfer:%s XML %s' inline",
-		seconds, g.UUID, g.UUID, g.Destination, g.Context), nil
+	return fmt.Sprintf("sched_api +%d signalbox-%s expand uuid_transfer ${cond(${uuid_getvar(%s signalbox_stage)} == unserved ? %s : gone)} "+
+		"'execute_extension:signalbox-unserved XML signalbox,transfer:%s XML %s' inline",
+		seconds, g.UUID, g.UUID, g.UUID, g.Destination, g.Context), nil
 }
 
 // GuardOff returns the API command (without "api ") that takes off every guard of a call and nothing else.

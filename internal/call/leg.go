@@ -15,12 +15,14 @@ import (
 // closed, and FreeSWITCH goes on with the operator's fallback. A caller who hung up is not an error but the result
 // CallerGone. Each verb arms the guard with its own longest time before it begins. A Leg is used by one goroutine.
 type Leg interface {
-	// Waiting tells the caller that the call is being set up (180), if nothing has told him yet.
-	Waiting(ctx context.Context) error
+	// Waiting tells the caller that the call is being set up (180), if nothing has told him yet, and arms the guard for
+	// work that takes no longer than longest, such as looking up a name.
+	Waiting(ctx context.Context, longest time.Duration) error
 	// Ring calls every target of the order at once and connects the caller to the first that answers. It returns
 	// when all failed or, after an answer, when the conversation is over.
 	Ring(ctx context.Context, order RingOrder) (Attempt, error)
-	// Announce plays a prompt as early media, without answering. The caller may hang up meanwhile.
+	// Announce plays a prompt as early media, without answering. The caller may hang up meanwhile; the result is NotPlayed
+	// when the switch could not play it.
 	Announce(ctx context.Context, prompt string, longest time.Duration) (Result, error)
 	// End ends the call with a cause by FreeSWITCH's name.
 	End(ctx context.Context, cause string) error

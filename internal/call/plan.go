@@ -18,7 +18,8 @@ const (
 	Ended         Result = "ended"       // the step itself ended the call with its cause
 	HandedBack    Result = "handed-back" // the operator's own dialplan has the call again
 	VoicemailDown Result = "voicemail-down"
-	Broken        Result = "broken" // our own fault; FreeSWITCH goes on with the operator's fallback
+	NotPlayed     Result = "not-played" // FreeSWITCH could not play the announcement
+	Broken        Result = "broken"     // our own fault; FreeSWITCH goes on with the operator's fallback
 
 	NoAnswer      = Result(tel.NoAnswer)
 	Busy          = Result(tel.Busy)

@@ -13,7 +13,7 @@ func shipped(t *testing.T, socket string) Options {
 	t.Helper()
 	return Options{
 		Public: []string{"../../freeswitch-conf/dialplan/public/05_signalbox.xml", "testdata/operator.xml",
-			"../../freeswitch-conf/dialplan/public/99_signalbox.xml"},
+			"../../freeswitch-conf/dialplan/public/zz_signalbox.xml"},
 		Contexts:   []string{"../../freeswitch-conf/dialplan/*.xml"},
 		Substitute: []string{"127.0.0.1:8084", socket},
 	}

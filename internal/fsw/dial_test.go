@@ -36,24 +36,24 @@ func TestDialStringOfEachKindOfTarget(t *testing.T) {
 		want  string
 	}{
 		{"registered phone", call.RingOrder{Devices: []account.Device{registered("1000")}, Answer: 20 * time.Second},
-			"{^^#originate_timeout=20}sofia/internal/1000%pbx.example.net"},
+			"{^^#originate_timeout=20#ignore_early_media=ring_ready#outbound_redirect_fatal=true}sofia/internal/1000%pbx.example.net"},
 		{"fixed address", call.RingOrder{Devices: []account.Device{fixed("1000", "192.0.2.7")}, Answer: 1500 * time.Millisecond},
-			"{^^#originate_timeout=2}sofia/external/sip:1000@192.0.2.7:5070"},
+			"{^^#originate_timeout=2#ignore_early_media=ring_ready#outbound_redirect_fatal=true}sofia/external/sip:1000@192.0.2.7:5070"},
 		{"fixed address by TCP and DNS", call.RingOrder{Devices: []account.Device{{Kind: account.DeviceURI, Profile: "external", User: "a b", Host: "pbx.example.net", Transport: "tcp"}}, Answer: time.Second},
-			"{^^#originate_timeout=1}sofia/external/sip:a%20b@pbx.example.net;transport=tcp"},
+			"{^^#originate_timeout=1#ignore_early_media=ring_ready#outbound_redirect_fatal=true}sofia/external/sip:a%20b@pbx.example.net;transport=tcp"},
 		{"fixed IPv6 address", call.RingOrder{Devices: []account.Device{fixed("1000", "2001:db8::7")}, Answer: time.Second},
-			"{^^#originate_timeout=1}sofia/external/sip:1000@[2001:db8::7]:5070"},
+			"{^^#originate_timeout=1#ignore_early_media=ring_ready#outbound_redirect_fatal=true}sofia/external/sip:1000@[2001:db8::7]:5070"},
 		{"two phones at once", call.RingOrder{Devices: []account.Device{registered("1000"), fixed("1", "192.0.2.7")}, Answer: time.Second},
-			"{^^#originate_timeout=1}sofia/internal/1000%pbx.example.net,sofia/external/sip:1@192.0.2.7:5070"},
+			"{^^#originate_timeout=1#ignore_early_media=ring_ready#outbound_redirect_fatal=true}sofia/internal/1000%pbx.example.net,sofia/external/sip:1@192.0.2.7:5070"},
 		{"voicemail", call.RingOrder{Voicemail: voicemail(), Answer: 20 * time.Second, Progress: 4 * time.Second},
-			"{^^#originate_timeout=20#leg_progress_timeout=4}[^^#sip_route_uri=sip:127.0.0.1:5091;transport=tcp]" +
+			"{^^#originate_timeout=20#ignore_early_media=ring_ready#outbound_redirect_fatal=true#leg_progress_timeout=4}[^^#sip_route_uri=sip:127.0.0.1:5091;transport=tcp]" +
 				"sofia/external/sip:+18056377243@vm-a.example.net;target=sip:%2B14155550100%40pbx.example.net;cause=408"},
 		{"no time at all is the shortest time", call.RingOrder{Devices: []account.Device{registered("1000")}},
-			"{^^#originate_timeout=1}sofia/internal/1000%pbx.example.net"},
+			"{^^#originate_timeout=1#ignore_early_media=ring_ready#outbound_redirect_fatal=true}sofia/internal/1000%pbx.example.net"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := dialString(tt.order)
+			got, err := dialString(tt.order, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -69,7 +69,7 @@ func TestDialStringCarriesHeadersWhole(t *testing.T) {
 		Voicemail: voicemail(), Answer: time.Second,
 		Headers: []call.Header{{Name: "Diversion", Value: `"Ada, A." <sip:+14155550100@h>;reason=no-answer;counter=1, <sip:+1@h>;reason=unknown`}},
 		Caller:  tel.Identity{Name: `Ada "the" Attendee`},
-	})
+	}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +114,7 @@ func TestDialStringWithHostileTextIsRefusedOrHarmless(t *testing.T) {
 	}
 	for place, order := range places {
 		for _, text := range hostile {
-			got, err := dialString(order(text))
+			got, err := dialString(order(text), nil)
 			if err != nil {
 				continue
 			}
@@ -149,7 +149,7 @@ func TestDialStringRefusesWhatIsNoTarget(t *testing.T) {
 		"voicemail without a port": leaving(&call.VoicemailTarget{Profile: "external", Pilot: "1", FQDN: "vm.example.net", Target: "sip:1@h", Addr: "127.0.0.1", Transport: "udp"}),
 		"too many phones":          ringing(slices.Repeat([]account.Device{registered("1")}, encode.MaxLegs+1)...),
 	} {
-		if got, err := dialString(order); err == nil {
+		if got, err := dialString(order, nil); err == nil {
 			t.Errorf("%s: got %s, want an error", name, got)
 		}
 	}
@@ -208,14 +208,14 @@ func TestReadEveryDisposition(t *testing.T) {
 		{"UNWANTED", "607", call.Declined},
 		{"DESTINATION_OUT_OF_ORDER", "", call.Unreachable},
 		{"GATEWAY_DOWN", "", call.Unreachable},
-		{"ORIGINATOR_CANCEL", "487", call.CallerGone},
+		{"ORIGINATOR_CANCEL", "487", call.Unreachable}, // the caller has not hung up: the far end said so by itself
 		{"A_CAUSE_OF_TOMORROW", "", call.Unreachable},
 		{"", "", call.Unreachable},
 	}
 	for _, tt := range tests {
 		done := channelData(t, "variable_originate_disposition", tt.disposition, "variable_sip_invite_failure_status", tt.status)
 		var got call.Attempt
-		read(&got, done)
+		read(&got, done, false)
 		if got.Result != tt.want || got.Disposition != tt.disposition {
 			t.Errorf("%s %s: result %s, disposition %s, want %s", tt.disposition, tt.status, got.Result, got.Disposition, tt.want)
 		}
@@ -250,7 +250,7 @@ func TestReadTheRecordedFailures(t *testing.T) {
 	}
 	for _, done := range bridges[:5] {
 		var a call.Attempt
-		read(&a, done)
+		read(&a, done, false)
 		got = append(got, a)
 	}
 	if !slices.Equal(got, want) {

@@ -22,6 +22,9 @@ import (
 const (
 	// slack is what a step's guard is longer than the step itself: the sidecar's own time to go on after it.
 	slack = 3 * time.Second
+	// brief is the guard of what takes no time, and of what takes longer while it is armed again every tick.
+	brief = 3 * time.Second
+	tick  = time.Second
 	// quick bounds commands that FreeSWITCH answers at once.
 	quick = 5 * time.Second
 	// lastEvents is how long FreeSWITCH keeps the connection after the hangup.
@@ -30,14 +33,20 @@ const (
 	tellsOfHangup = time.Second
 )
 
-// ErrGuardGone means that FreeSWITCH has taken the call back already: the guard fired before we took over.
+// ErrGuardGone means that FreeSWITCH has taken the call back, because nothing was heard of us for too long: the operator's
+// own dialplan has it, and nothing more may be done to it.
 var ErrGuardGone = errors.New("fsw: the guard has fired, freeswitch has taken the call back")
+
+// errAnswered means that there is nothing to guard any more.
+var errAnswered = errors.New("fsw: the caller has been answered")
 
 // Leg is the caller's leg on FreeSWITCH. It implements call.Leg.
 type Leg struct {
 	session *esl.Session
 	log     *zap.Logger
 	touched bool // variables of the channel were changed
+	guarded bool // a guard stands in FreeSWITCH
+	picked  bool // the caller was answered before the call was handed to us, by the operator's IVR for example
 	waiting bool // the caller was told that it rings
 	answer  func(at time.Time)
 }
@@ -49,7 +58,7 @@ func NewLeg(session *esl.Session, log *zap.Logger) *Leg {
 	if log == nil {
 		log = zap.NewNop()
 	}
-	return &Leg{session: session, log: log}
+	return &Leg{session: session, log: log, picked: session.Channel().Get("Answer-State") == "answered"}
 }
 
 // WithLogger gives the leg a logger that knows more of the call.
@@ -61,21 +70,15 @@ func (l *Leg) WithLogger(log *zap.Logger) *Leg {
 // OnAnswer has f called, in the goroutine of the leg, when the caller was answered.
 func (l *Leg) OnAnswer(f func(at time.Time)) { l.answer = f }
 
-// TakeOver takes the dialplan's guard off the call; from here on we answer for it. It changes nothing else.
+// TakeOver puts a guard of ours in the place of the dialplan's; from here on we answer for the call. It changes nothing
+// else.
 func (l *Leg) TakeOver(ctx context.Context) error {
+	l.guarded = l.session.Channel().Var("signalbox_guard") != ""
+	if err := l.arm(ctx, brief); err != nil {
+		return fmt.Errorf("taking over the guard: %w", err)
+	}
 	ctx, cancel := context.WithTimeout(ctx, quick)
 	defer cancel()
-	command, err := encode.GuardOff(l.session.UUID())
-	if err != nil {
-		return err
-	}
-	answer, err := l.session.API(ctx, command)
-	if err != nil {
-		return fmt.Errorf("taking the guard off: %w", err)
-	}
-	if strings.HasSuffix(strings.TrimSpace(answer), "Deleted: 0") && l.session.Channel().Var("signalbox_guard") != "" {
-		return ErrGuardGone
-	}
 	if err := l.session.Linger(ctx, lastEvents); err != nil {
 		return err
 	}
@@ -83,14 +86,14 @@ func (l *Leg) TakeOver(ctx context.Context) error {
 }
 
 // Waiting implements call.Leg.
-func (l *Leg) Waiting(ctx context.Context) error {
-	if l.waiting {
+func (l *Leg) Waiting(ctx context.Context, longest time.Duration) error {
+	if err := l.arm(ctx, longest+slack); err != nil {
+		return l.unlessGone(err)
+	}
+	if l.waiting || l.picked {
 		return nil
 	}
 	l.waiting = true
-	if err := l.arm(ctx, quick); err != nil {
-		return err
-	}
 	ctx, cancel := context.WithTimeout(ctx, quick)
 	defer cancel()
 	_, err := l.session.Execute(ctx, "ring_ready", "")
@@ -100,21 +103,21 @@ func (l *Leg) Waiting(ctx context.Context) error {
 // Ring implements call.Leg.
 func (l *Leg) Ring(ctx context.Context, order call.RingOrder) (call.Attempt, error) {
 	attempt := call.Attempt{Target: targetName(order), Started: time.Now()}
-	dial, err := dialString(order)
+	dial, err := dialString(order, l.onAnswer())
 	if err != nil {
 		// A target that cannot be encoded is the provisioned data's fault: not reachable, and said so.
 		attempt.Ended, attempt.Result, attempt.Note = time.Now(), call.Unreachable, err.Error()
 		l.log.Warn("target refused", zap.Error(err))
 		return attempt, nil
 	}
+	longest := order.Answer + slack
+	if err := l.arm(ctx, brief); err != nil {
+		return l.lost(attempt, err)
+	}
 	if err := l.prepare(ctx); err != nil {
 		return l.lost(attempt, err)
 	}
 	if err := l.forget(ctx); err != nil {
-		return l.lost(attempt, err)
-	}
-	longest := order.Answer + slack
-	if err := l.arm(ctx, longest); err != nil {
 		return l.lost(attempt, err)
 	}
 	bridge, err := l.session.Start(ctx, "bridge", dial)
@@ -127,14 +130,16 @@ func (l *Leg) Ring(ctx context.Context, order call.RingOrder) (call.Attempt, err
 		return l.lost(attempt, err)
 	}
 	l.waiting = l.waiting || progressed(done)
-	read(&attempt, done)
+	read(&attempt, done, l.hungUp())
 	return attempt, nil
 }
 
-// await waits for a bridge: for the longest time while nobody has answered, without bound once they talk.
+// await waits for a bridge: for the longest time while nobody has answered, without bound once they talk. While it rings
+// the guard is armed again every second, so that a frozen sidecar is noticed as soon then as at any other time.
 func (l *Leg) await(ctx context.Context, bridge *esl.Execution, longest time.Duration) (*wire.Event, error) {
-	timer := time.NewTimer(longest)
+	timer, ticker := time.NewTimer(longest), time.NewTicker(tick)
 	defer timer.Stop()
+	defer ticker.Stop()
 	events := l.session.Events()
 	for {
 		select {
@@ -148,6 +153,14 @@ func (l *Leg) await(ctx context.Context, bridge *esl.Execution, longest time.Dur
 			}
 			if l.answered(event) {
 				timer.Stop()
+				ticker.Stop()
+			}
+		case <-ticker.C:
+			switch err := l.arm(ctx, brief); {
+			case errors.Is(err, errAnswered):
+				ticker.Stop()
+			case err != nil && l.unlessGone(err) != nil:
+				return nil, err
 			}
 		case <-timer.C:
 			return nil, fmt.Errorf("freeswitch did not end the bridge within %s", longest)
@@ -172,9 +185,14 @@ func (l *Leg) drain(events <-chan *wire.Event) {
 	}
 }
 
-// answered tells whether an event is the caller's answer, and passes it on.
+// answered tells whether an event says that the caller is connected, and passes it on. A caller who was answered before he
+// came to us is connected by the bridge alone.
 func (l *Leg) answered(event *wire.Event) bool {
-	if event.Name() != "CHANNEL_ANSWER" || event.UUID() != l.session.UUID() {
+	name := "CHANNEL_ANSWER"
+	if l.picked {
+		name = "CHANNEL_BRIDGE"
+	}
+	if event.Name() != name || event.UUID() != l.session.UUID() {
 		return false
 	}
 	if l.answer != nil {
@@ -188,14 +206,14 @@ func (l *Leg) Announce(ctx context.Context, prompt string, longest time.Duration
 	arg, err := encode.Arg(prompt)
 	if err != nil {
 		l.log.Warn("announcement refused", zap.Error(err))
-		return call.Ended, nil
+		return call.NotPlayed, nil
 	}
 	if err := l.arm(ctx, longest+slack); err != nil {
 		return l.gone(err)
 	}
 	waited, cancel := context.WithTimeout(ctx, longest)
 	defer cancel()
-	_, err = l.session.Execute(waited, "playback", arg)
+	played, err := l.session.Execute(waited, "playback", arg)
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 		return call.Ended, nil // long enough; the hangup that follows ends it
 	}
@@ -205,6 +223,10 @@ func (l *Leg) Announce(ctx context.Context, prompt string, longest time.Duration
 	if l.hungUp() {
 		return call.CallerGone, nil
 	}
+	if response := played.Get("Application-Response"); response == "FILE NOT FOUND" || response == "PLAYBACK ERROR" {
+		l.log.Warn("announcement not played: look at the path and the module that reads such files", zap.String("prompt", prompt), zap.String("freeswitch", response))
+		return call.NotPlayed, nil
+	}
 	return call.Ended, nil
 }
 
@@ -213,6 +235,9 @@ func (l *Leg) End(ctx context.Context, cause string) error {
 	cause, err := encode.Cause(cause)
 	if err != nil {
 		return err
+	}
+	if err := l.arm(ctx, brief); err != nil {
+		return l.unlessGone(err)
 	}
 	if err := l.prepare(ctx); err != nil {
 		return l.unlessGone(err)
@@ -227,11 +252,14 @@ func (l *Leg) End(ctx context.Context, cause string) error {
 
 // Refuse implements call.Leg.
 func (l *Leg) Refuse(ctx context.Context, refusal call.Refusal) error {
+	if l.picked { // an answered call has no status to be refused with
+		return l.End(ctx, "NORMAL_CLEARING")
+	}
 	arg, err := encode.Respond(refusal.Code, refusal.Phrase)
 	if err != nil {
 		return err
 	}
-	if err := l.arm(ctx, quick); err != nil {
+	if err := l.arm(ctx, brief); err != nil {
 		return l.unlessGone(err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, quick)
@@ -263,6 +291,9 @@ func (l *Leg) Over(ctx context.Context) string {
 	case <-l.session.Final():
 	case <-ctx.Done():
 	}
+	if _, err := l.disarm(ctx); err != nil { // it would find nobody; but the scheduler's list shall not grow
+		l.log.Debug("guard of an ended call stays until it fires", zap.Error(err))
+	}
 	return l.session.HangupCause()
 }
 
@@ -277,13 +308,40 @@ func (l *Leg) prepare(ctx context.Context) error {
 	for _, v := range ours(l.session.Channel()) {
 		command, err := encode.SetVar(l.session.UUID(), v.Name, v.Value)
 		if err != nil {
-			return err
+			// A header with a name that nobody writes, from a caller who came past the proxy. The call goes on.
+			l.log.Warn("variable not removed", zap.Error(err))
+			continue
 		}
 		if _, err := l.session.API(ctx, command); err != nil {
 			return fmt.Errorf("setting %s: %w", v.Name, err)
 		}
 	}
-	return nil
+	if !l.picked || l.session.Channel().Var("transfer_ringback") != "" {
+		return nil
+	}
+	command, err := encode.SetVar(l.session.UUID(), "transfer_ringback", ringback)
+	if err != nil {
+		return err
+	}
+	_, err = l.session.API(ctx, command)
+	return err
+}
+
+// ringback is what a caller hears while it rings who was answered before he came to us: the North American tone.
+const ringback = "tone_stream://%(2000,4000,440,480);loops=-1"
+
+// onAnswer is what a B-leg does when it answers a caller who was answered before: FreeSWITCH runs the hooks of the dialplan
+// only at the answer of the A-leg itself, and that has been.
+func (l *Leg) onAnswer() []encode.Var {
+	if !l.picked {
+		return nil
+	}
+	uuid := l.session.UUID()
+	return []encode.Var{
+		{Name: "api_on_answer_signalbox_1", Value: "uuid_setvar " + uuid + " socket_resume false"},
+		{Name: "api_on_answer_signalbox_2", Value: "uuid_setvar " + uuid + " signalbox_stage talked"},
+		{Name: "api_on_answer_signalbox_3", Value: "sched_del signalbox-" + uuid},
+	}
 }
 
 // forget removes what an earlier bridge left behind. FreeSWITCH does not: a bridge that sends no INVITE, to a phone that
@@ -331,27 +389,44 @@ func plain(value string) string {
 	return value
 }
 
-// arm sets the guard anew: unless we arm it again within d, FreeSWITCH takes the call back.
+// arm sets the guard anew: unless we arm it again within d, FreeSWITCH takes the call back. When there is no guard left
+// to be replaced it has done so already, while we were frozen or cut off, and ErrGuardGone says that the call is not ours
+// any more.
 func (l *Leg) arm(ctx context.Context, d time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, quick)
 	defer cancel()
-	channel := l.session.Channel()
+	uuid, channel := l.session.UUID(), l.session.Channel()
 	add, err := encode.Guard{
-		UUID: l.session.UUID(), After: d,
+		UUID: uuid, After: d,
 		Destination: channel.Get("Channel-Destination-Number"), Context: channel.Get("Channel-Context"),
 	}.Command()
 	if err != nil {
 		return err
 	}
-	del, err := encode.GuardOff(l.session.UUID())
+	gone, err := l.disarm(ctx)
 	if err != nil {
 		return err
 	}
-	if _, err := l.session.API(ctx, del); err != nil {
-		return err
+	if gone && l.guarded {
+		// Either it has fired, or FreeSWITCH took it off because the caller was answered this very moment.
+		if stage, err := l.session.GetVar(ctx, "signalbox_stage"); err == nil && stage == "talked" {
+			return errAnswered
+		}
+		return ErrGuardGone
 	}
+	l.guarded = true
 	_, err = l.session.API(ctx, add)
 	return err
+}
+
+// disarm takes the guard off and reports whether there was none.
+func (l *Leg) disarm(ctx context.Context) (none bool, err error) {
+	off, err := encode.GuardOff(l.session.UUID())
+	if err != nil {
+		return false, err
+	}
+	answer, err := l.session.API(ctx, off)
+	return strings.HasSuffix(strings.TrimSpace(answer), "Deleted: 0"), err
 }
 
 func (l *Leg) awaitHangup(ctx context.Context) error {
@@ -377,8 +452,11 @@ func (l *Leg) hungUp() bool {
 	}
 }
 
-// unlessGone makes nothing of an error that only says that the caller has hung up.
+// unlessGone makes nothing of an error that only says that the caller has hung up. A guard that fired came before that.
 func (l *Leg) unlessGone(err error) error {
+	if errors.Is(err, ErrGuardGone) {
+		return err
+	}
 	if err == nil || errors.Is(err, esl.ErrHangup) || l.hungUp() {
 		return nil
 	}
@@ -421,20 +499,24 @@ func timestamp(event *wire.Event, name string) int64 {
 	return n
 }
 
-// read takes from a bridge's CHANNEL_EXECUTE_COMPLETE how it ended.
-func read(attempt *call.Attempt, done *wire.Event) {
+// read takes from a bridge's CHANNEL_EXECUTE_COMPLETE how it ended. A far end that says 487 by itself looks like a caller
+// who gave up, except that he has not hung up.
+func read(attempt *call.Attempt, done *wire.Event, hungUp bool) {
 	attempt.Disposition = done.Var("originate_disposition")
 	status, _ := strconv.Atoi(done.Var("sip_invite_failure_status"))
 	if attempt.Disposition == "SUCCESS" {
 		attempt.Result = call.Answered
 		return
 	}
-	if attempt.Disposition == "ORIGINATOR_CANCEL" || done.Get("Hangup-Cause") != "" {
+	if hungUp || done.Get("Hangup-Cause") != "" {
 		attempt.Result = call.CallerGone
 		return
 	}
 	attempt.SIPStatus = status
 	attempt.Result = call.Result(tel.WhyUnanswered(attempt.Disposition, status))
+	if attempt.Result == call.CallerGone {
+		attempt.Result = call.Unreachable
+	}
 }
 
 func targetName(order call.RingOrder) string {
@@ -449,7 +531,11 @@ func targetName(order call.RingOrder) string {
 }
 
 // dialString builds the bridge's argument from typed targets.
-func dialString(order call.RingOrder) (string, error) {
+//
+// Early media of a target is not connected: FreeSWITCH would count the call as answered by it and stop its timers
+// (measured), and a phone that only plays a tone would never be a phone that did not answer. A redirect is not followed:
+// FreeSWITCH would call whatever address the phone names.
+func dialString(order call.RingOrder, hooks []encode.Var) (string, error) {
 	var legs []encode.Leg
 	for _, d := range order.Devices {
 		target, err := device(d)
@@ -459,7 +545,11 @@ func dialString(order call.RingOrder) (string, error) {
 		legs = append(legs, encode.Leg{Target: target})
 	}
 	vars := callerVars(order.Caller)
-	vars = append(vars, encode.Var{Name: "originate_timeout", Value: seconds(order.Answer)})
+	vars = append(vars,
+		encode.Var{Name: "originate_timeout", Value: seconds(order.Answer)},
+		encode.Var{Name: "ignore_early_media", Value: "ring_ready"},
+		encode.Var{Name: "outbound_redirect_fatal", Value: "true"})
+	vars = append(vars, hooks...)
 	if v := order.Voicemail; v != nil {
 		route, err := netip.ParseAddrPort(v.Addr)
 		if err != nil {

@@ -82,7 +82,7 @@ func verbs(leg call.Leg) []verb {
 		return verb{name, false, func(ctx context.Context) (call.Result, error) { return "", do(ctx) }}
 	}
 	return []verb{
-		plain("Waiting", leg.Waiting),
+		plain("Waiting", func(ctx context.Context) error { return leg.Waiting(ctx, time.Second) }),
 		{"Announce", true, func(ctx context.Context) (call.Result, error) {
 			return leg.Announce(ctx, "tone_stream://%(50,0,440)", 5*time.Second)
 		}},

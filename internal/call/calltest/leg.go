@@ -45,7 +45,7 @@ func (l *Leg) step(format string, args ...any) (gone bool, err error) {
 }
 
 // Waiting implements call.Leg.
-func (l *Leg) Waiting(context.Context) error {
+func (l *Leg) Waiting(context.Context, time.Duration) error {
 	_, err := l.step("waiting")
 	return err
 }

@@ -126,7 +126,7 @@ func (b *Bench) runSwitch(o Options) {
 	}
 	public := filepath.Join(dir, "dialplan", "public")
 	sw, err := fssim.New(fssim.Options{
-		Public:     []string{filepath.Join(public, "05_signalbox.xml"), filepath.Join(dir, "50_operator.xml"), filepath.Join(public, "99_signalbox.xml")},
+		Public:     []string{filepath.Join(public, "05_signalbox.xml"), filepath.Join(dir, "50_operator.xml"), filepath.Join(public, "zz_signalbox.xml")},
 		Contexts:   []string{filepath.Join(dir, "dialplan", "*.xml")},
 		Substitute: []string{"127.0.0.1:8084", b.socket},
 		Password:   Password, Users: o.Users, Digest: true, Logger: o.Logger,

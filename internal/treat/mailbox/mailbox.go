@@ -34,13 +34,13 @@ type Resolver interface {
 // It returns an error only when the leg is out of our hands.
 func Run(ctx context.Context, leg call.Leg, a call.Arrival, m call.Mailbox, why call.Result, s Settings, resolver Resolver) (call.StepRecord, error) {
 	rec := call.StepRecord{Kind: call.StepMailbox, Started: time.Now(), Result: call.VoicemailDown}
-	if err := leg.Waiting(ctx); err != nil {
-		rec.Ended, rec.Result = time.Now(), call.Broken
-		return rec, err
-	}
 	end := rec.Started.Add(m.TotalTimeout)
 	for _, system := range m.Systems {
-		targets, err := lookup(ctx, resolver, system, end)
+		if err := leg.Waiting(ctx, min(s.LookupTimeout, time.Until(end))); err != nil {
+			rec.Ended, rec.Result = time.Now(), call.Broken
+			return rec, err
+		}
+		targets, err := lookup(ctx, resolver, system, min(s.LookupTimeout, time.Until(end)))
 		if err != nil {
 			rec.Attempts = append(rec.Attempts, call.Attempt{
 				Target: system.FQDN, Started: rec.Started, Ended: time.Now(), Result: call.VoicemailDown, Note: err.Error(),
@@ -60,7 +60,9 @@ func Run(ctx context.Context, leg call.Leg, a call.Arrival, m call.Mailbox, why 
 				return rec, err
 			}
 			if attempt.Result.Final() {
-				resolver.Worked(target)
+				if attempt.Result == call.Answered {
+					resolver.Worked(target)
+				}
 				rec.Ended, rec.Result = time.Now(), attempt.Result
 				return rec, nil
 			}
@@ -106,8 +108,8 @@ func congested(attempt call.Attempt) bool {
 	return attempt.Disposition == "DESTINATION_OUT_OF_ORDER" || attempt.Disposition == "SWITCH_CONGESTION"
 }
 
-func lookup(ctx context.Context, r Resolver, system account.VoicemailSystem, end time.Time) ([]Target, error) {
-	ctx, cancel := context.WithDeadline(ctx, end)
+func lookup(ctx context.Context, r Resolver, system account.VoicemailSystem, longest time.Duration) ([]Target, error) {
+	ctx, cancel := context.WithTimeout(ctx, longest)
 	defer cancel()
 	return r.Lookup(ctx, system.FQDN, system.Transport)
 }

@@ -14,12 +14,13 @@ type Settings struct {
 	ProgressTimeout time.Duration // a target without any ringing for so long is dead; 4 s by default
 	AnswerTimeout   time.Duration // a target that rings but does not answer for so long has failed; 20 s by default
 	TotalTimeout    time.Duration // all targets of all systems together, name look-ups included; 30 s by default
+	LookupTimeout   time.Duration // looking up one system's name; 2 s by default
 	Domain          string        // host part of the URIs in which we name our subscribers
 }
 
 // Defaults are the settings of an operator who set none.
 func Defaults() Settings {
-	return Settings{ProgressTimeout: 4 * time.Second, AnswerTimeout: 20 * time.Second, TotalTimeout: 30 * time.Second, Domain: "localhost"}
+	return Settings{ProgressTimeout: 4 * time.Second, AnswerTimeout: 20 * time.Second, TotalTimeout: 30 * time.Second, LookupTimeout: 2 * time.Second, Domain: "localhost"}
 }
 
 // Offer says for which results of the phones this call goes to voicemail, and where.

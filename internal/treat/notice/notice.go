@@ -16,6 +16,10 @@ func Run(ctx context.Context, leg call.Leg, n call.Notice, cause string) (call.S
 	rec := call.StepRecord{Kind: call.StepNotice, Started: time.Now(), Result: call.Ended, Note: "ended with " + cause}
 	if n.Prompt != "" {
 		result, err := leg.Announce(ctx, n.Prompt, longest)
+		if err == nil && result == call.NotPlayed && n.Prompt != DefaultDownPrompt {
+			rec.Note = "ended with " + cause + "; the announcement could not be played, the caller heard the information tone"
+			result, err = leg.Announce(ctx, DefaultDownPrompt, longest)
+		}
 		if err != nil || result == call.CallerGone {
 			rec.Ended, rec.Result, rec.Note = time.Now(), result, ""
 			if err != nil {
