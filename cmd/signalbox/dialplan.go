@@ -15,6 +15,13 @@ type dialplanCmd struct {
 	Trace dialplanTraceCmd `cmd:"" help:"Hunt a dialplan for one call and print FreeSWITCH's own lines."`
 }
 
+// Help is the example in --help.
+func (dialplanCmd) Help() string {
+	return `Example:
+
+  signalbox dialplan trace --conf /etc/freeswitch --destination +14155550100`
+}
+
 type dialplanTraceCmd struct {
 	Conf           string            `required:"" help:"One XML file, or a whole conf tree." type:"path"`
 	Context        string            `default:"public" help:"Context to hunt in."`

@@ -133,6 +133,9 @@ func knownTrunk(cfg *config.Config, name string) bool {
 
 type versionCmd struct{}
 
+// Help is the example in --help.
+func (versionCmd) Help() string { return "Example:\n\n  signalbox version" }
+
 // Run prints the version.
 func (versionCmd) Run() error {
 	version, revision := "unknown", ""

@@ -34,7 +34,6 @@ func main() {
 	parser, err := kong.New(&cli{},
 		kong.Name("signalbox"),
 		kong.Description("A sidecar and screening proxy for FreeSWITCH: screens callers before any media exists and treats calls that the subscriber's phone did not take."),
-		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 	)
@@ -42,10 +41,31 @@ func main() {
 		panic(err) // the structs above are wrong; no operator can cause it
 	}
 	command, err := parser.Parse(os.Args[1:])
-	parser.FatalIfErrorf(err)
+	if err != nil {
+		wrongUsage(err)
+		stop()
+		os.Exit(1) //nolint:gocritic // stop has run
+	}
 	if err := command.Run(); err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintln(os.Stderr, "signalbox:", err)
 		stop()
 		os.Exit(1) //nolint:gocritic // stop has run
 	}
+}
+
+// wrongUsage says what is wrong with a command line and where the right one is described. Without any command it lists
+// them. Nothing goes to standard output, which a script may be reading.
+func wrongUsage(err error) {
+	help := "signalbox --help"
+	var parse *kong.ParseError
+	if errors.As(err, &parse) && parse.Context != nil {
+		if selected := parse.Context.Selected(); selected != nil {
+			help = selected.FullPath() + " --help"
+		}
+		if len(os.Args) == 1 {
+			parse.Context.Stdout = os.Stderr
+			_ = parse.Context.PrintUsage(false)
+		}
+	}
+	fmt.Fprintf(os.Stderr, "signalbox: %v; see %s\n", err, help)
 }

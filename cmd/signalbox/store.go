@@ -41,6 +41,14 @@ type provisionCmd struct {
 	Export provisionExportCmd `cmd:"" help:"Print what the store holds, as a file that apply takes."`
 }
 
+// Help is the example in --help.
+func (provisionCmd) Help() string {
+	return `Example:
+
+  signalbox provision apply examples/provision.yaml
+  signalbox provision export > backup.yaml`
+}
+
 type provisionApplyCmd struct {
 	configFlag
 	Format string `enum:"text,json" default:"text" help:"Output: ${enum}."`
@@ -95,6 +103,16 @@ func printChanges(w io.Writer, changes store.Changes) {
 
 type provisionExportCmd struct{ configFlag }
 
+// Help is the example in --help.
+func (provisionExportCmd) Help() string {
+	return `Example:
+
+  signalbox provision export --config signalbox.yaml > backup.yaml
+
+What is printed is the whole store: applied to an empty one it makes that the same, applied again it changes nothing. With a
+line "prune: true" added to the file, apply removes what the file does not have.`
+}
+
 // Run prints the store's content.
 func (c *provisionExportCmd) Run(ctx context.Context) error {
 	return withStore(ctx, c.configFlag, func(_ *config.Config, s store.Store) error {
@@ -113,7 +131,7 @@ func (c *provisionExportCmd) Run(ctx context.Context) error {
 
 type recordsCmd struct {
 	configFlag
-	Limit  int    `default:"20" help:"How many, newest first."`
+	Limit  int    `default:"20" help:"How many, newest first, 1 to 10000."`
 	Format string `enum:"text,json" default:"text" help:"Output: ${enum}."`
 }
 
@@ -122,13 +140,22 @@ func (recordsCmd) Help() string { return "Example:\n\n  signalbox records --limi
 
 // Run prints call records.
 func (c *recordsCmd) Run(ctx context.Context) error {
+	if c.Limit < 1 || c.Limit > store.MaxRecords {
+		return fmt.Errorf("--limit %d: write 1 to %d", c.Limit, store.MaxRecords)
+	}
 	return withStore(ctx, c.configFlag, func(_ *config.Config, s store.Store) error {
 		records, err := s.Records(ctx, c.Limit)
 		if err != nil {
 			return err
 		}
 		if c.Format == "json" {
+			if records == nil {
+				records = []call.Record{} // an empty list, not null
+			}
 			return printJSON(records)
+		}
+		if len(records) == 0 {
+			fmt.Fprintln(os.Stderr, "no call records yet")
 		}
 		for _, r := range records {
 			printRecord(os.Stdout, r)

@@ -14,7 +14,9 @@ import (
 const EnvPrefix = "SIGNALBOX_"
 
 // foreign are variables with our prefix that are not keys.
-var foreign = map[string]bool{"SIGNALBOX_CONFIG": true, "SIGNALBOX_FREESWITCH": true}
+var foreign = map[string]bool{
+	"SIGNALBOX_CONFIG": true, "SIGNALBOX_FREESWITCH": true, "SIGNALBOX_LAB_PASSWORD": true, "SIGNALBOX_SIMULATOR_PASSWORD": true,
+}
 
 // leaf is one scalar of the configuration.
 type leaf struct {
