@@ -1,6 +1,9 @@
 package e2e
 
 import (
+	"context"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -26,6 +29,7 @@ func calls(t *testing.T) chapter {
 	return chapter{
 		acts: acts, voice: 19000, files: operatorSettings,
 		numbers: []string{nobodysNumber, olderNumber, newerNumber},
+		after:   commandsWouldRun,
 		provision: func(d *account.Document, stages map[string]*lab.Stage) {
 			for i := range d.Accounts {
 				if s := stages["hostile-subscriber"]; s.Number == d.Numbers[i].Number {
@@ -33,5 +37,20 @@ func calls(t *testing.T) chapter {
 				}
 			}
 		},
+	}
+}
+
+// commandsWouldRun proves that the search for files which hostile texts ask for could have found one: on a real switch a command
+// that does run makes its file there.
+func commandsWouldRun(ctx context.Context, t *testing.T, rig *lab.Rig) {
+	if !rig.Real() {
+		return
+	}
+	file := filepath.Join(rig.Dir(), "ran-because-we-said-so")
+	if _, err := rig.API(ctx, "system touch "+file); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(file); err != nil {
+		t.Errorf("a command that was executed has left nothing: %v", err)
 	}
 }

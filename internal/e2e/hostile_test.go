@@ -31,7 +31,7 @@ func hostile() act {
 }
 
 // mark is a file that exists only when one of the story's commands ran.
-func mark(s *lab.Stage) string { return filepath.Join(s.Rig.Dir(), "ran-"+s.Pilot) }
+func mark(s *lab.Stage) string { return filepath.Join(s.Rig.Dir(), "ran-"+s.FQDN) }
 
 // payloads are texts that ask FreeSWITCH for a command, or for another header, dial string or argument.
 func payloads(s *lab.Stage) []string {
