@@ -64,7 +64,8 @@ func (e *Edge) Route(context.Context, *sipproxy.Invite) []sipproxy.Hop {
 
 // Screen implements sipproxy.Screener: a refusal, or one signed token on the INVITE.
 func (e *Edge) Screen(_ context.Context, inv *sipproxy.Invite) sipproxy.Decision {
-	caller := Caller(inv, e.trunk(inv))
+	trunk := e.trunk(inv)
+	caller := Caller(inv, trunk)
 	verdict, strict := judge(caller, e.options.Rules)
 	log := e.log.With(zap.String("call_id", inv.CallID), zap.String("trunk", inv.Peer.Name),
 		zap.String("from", masked(caller.From)), zap.String("to", caller.Called.Masked()))
@@ -80,7 +81,7 @@ func (e *Edge) Screen(_ context.Context, inv *sipproxy.Invite) sipproxy.Decision
 	if e.options.Key == nil {
 		return sipproxy.Decision{}
 	}
-	header, err := token.Sign(evidence(inv, verdict, time.Now()), *e.options.Key)
+	header, err := token.Sign(evidence(inv, verdict, trunk.Region, time.Now()), *e.options.Key)
 	if err != nil {
 		log.Warn("no token: the call goes on as not screened", zap.Error(err))
 		return sipproxy.Decision{}
@@ -131,12 +132,13 @@ func refusal(a screen.Answer) *sipproxy.Refusal {
 }
 
 // evidence gathers what FreeSWITCH would lose or change on the way to the sidecar. Lists are split into their elements, so
-// that a token that gets too long loses the oldest element and not a whole header field.
-func evidence(inv *sipproxy.Invite, verdict call.Verdict, now time.Time) token.Evidence {
+// that a token that gets too long loses the oldest element and not a whole header field. region is where the trunk's national
+// numbers are read.
+func evidence(inv *sipproxy.Invite, verdict call.Verdict, region string, now time.Time) token.Evidence {
 	e := token.Evidence{
 		Verdict:   verdict,
 		Diversion: sipproxy.SplitList(inv.Header("Diversion")), HistoryInfo: sipproxy.SplitList(inv.Header("History-Info")),
-		RequestURI: inv.RequestURI, Trunk: inv.Peer.Name, Source: inv.Source,
+		RequestURI: inv.RequestURI, Trunk: inv.Peer.Name, Region: region, Source: inv.Source,
 		CallID: inv.CallID, FromTag: inv.FromTag, Time: inv.Time.UTC(),
 	}
 	if inv.Time.IsZero() {

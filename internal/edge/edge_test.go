@@ -84,7 +84,7 @@ func TestTheSidecarLearnsWhatTheProxySaw(t *testing.T) {
 		`History-Info: <sip:+14155550101@h>;index=1, <sip:+14155550102@h?Reason=SIP%3Bcause%3D486>;index=1.1`))
 	got := check(t, New(options()).Screen(context.Background(), inv))
 	want := token.Evidence{
-		Verdict: got.Verdict, Trunk: "strict", Source: inv.Source, CallID: "1@carrier", FromTag: "abc", Time: now,
+		Verdict: got.Verdict, Trunk: "strict", Region: "US", Source: inv.Source, CallID: "1@carrier", FromTag: "abc", Time: now,
 		RequestURI: "sip:" + called + "@198.51.100.1;target=sip:%2B14155550122%40h;cause=486;user=phone",
 		Target:     "sip:+14155550122@h", Cause: 486,
 		Diversion:   []string{`"b, c" <sip:+14155550103@h>;reason=no-answer`, `<sip:+14155550102@h>;reason=user-busy`, `<sip:+14155550101@h>;reason=unconditional`},
@@ -224,6 +224,9 @@ func TestACountryCodeWithoutThePlusIsNoReasonToRefuse(t *testing.T) {
 func TestNumbersAreReadInTheTrunksRegion(t *testing.T) {
 	e := New(options())
 	got := check(t, e.Screen(context.Background(), parse(t, "london", text("<sip:02079460958@h>;tag=1"))))
+	if got.Region != "GB" {
+		t.Errorf("the sidecar is told region %q and would read other numbers than the proxy", got.Region)
+	}
 	if got.Verdict.Reasons[0].Name != screen.ReasonPossible || !strings.Contains(got.Verdict.Reasons[0].Sentence, "+442079460958") {
 		t.Errorf("%+v", got.Verdict)
 	}

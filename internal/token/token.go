@@ -66,6 +66,7 @@ type Evidence struct {
 	Cause       int            `json:"c,omitempty"`
 	RequestURI  string         `json:"r,omitempty"`
 	Trunk       string         `json:"k,omitempty"`
+	Region      string         `json:"g,omitempty"` // where the trunk's national numbers are read, ISO 3166; "" = as configured here
 	Source      netip.AddrPort `json:"s"`
 	CallID      string         `json:"i"`
 	FromTag     string         `json:"f,omitempty"`
@@ -131,7 +132,7 @@ func fit(e Evidence, limit int) ([]byte, error) {
 		// Only a hostile INVITE comes here: what people will look for first stays.
 		e.Truncated = true
 		e.RequestURI, e.FromTag, e.Target = cut(e.RequestURI, 256), cut(e.FromTag, 128), cut(e.Target, 256)
-		e.Trunk, e.Verdict.Model = cut(e.Trunk, 64), cut(e.Verdict.Model, 64)
+		e.Trunk, e.Region, e.Verdict.Model = cut(e.Trunk, 64), cut(e.Region, 8), cut(e.Verdict.Model, 64)
 		reasons := e.Verdict.Reasons[:min(len(e.Verdict.Reasons), 8)]
 		e.Verdict.Reasons = make([]call.Reason, len(reasons))
 		for i, r := range reasons {

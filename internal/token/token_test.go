@@ -160,6 +160,7 @@ func TestNoEvidenceFailsACall(t *testing.T) {
 			"From-tag":      func(e *Evidence) { e.FromTag = huge },
 			"Request-URI":   func(e *Evidence) { e.RequestURI, e.Target = huge, huge },
 			"Trunk":         func(e *Evidence) { e.Trunk = huge },
+			"Region":        func(e *Evidence) { e.Region = huge },
 			"Sentence":      func(e *Evidence) { e.Verdict.Reasons[0].Sentence = huge },
 			"one diversion": func(e *Evidence) { e.Diversion = append([]string{huge}, e.Diversion...) },
 			"one history":   func(e *Evidence) { e.HistoryInfo = []string{huge} },
@@ -200,7 +201,7 @@ func TestEvidenceComesBackAsItWas(t *testing.T) {
 	e := Evidence{
 		Verdict:   call.Verdict{Likelihood: 0.91, Action: call.Refuse, Model: "rules-1", Reasons: []call.Reason{{Name: "deny-list", Weight: 1, Sentence: "a <b> & \"c\""}}},
 		Diversion: []string{`"x, y" <sip:a@h>;reason=user-busy`}, HistoryInfo: []string{"<sip:a@h?Reason=SIP%3Bcause%3D302>;index=1"},
-		Target: "sip:+14155550100@h", Cause: 408, RequestURI: "sip:+1@h;target=x", Trunk: "carrier",
+		Target: "sip:+14155550100@h", Cause: 408, RequestURI: "sip:+1@h;target=x", Trunk: "carrier", Region: "GB",
 		Source: netip.MustParseAddrPort("[2001:db8::1]:5060"), CallID: "a84b4c76e66710@pc33", FromTag: "1928301774", Time: now,
 	}
 	got, err := checker(t, newKey).Check(sign(t, e, newKey), e.CallID, "leg", now)
