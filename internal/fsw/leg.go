@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
-	"strconv"
 	"strings"
 	"time"
 
@@ -14,9 +12,7 @@ import (
 	"github.com/signalbox/signalbox/dialplan/encode"
 	"github.com/signalbox/signalbox/esl"
 	"github.com/signalbox/signalbox/esl/wire"
-	"github.com/signalbox/signalbox/internal/account"
 	"github.com/signalbox/signalbox/internal/call"
-	"github.com/signalbox/signalbox/internal/tel"
 )
 
 const (
@@ -357,38 +353,6 @@ func (l *Leg) forget(ctx context.Context) error {
 	return err
 }
 
-// ours lists the variables that a call of ours needs. signalbox_was_* is for the fallback; see freeswitch-conf.
-func ours(channel *wire.Event) []encode.Var {
-	vars := []encode.Var{{Name: "signalbox_touched", Value: "true"}}
-	for _, name := range []string{"continue_on_fail", "hangup_after_bridge", "sip_ignore_remote_cause"} {
-		vars = append(vars, encode.Var{Name: "signalbox_was_" + name, Value: plain(channel.Var(name))}, encode.Var{Name: name, Value: "true"})
-	}
-	channel.Each(func(name, _ string) {
-		variable, ok := strings.CutPrefix(name, "variable_")
-		if ok && doesNotLeave(variable) {
-			vars = append(vars, encode.Var{Name: variable})
-		}
-	})
-	return vars
-}
-
-// doesNotLeave reports whether a variable of the A-leg would put a header on a B-leg that must not get there: our own
-// token in any spelling, and the caller's Identity, which signs a call to another number.
-func doesNotLeave(variable string) bool {
-	lower := strings.ToLower(variable)
-	return strings.HasPrefix(lower, "sip_h_x-signalbox") || lower == "sip_h_identity" || lower == "sip_identity"
-}
-
-// plain keeps a value that needs no escape, such as "true" or a list of causes; anything else is as good as not set.
-func plain(value string) string {
-	for _, r := range value {
-		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == ',') {
-			return ""
-		}
-	}
-	return value
-}
-
 // arm sets the guard anew: unless we arm it again within d, FreeSWITCH takes the call back. When there is no guard left
 // to be replaced it has done so already, while we were frozen or cut off, and ErrGuardGone says that the call is not ours
 // any more.
@@ -487,116 +451,4 @@ func (l *Leg) lost(attempt call.Attempt, err error) (call.Attempt, error) {
 	attempt.Ended = time.Now()
 	attempt.Result, err = l.gone(err)
 	return attempt, err
-}
-
-// progressed reports whether the caller has heard that it rings, or anything else.
-func progressed(done *wire.Event) bool {
-	return timestamp(done, "Caller-Channel-Progress-Time") > 0 || timestamp(done, "Caller-Channel-Progress-Media-Time") > 0
-}
-
-func timestamp(event *wire.Event, name string) int64 {
-	n, _ := strconv.ParseInt(event.Get(name), 10, 64)
-	return n
-}
-
-// read takes from a bridge's CHANNEL_EXECUTE_COMPLETE how it ended. A far end that says 487 by itself looks like a caller
-// who gave up, except that he has not hung up.
-func read(attempt *call.Attempt, done *wire.Event, hungUp bool) {
-	attempt.Disposition = done.Var("originate_disposition")
-	status, _ := strconv.Atoi(done.Var("sip_invite_failure_status"))
-	if attempt.Disposition == "SUCCESS" {
-		attempt.Result = call.Answered
-		return
-	}
-	if hungUp || done.Get("Hangup-Cause") != "" {
-		attempt.Result = call.CallerGone
-		return
-	}
-	attempt.SIPStatus = status
-	attempt.Result = call.Result(tel.WhyUnanswered(attempt.Disposition, status))
-	if attempt.Result == call.CallerGone {
-		attempt.Result = call.Unreachable
-	}
-}
-
-func targetName(order call.RingOrder) string {
-	if order.Voicemail != nil {
-		return order.Voicemail.FQDN
-	}
-	names := make([]string, len(order.Devices))
-	for i, d := range order.Devices {
-		names[i] = d.String()
-	}
-	return strings.Join(names, ", ")
-}
-
-// dialString builds the bridge's argument from typed targets.
-//
-// Early media of a target is not connected: FreeSWITCH would count the call as answered by it and stop its timers
-// (measured), and a phone that only plays a tone would never be a phone that did not answer. A redirect is not followed:
-// FreeSWITCH would call whatever address the phone names.
-func dialString(order call.RingOrder, hooks []encode.Var) (string, error) {
-	var legs []encode.Leg
-	for _, d := range order.Devices {
-		target, err := device(d)
-		if err != nil {
-			return "", err
-		}
-		legs = append(legs, encode.Leg{Target: target})
-	}
-	vars := callerVars(order.Caller)
-	vars = append(vars,
-		encode.Var{Name: "originate_timeout", Value: seconds(order.Answer)},
-		encode.Var{Name: "ignore_early_media", Value: "ring_ready"},
-		encode.Var{Name: "outbound_redirect_fatal", Value: "true"})
-	vars = append(vars, hooks...)
-	if v := order.Voicemail; v != nil {
-		route, err := netip.ParseAddrPort(v.Addr)
-		if err != nil {
-			return "", fmt.Errorf("voicemail target %s: %w", v.Addr, err)
-		}
-		legs = append(legs, encode.Leg{Target: encode.Voicemail{
-			Profile: v.Profile, Pilot: v.Pilot, FQDN: v.FQDN, Target: v.Target, Cause: v.Cause, Route: route, Transport: v.Transport,
-		}})
-	}
-	if order.Progress > 0 {
-		vars = append(vars, encode.Var{Name: "leg_progress_timeout", Value: seconds(order.Progress)})
-	}
-	for _, h := range order.Headers {
-		vars = append(vars, encode.Var{Name: "sip_h_" + h.Name, Value: encode.Header(h.Value)})
-	}
-	return encode.DialString(vars, legs)
-}
-
-func device(d account.Device) (encode.Target, error) {
-	switch d.Kind {
-	case account.DeviceRegistered:
-		return encode.RegisteredUser{Profile: d.Profile, User: d.User, Domain: d.Host}, nil
-	case account.DeviceURI:
-		return encode.SIPURI{Profile: d.Profile, User: d.User, Host: d.Host, Port: d.Port, Transport: d.Transport}, nil
-	}
-	return nil, fmt.Errorf("device %s: unknown kind %q", d, d.Kind)
-}
-
-// callerVars says how the caller is presented to a B-leg. FreeSWITCH's own default shows a withheld number in clear and
-// builds no INVITE at all from a display name with a quote in it; both were measured.
-func callerVars(caller tel.Identity) []encode.Var {
-	if caller.Withheld {
-		return []encode.Var{
-			{Name: "origination_caller_id_number", Value: "anonymous"},
-			{Name: "origination_caller_id_name", Value: "Anonymous"},
-			{Name: "sip_cid_type", Value: "none"},
-			{Name: "sip_h_Privacy", Value: "id"},
-		}
-	}
-	var vars []encode.Var
-	if name := encode.Text(caller.Name); name != "" && name != caller.Name {
-		vars = append(vars, encode.Var{Name: "origination_caller_id_name", Value: name})
-	}
-	return vars
-}
-
-// seconds rounds up: FreeSWITCH's timers know whole seconds only.
-func seconds(d time.Duration) string {
-	return strconv.Itoa(max(int((d+time.Second-1)/time.Second), 1))
 }

@@ -597,7 +597,9 @@ func TestEveryVerbReportsASwitchThatVanishes(t *testing.T) {
 		"Announce": func(ctx context.Context, leg *fsw.Leg) (call.Result, error) {
 			return leg.Announce(ctx, "x.wav", time.Second)
 		},
-		"Waiting": func(ctx context.Context, leg *fsw.Leg) (call.Result, error) { return call.Broken, leg.Waiting(ctx, time.Second) },
+		"Waiting": func(ctx context.Context, leg *fsw.Leg) (call.Result, error) {
+			return call.Broken, leg.Waiting(ctx, time.Second)
+		},
 		"End": func(ctx context.Context, leg *fsw.Leg) (call.Result, error) {
 			return call.Broken, leg.End(ctx, "USER_BUSY")
 		},

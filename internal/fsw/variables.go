@@ -1,0 +1,73 @@
+package fsw
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/signalbox/signalbox/dialplan/encode"
+	"github.com/signalbox/signalbox/esl/wire"
+	"github.com/signalbox/signalbox/internal/call"
+	"github.com/signalbox/signalbox/internal/tel"
+)
+
+// ours lists the variables that a call of ours needs. signalbox_was_* is for the fallback; see freeswitch-conf.
+func ours(channel *wire.Event) []encode.Var {
+	vars := []encode.Var{{Name: "signalbox_touched", Value: "true"}}
+	for _, name := range []string{"continue_on_fail", "hangup_after_bridge", "sip_ignore_remote_cause"} {
+		vars = append(vars, encode.Var{Name: "signalbox_was_" + name, Value: plain(channel.Var(name))}, encode.Var{Name: name, Value: "true"})
+	}
+	channel.Each(func(name, _ string) {
+		variable, ok := strings.CutPrefix(name, "variable_")
+		if ok && doesNotLeave(variable) {
+			vars = append(vars, encode.Var{Name: variable})
+		}
+	})
+	return vars
+}
+
+// doesNotLeave reports whether a variable of the A-leg would put a header on a B-leg that must not get there: our own
+// token in any spelling, and the caller's Identity, which signs a call to another number.
+func doesNotLeave(variable string) bool {
+	lower := strings.ToLower(variable)
+	return strings.HasPrefix(lower, "sip_h_x-signalbox") || lower == "sip_h_identity" || lower == "sip_identity"
+}
+
+// plain keeps a value that needs no escape, such as "true" or a list of causes; anything else is as good as not set.
+func plain(value string) string {
+	for _, r := range value {
+		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == ',') {
+			return ""
+		}
+	}
+	return value
+}
+
+// progressed reports whether the caller has heard that it rings, or anything else.
+func progressed(done *wire.Event) bool {
+	return timestamp(done, "Caller-Channel-Progress-Time") > 0 || timestamp(done, "Caller-Channel-Progress-Media-Time") > 0
+}
+
+func timestamp(event *wire.Event, name string) int64 {
+	n, _ := strconv.ParseInt(event.Get(name), 10, 64)
+	return n
+}
+
+// read takes from a bridge's CHANNEL_EXECUTE_COMPLETE how it ended. A far end that says 487 by itself looks like a caller
+// who gave up, except that he has not hung up.
+func read(attempt *call.Attempt, done *wire.Event, hungUp bool) {
+	attempt.Disposition = done.Var("originate_disposition")
+	status, _ := strconv.Atoi(done.Var("sip_invite_failure_status"))
+	if attempt.Disposition == "SUCCESS" {
+		attempt.Result = call.Answered
+		return
+	}
+	if hungUp || done.Get("Hangup-Cause") != "" {
+		attempt.Result = call.CallerGone
+		return
+	}
+	attempt.SIPStatus = status
+	attempt.Result = call.Result(tel.WhyUnanswered(attempt.Disposition, status))
+	if attempt.Result == call.CallerGone {
+		attempt.Result = call.Unreachable
+	}
+}
