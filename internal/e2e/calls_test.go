@@ -47,9 +47,7 @@ func commandsWouldRun(ctx context.Context, t *testing.T, rig *lab.Rig) {
 		return
 	}
 	file := filepath.Join(rig.Dir(), "ran-because-we-said-so")
-	if _, err := rig.API(ctx, "system touch "+file); err != nil {
-		t.Error(err)
-	}
+	_, _ = rig.API(ctx, "system touch "+file) // it has no reply, which is an error of its own
 	if _, err := os.Stat(file); err != nil {
 		t.Errorf("a command that was executed has left nothing: %v", err)
 	}

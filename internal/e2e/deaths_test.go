@@ -204,7 +204,7 @@ func killed() *stroke {
 			s.NoRecord(ctx)
 			s.NextCallWorks(ctx, 0)
 		})
-	st.meets("nobody-listening-and-no-operator", "A number without an operator's extension: a tone and 503, not silence.", lab.Line{},
+	st.meets("nobody-listening-and-no-operator", "A number without an operator's extension: a tone and 480, not silence.", lab.Line{},
 		func(ctx context.Context, s *lab.Stage, m *moment) {
 			m.strikes(ctx, s)
 			c := s.Place(lab.Invite{To: nobodysNumber})
@@ -213,7 +213,7 @@ func killed() *stroke {
 			if s.Rig.Real() {
 				s.Must(c.WaitHeardAnything(ctx, 50))
 			}
-			s.Ended(ctx, c, "503")
+			s.Ended(ctx, c, "480")
 			s.Check(c.Answered().IsZero(), "the tone answered the call")
 			m.passes(ctx, s)
 			c = s.Place(lab.Invite{To: nobodysNumber})
