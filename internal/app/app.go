@@ -160,17 +160,24 @@ func (a *App) openNodes() {
 	}
 }
 
-// nodeName finds the node that connects from an address; with one node, or none that fits, it is the first.
-func (a *App) nodeName(remote string) string {
+// nodeName finds the node that hands a call over: the one whose link knows the Core-UUID, for several may stand behind one
+// address; or, while its link is down or it has none, the first that the call's connection may come from; or the first.
+func (a *App) nodeName(coreUUID, remote string) string {
+	for _, n := range a.nodes {
+		if coreUUID != "" && n.CoreUUID() == coreUUID {
+			return n.Name()
+		}
+	}
 	a.mu.Lock()
 	nodes := a.config.Nodes
 	a.mu.Unlock()
 	if len(nodes) == 0 {
 		return "freeswitch"
 	}
-	if from, err := netip.ParseAddrPort(remote); err == nil && len(nodes) > 1 {
+	if from, err := netip.ParseAddrPort(remote); err == nil {
+		addr := from.Addr().Unmap()
 		for _, n := range nodes {
-			if n.SIP.Addr() == from.Addr() || slices.ContainsFunc(n.Prefixes, func(p config.Prefix) bool { return p.Contains(from.Addr()) }) {
+			if n.SIP.Addr() == addr || slices.ContainsFunc(n.Prefixes, func(p config.Prefix) bool { return p.Contains(addr) }) {
 				return n.Name
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -19,7 +20,7 @@ import (
 type NodeOptions struct {
 	Name string
 	Dial esl.DialOptions
-	// Attached is called after each (re)connect, when what the switch shows is complete. An error makes the link try again.
+	// Attached is called after each (re)connect, when what the switch shows is complete, or after 8 looks. An error makes the link try again.
 	Attached func(ctx context.Context, sw *Switch) error
 	// Event is called with each event, in order of arrival, on the link's goroutine.
 	Event  func(ctx context.Context, event *wire.Event)
@@ -30,9 +31,17 @@ type NodeOptions struct {
 // safe for concurrent use. It looks and never hangs up a call.
 type Node struct {
 	options NodeOptions
-	link    *esl.Link
 	log     *zap.Logger
+	link    atomic.Pointer[esl.Link] // nil before Run
+
+	looked *esl.Conn // the connection last looked at, and how often; owned by Run's goroutine
+	looks  int
 }
+
+// maxLooks bounds how often attach waits for as many channels as sessions. On a busy switch calls come and go between the
+// two questions, and the figures may never agree; then what is there counts. Nothing is lost by it: whether a call lives is
+// asked of each one, by Alive.
+const maxLooks = 8
 
 // NewNode makes a Node; Run brings its link up.
 func NewNode(o NodeOptions) *Node {
@@ -47,9 +56,18 @@ func NewNode(o NodeOptions) *Node {
 // Name is the node's name in the configuration.
 func (n *Node) Name() string { return n.options.Name }
 
+// CoreUUID is the Core-UUID of the FreeSWITCH the link last reached, which stands in the data of each of its channels too; ""
+// before.
+func (n *Node) CoreUUID() string {
+	if link := n.link.Load(); link != nil {
+		return link.CoreUUID()
+	}
+	return ""
+}
+
 // Run keeps the link up until ctx ends.
 func (n *Node) Run(ctx context.Context) error {
-	n.link = esl.NewLink(esl.LinkOptions{
+	link := esl.NewLink(esl.LinkOptions{
 		Node: n.options.Name, Dial: n.options.Dial, Logger: n.log,
 		Subscribe: []string{"CHANNEL_HANGUP_COMPLETE"},
 		OnEvent: func(event *wire.Event) {
@@ -60,10 +78,12 @@ func (n *Node) Run(ctx context.Context) error {
 		OnAttach: n.attach,
 		OnDown:   func(err error) { n.log.Warn("freeswitch link is down", zap.Error(err)) },
 	})
-	return n.link.Run(ctx)
+	n.link.Store(link)
+	return link.Run(ctx)
 }
 
-// attach looks at the switch until what it shows is complete: as many channels listed as it counts sessions.
+// attach looks at the switch until what it shows is complete, as many channels listed as it counts sessions, or maxLooks
+// times.
 func (n *Node) attach(ctx context.Context, conn *esl.Conn) error {
 	listed, err := channelCount(ctx, conn)
 	if err != nil {
@@ -73,8 +93,16 @@ func (n *Node) attach(ctx context.Context, conn *esl.Conn) error {
 	if err != nil {
 		return err
 	}
+	if n.looked != conn {
+		n.looked, n.looks = conn, 0
+	}
+	n.looks++
 	if counted, ok := sessionCount(status); ok && counted != listed {
-		return fmt.Errorf("%w: %d channels listed, %d sessions counted", esl.ErrIncomplete, listed, counted)
+		if n.looks < maxLooks {
+			return fmt.Errorf("%w: %d channels listed, %d sessions counted", esl.ErrIncomplete, listed, counted)
+		}
+		n.log.Info("freeswitch lists other channels than it counts sessions; going on with what is there",
+			zap.Int("channels", listed), zap.Int("sessions", counted), zap.Int("looks", n.looks))
 	}
 	if n.options.Attached != nil {
 		if err := n.options.Attached(ctx, &Switch{conn}); err != nil {

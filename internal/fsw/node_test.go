@@ -19,17 +19,19 @@ import (
 )
 
 // runNode runs a node for the length of a test.
-func runNode(t *testing.T, o fsw.NodeOptions) {
+func runNode(t *testing.T, o fsw.NodeOptions) *fsw.Node {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- fsw.NewNode(o).Run(ctx) }()
+	n := fsw.NewNode(o)
+	go func() { done <- n.Run(ctx) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := fswtest.Wait(t, "the node's end", done); err != nil {
 			t.Errorf("node: %v", err)
 		}
 	})
+	return n
 }
 
 func TestNodeAttachesSeesWhoLivesAndWhoEnds(t *testing.T) {
@@ -136,6 +138,7 @@ func TestNodeLooksAgainUntilItsViewIsComplete(t *testing.T) {
 		{"a ghost is listed at first", &sees{channels: []string{`{"row_count":2,"rows":[{},{}]}`, `{"row_count":0}`}, status: statusOf(0)}, 2},
 		{"complete at once", &sees{channels: []string{`{"row_count":0}`}, status: statusOf(0)}, 1},
 		{"a status that cannot be read is no reason to wait", &sees{channels: []string{`{"row_count":1}`}, status: "UP\n"}, 1},
+		{"a busy switch whose figures never agree", &sees{channels: []string{`{"row_count":1,"rows":[{}]}`}, status: statusOf(3)}, 8},
 		{"an answer that is no JSON closes the link, and it is tried again", &sees{channels: []string{"-ERR no reply\n", "<html>", `{"row_count":0}`}, status: statusOf(0)}, 3},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -170,4 +173,21 @@ func TestNodeTriesAgainWhenItsOwnerCouldNotLook(t *testing.T) {
 	})
 	fswtest.Wait(t, "the first look", tries)
 	fswtest.Wait(t, "the second look", tries)
+}
+
+func TestNodeKnowsTheCoreUUIDOfItsSwitch(t *testing.T) {
+	t.Parallel()
+	s := &sees{channels: []string{`{"row_count":0}`}, status: statusOf(0)}
+	attached := make(chan bool, 1)
+	n := runNode(t, fsw.NodeOptions{
+		Name: "fs1", Dial: esl.DialOptions{Addr: s.listen(t), Password: fswtest.Password},
+		Attached: func(context.Context, *fsw.Switch) error { attached <- true; return nil },
+	})
+	fswtest.Wait(t, "the link", attached)
+	if got := n.CoreUUID(); got != "core-1" {
+		t.Errorf("Core-UUID %q", got)
+	}
+	if got := fsw.NewNode(fsw.NodeOptions{Name: "fs2"}).CoreUUID(); got != "" {
+		t.Errorf("Core-UUID %q before the link", got)
+	}
 }

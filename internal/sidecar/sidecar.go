@@ -36,7 +36,8 @@ type Settings struct {
 // Options of a Sidecar.
 type Options struct {
 	Instance string // names this process as the owner of records
-	Node     func(addr string) string
+	// Node names the FreeSWITCH that hands a call over, by its Core-UUID and the address it connects from.
+	Node     func(coreUUID, addr string) string
 	Profiles Profiles
 	Ledger   *Ledger
 	Settings Settings
@@ -144,6 +145,9 @@ func (s *Sidecar) run(ctx context.Context, leg *fsw.Leg, rec call.Record, settin
 		s.broke(&done, err, log)
 	} else {
 		done.Cause = leg.Over(context.WithoutCancel(ctx))
+		if done.Result == call.CallerGone && leg.TakenBack() {
+			s.broke(&done, fsw.ErrGuardGone, log)
+		}
 	}
 	done.Ended = time.Now()
 	done.Updated = done.Ended
@@ -173,7 +177,8 @@ func (s *Sidecar) broke(rec *call.Record, err error, log *zap.Logger) {
 // arrival takes the token first; without a good one what FreeSWITCH's variables still know.
 func (s *Sidecar) arrival(session *esl.Session, settings *Settings, now time.Time) call.Arrival {
 	channel := session.Channel()
-	a := fsw.Variables(channel, s.options.Node(session.RemoteAddr().String()), settings.Region, now)
+	node := s.options.Node(channel.Get("Core-UUID"), session.RemoteAddr().String())
+	a := fsw.Variables(channel, node, settings.Region, now)
 	header := fsw.Token(channel)
 	if header == "" || settings.Tokens == nil {
 		return a
@@ -185,10 +190,16 @@ func (s *Sidecar) arrival(session *esl.Session, settings *Settings, now time.Tim
 		return a
 	}
 	s.counts.Screened.Add(1)
-	return withEvidence(a, evidence, settings.Region)
+	region := settings.Region
+	if evidence.Region != "" && evidence.Region != region {
+		// The trunk's national numbers are another country's: who called and who was called are read again, as the proxy did.
+		region = evidence.Region
+		a = fsw.Variables(channel, node, region, now)
+	}
+	return withEvidence(a, evidence, region)
 }
 
-// withEvidence replaces what FreeSWITCH lost by what the proxy saw.
+// withEvidence replaces what FreeSWITCH lost by what the proxy saw. region is where the trunk's national numbers are read.
 func withEvidence(a call.Arrival, e token.Evidence, region string) call.Arrival {
 	a.Evidence = call.EvidenceToken
 	a.Verdict = e.Verdict

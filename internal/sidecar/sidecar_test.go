@@ -112,7 +112,7 @@ func newRig(t *testing.T, o options) *rig {
 	})
 	r.settings = sidecar.Settings{Region: "US", Treat: treat.Defaults(), Resolver: o.resolver, Tokens: r.checker}
 	r.sidecar = sidecar.New(sidecar.Options{
-		Instance: "me", Node: func(string) string { return "fs1" }, Profiles: profiles, Ledger: ledger, Logger: log, Settings: r.settings,
+		Instance: "me", Node: func(string, string) string { return "fs1" }, Profiles: profiles, Ledger: ledger, Logger: log, Settings: r.settings,
 	})
 	r.Bench = fswtest.New(t, fswtest.Options{Handler: r.sidecar.Serve, Logger: log})
 	return r
@@ -337,7 +337,7 @@ func TestTheTokenIsTheEvidence(t *testing.T) {
 		if header != "" && !tt.good {
 			refused++
 		}
-		r.refused(id, header)
+		r.refused(id, served, header)
 		rec := r.record("of this call and closed", func(rec call.Record) bool { return rec.Arrival.CallID == id && !rec.Open() })
 		a := rec.Arrival
 		if tt.good {
@@ -357,9 +357,37 @@ func TestTheTokenIsTheEvidence(t *testing.T) {
 	}
 }
 
-// refused places a call with a Call-ID of the test's choice and waits for its 603. The token has to name the Call-ID, which
-// an agent of the lab chooses itself.
-func (r *rig) refused(callID, header string) {
+// The proxy reads a trunk's national numbers in the trunk's own region, and so must the sidecar.
+func TestNumbersAreReadInTheRegionOfTheTrunk(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, options{})
+	r.phone.Behave(lab.Refuses(603))
+	_, err := r.store.Apply(t.Context(), account.Document{
+		Accounts: []account.AccountEntry{{ID: "london"}},
+		Numbers: []account.NumberEntry{{Number: "+442079460000", Account: "london",
+			Devices: []account.DeviceEntry{{Kind: account.DeviceURI, Profile: "external", User: "desk", Host: r.phone.Addr().Addr().String(), Port: r.phone.Addr().Port()}}}},
+	}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const id = "1@london"
+	header, err := token.Sign(token.Evidence{
+		Verdict: call.Verdict{Model: "rules"}, Trunk: "london", Region: "GB", CallID: id, Time: time.Now(),
+		Diversion: []string{"<sip:02079460002@h>;reason=no-answer"},
+	}, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.refused(id, "02079460000", header)
+	a := r.record("of this call and closed", func(rec call.Record) bool { return rec.Arrival.CallID == id && !rec.Open() }).Arrival
+	if a.To != "+442079460000" || a.From.Number != "+442079460001" || len(a.Diversions) != 1 || a.Diversions[0].Number != "+442079460002" || a.Trunk != "london" {
+		t.Errorf("to %q, from %+v, diversions %+v, trunk %q", a.To, a.From, a.Diversions, a.Trunk)
+	}
+}
+
+// refused places a call with a Call-ID of the test's choice and waits for its 603; the caller's number is the called one's
+// next. The token has to name the Call-ID, which an agent of the lab chooses itself.
+func (r *rig) refused(callID, number, header string) {
 	r.t.Helper()
 	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(r.Switch.ExternalAddr()))
 	if err != nil {
@@ -369,14 +397,14 @@ func (r *rig) refused(callID, header string) {
 	local := conn.LocalAddr().String()
 	const sdp = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 6000 RTP/AVP 0\r\n"
 	request := func(method, to, rest string) string {
-		return method + " sip:" + served + "@" + r.Switch.ExternalAddr().String() + " SIP/2.0\r\nVia: SIP/2.0/UDP " + local + ";branch=z9hG4bK" + callID +
-			"\r\nMax-Forwards: 70\r\nFrom: <sip:+12125550123@" + local + ">;tag=x\r\nTo: " + to + "\r\nCall-ID: " + callID + "\r\nCSeq: 1 " + method +
+		return method + " sip:" + number + "@" + r.Switch.ExternalAddr().String() + " SIP/2.0\r\nVia: SIP/2.0/UDP " + local + ";branch=z9hG4bK" + callID +
+			"\r\nMax-Forwards: 70\r\nFrom: <sip:" + number[:len(number)-1] + "1@" + local + ">;tag=x\r\nTo: " + to + "\r\nCall-ID: " + callID + "\r\nCSeq: 1 " + method +
 			"\r\nContact: <sip:" + local + ">\r\n" + rest
 	}
 	if header != "" {
 		header = "X-Signalbox: " + header + "\r\n"
 	}
-	if _, err := conn.Write([]byte(request("INVITE", "<sip:"+served+"@h>", header+fmt.Sprintf("Content-Type: application/sdp\r\nContent-Length: %d\r\n\r\n%s", len(sdp), sdp)))); err != nil {
+	if _, err := conn.Write([]byte(request("INVITE", "<sip:"+number+"@h>", header+fmt.Sprintf("Content-Type: application/sdp\r\nContent-Length: %d\r\n\r\n%s", len(sdp), sdp)))); err != nil {
 		r.t.Fatal(err)
 	}
 	_ = conn.SetReadDeadline(time.Now().Add(fswtest.Patience))
