@@ -32,8 +32,7 @@ func deaths(t *testing.T) chapter {
 		},
 		provision: func(d *account.Document, stages map[string]*lab.Stage) {
 			for i, n := range d.Numbers {
-				short := n.Number == stages["frozen-while-ringing"].Number || n.Number == stages["killed-after-the-answer-guard-stays-quiet"].Number
-				if !short {
+				if n.Number != stages["killed-after-the-answer-guard-stays-quiet"].Number {
 					d.Numbers[i].NoAnswer = account.Duration(longRing)
 				}
 			}
@@ -272,11 +271,21 @@ func frozen() *stroke {
 			m.passes(ctx, s)
 			s.Check(s.Record(ctx, 1).Result == call.Answered, "the record does not say answered")
 		})
-	st.meets("frozen-while-ringing", "When the ring's time and its slack are over the operator's extension has the call.", lab.Line{Operator: true},
+	st.meets("frozen-while-prompt-plays", "The prompt stops, the operator's extension has the call.",
+		lab.Line{Operator: true, Targets: [2]lab.TargetState{lab.TargetRefuses, lab.TargetRefuses}},
+		func(ctx context.Context, s *lab.Stage, m *moment) {
+			c := prompt(ctx, s)
+			struck := m.strikes(ctx, s)
+			toOperator(ctx, s, c, struck, fallbackTime)
+			m.passes(ctx, s)
+			r := s.Record(ctx, 1)
+			s.Check(r.Result == call.Broken && r.Note != "", "the record says %s %q, want broken and why", r.Result, r.Note)
+		})
+	st.meets("frozen-while-ringing", "The phone stops, the operator's extension has the call.", lab.Line{Operator: true},
 		func(ctx context.Context, s *lab.Stage, m *moment) {
 			c, in := ring(ctx, s)
-			m.strikes(ctx, s)
-			toOperator(ctx, s, c, in.Invite().At, shortRing+slack+time.Second)
+			struck := m.strikes(ctx, s)
+			toOperator(ctx, s, c, struck, fallbackTime)
 			s.Check(in.Cancelled(), "the phone rings on: it ended with %q", in.EndedBy())
 			m.passes(ctx, s)
 			r := s.Record(ctx, 1)

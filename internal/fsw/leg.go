@@ -29,6 +29,9 @@ const (
 	tellsOfHangup = time.Second
 )
 
+// errTooLong means that an application did not end in the time it was given.
+var errTooLong = errors.New("fsw: freeswitch did not end the application in time")
+
 // ErrGuardGone means that FreeSWITCH has taken the call back, because nothing was heard of us for too long: the operator's
 // own dialplan has it, and nothing more may be done to it.
 var ErrGuardGone = errors.New("fsw: the guard has fired, freeswitch has taken the call back")
@@ -130,7 +133,7 @@ func (l *Leg) Ring(ctx context.Context, order call.RingOrder) (call.Attempt, err
 	return attempt, nil
 }
 
-// await waits for a bridge: for the longest time while nobody has answered, without bound once they talk. While it rings
+// await waits for a bridge or a prompt: for the longest time while nobody has answered, without bound once they talk. While it rings
 // the guard is armed again every second, so that a frozen sidecar is noticed as soon then as at any other time.
 func (l *Leg) await(ctx context.Context, bridge *esl.Execution, longest time.Duration) (*wire.Event, error) {
 	timer, ticker := time.NewTimer(longest), time.NewTicker(tick)
@@ -159,7 +162,7 @@ func (l *Leg) await(ctx context.Context, bridge *esl.Execution, longest time.Dur
 				return nil, err
 			}
 		case <-timer.C:
-			return nil, fmt.Errorf("freeswitch did not end the bridge within %s", longest)
+			return nil, fmt.Errorf("%w: %s", errTooLong, longest)
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
@@ -204,13 +207,15 @@ func (l *Leg) Announce(ctx context.Context, prompt string, longest time.Duration
 		l.log.Warn("announcement refused", zap.Error(err))
 		return call.NotPlayed, nil
 	}
-	if err := l.arm(ctx, longest+slack); err != nil {
+	if err := l.arm(ctx, brief); err != nil {
 		return l.gone(err)
 	}
-	waited, cancel := context.WithTimeout(ctx, longest)
-	defer cancel()
-	played, err := l.session.Execute(waited, "playback", arg)
-	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+	playback, err := l.session.Start(ctx, "playback", arg)
+	if err != nil {
+		return l.gone(err)
+	}
+	played, err := l.await(ctx, playback, longest)
+	if errors.Is(err, errTooLong) {
 		return call.Ended, nil // long enough; the hangup that follows ends it
 	}
 	if err != nil {
