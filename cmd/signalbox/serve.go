@@ -89,7 +89,8 @@ func (checkConfigCmd) Help() string {
 
   signalbox check-config --config signalbox.yaml
 
-Prints every key with its value and the environment variable that overrides it; secrets print as ***.`
+Prints every key with its value and the environment variable that overrides it; secrets print as ***. What works but is hardly
+meant, such as a password that everybody knows or an empty list of trunks, is a warning on standard error.`
 }
 
 // Run prints what counts.
@@ -97,6 +98,9 @@ func (c *checkConfigCmd) Run() error {
 	cfg, err := c.load()
 	if err != nil {
 		return err
+	}
+	for _, w := range cfg.Warnings() {
+		fmt.Fprintln(os.Stderr, "warning:", w)
 	}
 	rows := config.Keys(cfg)
 	if c.Format == "json" {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -85,7 +86,18 @@ func New(o Options) (*App, error) {
 	if err != nil {
 		return nil, errors.Join(err, a.close())
 	}
+	a.warn(o.Config)
 	return a, nil
+}
+
+// warn logs what a configuration hardly means, as far as it concerns the role.
+func (a *App) warn(c *config.Config) {
+	for _, w := range c.Warnings() {
+		if a.role == Sidecar && strings.HasPrefix(w.Key, "proxy.") || a.role == Proxy && strings.HasPrefix(w.Key, "nodes[") {
+			continue
+		}
+		a.log.Warn("configuration: "+w.Text, zap.String("key", w.Key))
+	}
 }
 
 // instance names this process for ever: host, process and a random part.
@@ -97,15 +109,20 @@ func instance() string {
 	return fmt.Sprintf("%s/%d/%s", host, os.Getpid(), uuid.NewString()[:8])
 }
 
-// OpenStore opens the store that a configuration names.
+// OpenStore opens the store that a configuration names, for a command. Records in it that cannot be read are named on standard
+// error.
 func OpenStore(ctx context.Context, c *config.Config) (store.Store, error) {
-	return openSQLite(ctx, c.Store.SQLite)
+	log, err := NewLogger(c.Log)
+	if err != nil {
+		return nil, err
+	}
+	return openSQLite(ctx, c.Store.SQLite, log)
 }
 
 func (a *App) openSidecar() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	s, err := OpenStore(ctx, a.config)
+	s, err := openSQLite(ctx, a.config.Store.SQLite, a.log)
 	if err != nil {
 		return err
 	}
@@ -224,6 +241,7 @@ func (a *App) Run(ctx context.Context) error {
 	var last errgroup.Group
 	if a.server != nil {
 		last.Go(func() error { return a.ledger.Run(behind) })
+		first.Go(func() error { return trimRecords(firstCtx, a.store, a.keepRecords, a.log) })
 		first.Go(func() error { return a.server.Run(firstCtx) })
 		for _, n := range a.nodes {
 			first.Go(func() error { return n.Run(firstCtx) })
@@ -337,6 +355,7 @@ func (a *App) Reload(c *config.Config) error {
 		a.log.Warn("some changed keys count only after a restart", zap.Strings("keys", keys))
 	}
 	a.config = c
+	a.warn(c)
 	return nil
 }
 

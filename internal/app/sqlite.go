@@ -7,6 +7,8 @@ import (
 	"os"
 	"syscall"
 
+	"go.uber.org/zap"
+
 	"github.com/signalbox/signalbox/internal/store"
 	"github.com/signalbox/signalbox/internal/store/sqlite"
 )
@@ -14,8 +16,8 @@ import (
 // ErrSecondSidecar means that another sidecar uses the same SQLite file.
 var ErrSecondSidecar = errors.New("another sidecar uses this store: SQLite serves one sidecar, stop the other or give this one a file of its own")
 
-func openSQLite(ctx context.Context, path string) (store.Store, error) {
-	s, err := sqlite.Open(ctx, sqlite.Options{Path: path})
+func openSQLite(ctx context.Context, path string, log *zap.Logger) (store.Store, error) {
+	s, err := sqlite.Open(ctx, sqlite.Options{Path: path, Logger: log})
 	if err != nil {
 		return nil, fmt.Errorf("store.sqlite: %w", err)
 	}

@@ -119,7 +119,7 @@ func prefixes(list []config.Prefix) []netip.Prefix {
 func needRestart(old, now *config.Config) []string {
 	var keys []string
 	for key, same := range map[string]bool{
-		"store":                old.Store == now.Store,
+		"store.sqlite":         old.Store.SQLite == now.Store.SQLite,
 		"nodes (event_socket)": sameLinks(old, now),
 		"proxy.listen":         reflect.DeepEqual(old.Proxy.Listen, now.Proxy.Listen) && old.Proxy.Advertise == now.Proxy.Advertise,
 		"proxy.max_udp_bytes":  old.Proxy.MaxUDPBytes == now.Proxy.MaxUDPBytes,

@@ -24,7 +24,8 @@ type Config struct {
 
 // Store says where accounts and call records are kept.
 type Store struct {
-	SQLite string `yaml:"sqlite"` // path of the file; relative to the configuration file
+	SQLite      string        `yaml:"sqlite"`       // path of the file; relative to the configuration file
+	KeepRecords time.Duration `yaml:"keep_records"` // call records that ended longer ago are deleted; 0 = they stay for ever
 }
 
 // Node is one FreeSWITCH.
@@ -136,7 +137,7 @@ func Default() Config {
 	return Config{
 		Region: "US",
 		Domain: "localhost",
-		Store:  Store{SQLite: "signalbox.db"},
+		Store:  Store{SQLite: "signalbox.db", KeepRecords: 90 * 24 * time.Hour},
 		Proxy: Proxy{
 			Listen:      []Listen{{"udp", "127.0.0.1:5090"}, {"tcp", "127.0.0.1:5090"}},
 			MaxUDPBytes: 1300,

@@ -25,6 +25,9 @@ func (c *Config) Validate() error {
 	v.check(regionGrammar.MatchString(c.Region), "region", "is %q: write a country as in ISO 3166, for example US", c.Region)
 	v.check(hostGrammar.MatchString(c.Domain), "domain", "is %q: write the host name by which others know your subscribers", c.Domain)
 	v.check(c.Store.SQLite != "", "store.sqlite", "is empty: name the file that holds accounts and call records")
+	if c.Store.KeepRecords != 0 {
+		v.between("store.keep_records", c.Store.KeepRecords, time.Hour, 10*365*24*time.Hour)
+	}
 	v.nodes(c.Nodes)
 	v.proxy(c.Proxy)
 	v.sidecar(c.Sidecar)

@@ -80,14 +80,17 @@ type Store interface {
 	Profiles
 	Provisioning
 	Records
-	// Trim deletes the records that ended before a time, at most 1000 in one go, and returns how many it deleted. Open
-	// records stay.
+	// Trim deletes the records that ended before a time, at most TrimBatch in one go, the oldest first, and returns how many it
+	// deleted. Open records stay.
 	Trim(ctx context.Context, before time.Time) (int, error)
 	// Ping reports whether the store answers.
 	Ping(ctx context.Context) error
 	// Shut waits for operations under way and closes the store. A second Shut does nothing.
 	Shut() error
 }
+
+// TrimBatch bounds what one Trim deletes, so that the writes of calls wait for it a moment only.
+const TrimBatch = 1000
 
 // MaxRecords bounds what Records returns.
 const MaxRecords = 10_000

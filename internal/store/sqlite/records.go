@@ -14,10 +14,7 @@ import (
 	"github.com/signalbox/signalbox/internal/store"
 )
 
-const (
-	maxRecord = 1 << 20 // bytes of one record in JSON
-	trimBatch = 1000    // records deleted in one transaction
-)
+const maxRecord = 1 << 20 // bytes of one record in JSON
 
 // Open keeps a new record.
 func (s *Store) Open(ctx context.Context, r call.Record) error {
@@ -201,7 +198,7 @@ func readRecord(text []byte) (call.Record, error) {
 // Trim deletes records that ended before a time.
 func (s *Store) Trim(ctx context.Context, before time.Time) (int, error) {
 	res, err := s.write.ExecContext(ctx, `DELETE FROM call_records WHERE id IN
-		(SELECT id FROM call_records WHERE ended IS NOT NULL AND ended < ? ORDER BY ended LIMIT ?)`, nanos(before), trimBatch)
+		(SELECT id FROM call_records WHERE ended IS NOT NULL AND ended < ? ORDER BY ended LIMIT ?)`, nanos(before), store.TrimBatch)
 	if err != nil {
 		return 0, fmt.Errorf("deleting old call records: %w", wrap(ctx, err))
 	}

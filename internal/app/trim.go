@@ -1,0 +1,68 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/signalbox/signalbox/internal/store"
+)
+
+const (
+	trimEvery   = time.Hour
+	trimTimeout = 10 * time.Second // for one batch
+)
+
+// trimmer is what trimRecords needs of a store.
+type trimmer interface {
+	Trim(ctx context.Context, before time.Time) (int, error)
+}
+
+// trimRecords deletes the call records that ended longer than keep() ago, now and every hour until ctx ends; 0 deletes none. After
+// a full batch it goes on at once. What the store does not do is tried again the next hour.
+func trimRecords(ctx context.Context, s trimmer, keep func() time.Duration, log *zap.Logger) error {
+	ticker := time.NewTicker(trimEvery)
+	defer ticker.Stop()
+	for {
+		if d := keep(); d > 0 {
+			n, err := trimAll(ctx, s, time.Now().Add(-d))
+			if err != nil && ctx.Err() == nil {
+				log.Warn("old call records not deleted, trying again in an hour", zap.Error(err))
+			}
+			if n > 0 {
+				log.Info("old call records deleted", zap.Int("records", n), zap.Duration("kept", d))
+			}
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// trimAll trims batch by batch until one is not full.
+func trimAll(ctx context.Context, s trimmer, before time.Time) (int, error) {
+	deleted := 0
+	for {
+		n, err := trimBatch(ctx, s, before)
+		deleted += n
+		if err != nil || n < store.TrimBatch {
+			return deleted, err
+		}
+	}
+}
+
+func trimBatch(ctx context.Context, s trimmer, before time.Time) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, trimTimeout)
+	defer cancel()
+	return s.Trim(ctx, before)
+}
+
+// keepRecords is how long records are kept, by the configuration that counts now.
+func (a *App) keepRecords() time.Duration {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.config.Store.KeepRecords
+}

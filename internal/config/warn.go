@@ -1,0 +1,37 @@
+package config
+
+import "fmt"
+
+// exampleSecret is the token secret of examples/signalbox.yaml.
+const exampleSecret = "0123456789abcdef0123456789abcdef"
+
+// Warning is something that works and is hardly meant.
+type Warning struct {
+	Key  string // store.keep_records
+	Text string // what it means and what to do; never a secret, but for those that everybody knows
+}
+
+// String is one line for people.
+func (w Warning) String() string { return w.Key + " " + w.Text }
+
+// Warnings names the keys of a valid configuration whose values everybody knows or that leave nothing to do.
+func (c *Config) Warnings() []Warning {
+	var out []Warning
+	for i, n := range c.Nodes {
+		password := n.EventSocket.Password.Reveal()
+		if n.EventSocket.Addr != "" && (password == "ClueCon" || password == "change-me") {
+			out = append(out, Warning{fmt.Sprintf("nodes[%d].event_socket.password", i),
+				"is " + password + ", which everybody knows, and it is a shell on the switch: set another one in FreeSWITCH (autoload_configs/event_socket.conf.xml, or the directory user's esl-password) and here"})
+		}
+	}
+	if len(c.Proxy.Trunks) == 0 {
+		out = append(out, Warning{"proxy.trunks", "is empty: no carrier may call through the proxy; name each with the addresses it sends from"})
+	}
+	for i, k := range c.Token.Keys {
+		if k.Secret.Reveal() == exampleSecret {
+			out = append(out, Warning{fmt.Sprintf("token.keys[%d].secret", i),
+				"is the one of examples/signalbox.yaml, with which everybody can sign: make one of your own with openssl rand -hex 32"})
+		}
+	}
+	return out
+}
