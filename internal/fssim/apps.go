@@ -216,7 +216,8 @@ func appHangup(c *channel, arg string) {
 	c.hangup(cs)
 }
 
-// appRespond chooses the final response of an unanswered call, or sends a provisional one.
+// appRespond chooses the final response of an unanswered call, or sends a provisional one; an answered call it ends
+// with BYE.
 func appRespond(c *channel, arg string) {
 	code, phrase, _ := strings.Cut(strings.TrimSpace(arg), " ")
 	n := atoi(code)
@@ -225,7 +226,12 @@ func appRespond(c *channel, arg string) {
 		c.ringReady()
 	case n == 183:
 		c.preAnswer(nil)
-	case n >= 300 && n <= 699 && !c.isAnswered():
+	case c.isAnswered():
+		// An answered call is released with the status' cause; 488 and what is no failure change nothing.
+		if n >= 400 && n <= 699 && n != 488 {
+			c.hangup(causeOfStatus(n))
+		}
+	case n >= 300 && n <= 699:
 		c.leg.respond, c.leg.phrase = n, phrase
 		c.hangup(causeOfStatus(n))
 	}

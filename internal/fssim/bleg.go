@@ -232,7 +232,11 @@ func (c *channel) describeLeg(from *channel, d destination, u sipURI, leg dialLe
 	for _, v := range global {
 		set(v.name, v.value)
 	}
-	set("originate_early_media", strconv.FormatBool(!isTrue(varOf(global, "ignore_early_media"))))
+	early := varOf(global, "ignore_early_media")
+	if early == "" && from != nil {
+		early = from.get("ignore_early_media")
+	}
+	set("originate_early_media", strconv.FormatBool(earlyMediaOf(early) == earlyBridges))
 	set("originate_endpoint", "sofia")
 	if from != nil {
 		set("rtp_use_codec_string", "CORE_PCM_MODULE.PCMU@8000h@20i@64000b")
@@ -290,6 +294,7 @@ func (c *channel) prepareInvite(from *channel, d destination, u sipURI) {
 	}
 	l.local = fromURI + ";tag=" + l.localTag
 	l.remote = d.to
+	l.firstTo, l.firstRoutes = d.to, l.routes
 	l.cseq = uint32(time.Now().Unix() & 0x7ffffff)
 	if from != nil && len(from.leg.offer) > 0 {
 		l.answer = from.leg.offer
@@ -388,6 +393,9 @@ func (c *channel) identityHeaders() (id sipHeader, privacy string) {
 // onInviteResponse follows the INVITE of an outgoing leg. Owner only.
 func (c *channel) onInviteResponse(tx *clientTx, r *sipMessage) {
 	l := &c.leg
+	if tx != l.client {
+		return // of an INVITE that was redirected
+	}
 	switch {
 	case r.status == 100:
 		c.withdrawn()
@@ -430,6 +438,9 @@ func (c *channel) onInviteResponse(tx *clientTx, r *sipMessage) {
 		c.markAnswered()
 	default:
 		c.learn(r)
+		if redirects(r.status) && !c.down() && c.redirected(r) {
+			return
+		}
 		c.inviteRefused(r)
 	}
 }
@@ -531,8 +542,10 @@ func (c *channel) inviteEnds(code int, phrase string, cs cause) {
 	if !c.down() {
 		for _, v := range []variable{{"sip_invite_failure_status", strconv.Itoa(code)},
 			{"sip_invite_failure_phrase", phrase}} {
-			c.set(v.name, v.value)
-			c.tellPartner(v.name, v.value)
+			if code >= 400 { // a 3xx that is not followed leaves no status
+				c.set(v.name, v.value)
+				c.tellPartner(v.name, v.value)
+			}
 		}
 		c.tellPartner("sip_hangup_phrase", phrase)
 		c.set("sip_term_status", strconv.Itoa(code))

@@ -22,14 +22,18 @@ type leg struct {
 	cseq      uint32
 	contact   string
 
-	offer    []byte // the far end's SDP
-	answer   []byte // ours, as sent last
-	gotBye   bool   // the far end ended the leg, no signalling is left to send
-	finished bool   // an INVITE of ours got its final failure
-	acked    bool   // B leg: the far end answered and has our ACK
-	sentOK   bool   // A leg: our 200 is out
-	respond  int    // status and phrase that the respond application chose
-	phrase   string
+	offer       []byte // the far end's SDP
+	answer      []byte // ours, as sent last
+	gotBye      bool   // the far end ended the leg, no signalling is left to send
+	finished    bool   // an INVITE of ours got its final failure
+	acked       bool   // B leg: the far end answered and has our ACK
+	sentOK      bool   // A leg: our 200 is out
+	respond     int    // status and phrase that the respond application chose
+	phrase      string
+	redirects   int    // how often a 3xx was followed
+	firstTo     string // To and routes of the first INVITE
+	firstRoutes []string
+
 	withdraw bool   // hung up before a provisional response: CANCEL when one comes
 	reason   string // for that CANCEL
 }

@@ -10,16 +10,36 @@ import (
 // defaultTimeout is how long a bridge rings without call_timeout or originate_timeout.
 const defaultTimeout = 60
 
+// earlyMedia is what ignore_early_media makes of a leg's early media.
+type earlyMedia int
+
+const (
+	earlyBridges earlyMedia = iota // it ends the attempt with success, and the bridge begins
+	earlyIgnored                   // true, consume: the attempt goes on until an answer
+	earlyRings                     // ring_ready: as ignored, and the caller of a single leg gets 180
+)
+
+// earlyMediaOf reads ignore_early_media; what it does not know changes nothing.
+func earlyMediaOf(v string) earlyMedia {
+	switch {
+	case isTrue(v), v == "consume":
+		return earlyIgnored
+	case v == "ring_ready":
+		return earlyRings
+	}
+	return earlyBridges
+}
+
 // attempt is one group of a dial string while it rings.
 type attempt struct {
-	a           *channel // who calls; nil for api originate
-	wake        chan struct{}
-	legs        []*channel
-	begun       time.Time
-	timeout     int // seconds
-	progress    int
-	ignoreEarly bool
-	relayed     bool
+	a        *channel // who calls; nil for api originate
+	wake     chan struct{}
+	legs     []*channel
+	begun    time.Time
+	timeout  int // seconds
+	progress int
+	early    earlyMedia
+	relayed  bool
 }
 
 // originate dials and returns the leg that answered (or has early media), or the cause why none did. With a caller it
@@ -33,15 +53,15 @@ func (s *Switch) originate(a *channel, arg string) (*channel, cause) {
 	if err != nil {
 		return nil, s.disposition(a, causeOutOfOrder)
 	}
-	t := &attempt{a: a, wake: make(chan struct{}, 1), timeout: defaultTimeout,
-		ignoreEarly: isTrue(varOf(d.vars, "ignore_early_media"))}
+	early := varOf(d.vars, "ignore_early_media")
+	if early == "" && a != nil {
+		early = a.get("ignore_early_media")
+	}
+	t := &attempt{a: a, wake: make(chan struct{}, 1), timeout: defaultTimeout, early: earlyMediaOf(early)}
 	if a != nil {
 		t.wake = a.wake
 		if n := atoi(a.get("call_timeout")); n > 0 {
 			t.timeout = n
-		}
-		if !t.ignoreEarly && varOf(d.vars, "ignore_early_media") == "" {
-			t.ignoreEarly = isTrue(a.get("ignore_early_media"))
 		}
 	}
 	if n := atoi(varOf(d.vars, "originate_timeout")); n > 0 {
@@ -216,7 +236,7 @@ func (t *attempt) winner() *channel {
 			return leg
 		}
 	}
-	if t.ignoreEarly {
+	if t.early != earlyBridges {
 		return nil
 	}
 	for _, leg := range t.legs {
@@ -248,7 +268,8 @@ func (t *attempt) anyProgress() bool {
 	return false
 }
 
-// relayProgress gives the caller 180 when a leg rings.
+// relayProgress gives the caller 180 when a leg rings, or 183 when its own variable ringback asks for a tone. With
+// ring_ready the early media of a single leg is a ring too.
 func (t *attempt) relayProgress() {
 	if t.a == nil || t.relayed {
 		return
@@ -256,13 +277,19 @@ func (t *attempt) relayProgress() {
 	for _, leg := range t.legs {
 		leg.mu.Lock()
 		ringing := leg.ringing
+		media := leg.early && t.early == earlyRings && len(t.legs) == 1
 		leg.mu.Unlock()
-		if ringing {
-			t.relayed = true
-			t.a.showCallee(leg)
-			t.a.ringReady()
-			return
+		if !ringing && !media {
+			continue
 		}
+		t.relayed = true
+		t.a.showCallee(leg)
+		if ringing && t.a.get("ringback") != "" {
+			t.a.preAnswer(nil)
+		} else {
+			t.a.ringReady()
+		}
+		return
 	}
 }
 
@@ -406,7 +433,11 @@ func (c *channel) disconnect(peer *channel) {
 	}
 	peerCause := peer.getCause()
 	if !peer.down() {
-		peer.hangup(causeNormalClearing)
+		if peer.isAnswered() {
+			peer.hangup(causeNormalClearing)
+		} else { // a bridge in early media is withdrawn
+			peer.hangup(causeOriginatorCancel)
+		}
 		peerCause = peer.getCause()
 	}
 	for _, x := range []*channel{c, peer} {

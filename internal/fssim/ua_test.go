@@ -64,7 +64,13 @@ type phone struct {
 
 func newPhone(t *testing.T) *phone {
 	t.Helper()
-	c, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	return newPhoneAt(t, net.IPv4(127, 0, 0, 1))
+}
+
+// newPhoneAt is a phone at another address: to the switch one of its own address is itself, whatever the port.
+func newPhoneAt(t *testing.T, ip net.IP) *phone {
+	t.Helper()
+	c, err := net.ListenUDP("udp", &net.UDPAddr{IP: ip})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,6 +206,21 @@ func (p *phone) cancel(inv *sipMessage, to netip.AddrPort) {
 // reply answers a request.
 func (p *phone) reply(req *sipMessage, code int, sdp string, extra ...string) *sipMessage {
 	p.t.Helper()
+	r := p.response(req, code)
+	for _, h := range extra {
+		name, value, _ := strings.Cut(h, ": ")
+		r.add(name, value)
+	}
+	if sdp != "" {
+		r.add("Content-Type", sdpType)
+		r.body = []byte(sdp)
+	}
+	p.send(r, p.replyTo(req))
+	return r
+}
+
+// response builds the answer to a request.
+func (p *phone) response(req *sipMessage, code int) *sipMessage {
 	r := &sipMessage{status: code, reason: firstNonEmpty(sipPhrase(code), "X")}
 	for _, v := range req.all("Via") {
 		r.add("Via", v)
@@ -216,22 +237,18 @@ func (p *phone) reply(req *sipMessage, code int, sdp string, extra ...string) *s
 	r.add("Call-ID", req.get("Call-ID"))
 	r.add("CSeq", req.get("CSeq"))
 	r.add("Contact", "<sip:b@"+p.addr.String()+">")
-	for _, h := range extra {
-		name, value, _ := strings.Cut(h, ": ")
-		r.add(name, value)
-	}
-	if sdp != "" {
-		r.add("Content-Type", sdpType)
-		r.body = []byte(sdp)
-	}
-	via := splitList(req.get("Via"))[0]
-	head, _ := cutParams(via)
-	to2, err := netip.ParseAddrPort(strings.Fields(head)[1])
+	return r
+}
+
+// replyTo is where the answer to a request goes: the sender of its topmost Via.
+func (p *phone) replyTo(req *sipMessage) netip.AddrPort {
+	p.t.Helper()
+	head, _ := cutParams(splitList(req.get("Via"))[0])
+	to, err := netip.ParseAddrPort(strings.Fields(head)[1])
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	p.send(r, to2)
-	return r
+	return to
 }
 
 // byeCaller ends a call that was made to us.
