@@ -24,7 +24,7 @@ func TestRealCalls(t *testing.T) { onFreeSWITCH(t, calls(t)) }
 func calls(t *testing.T) chapter {
 	acts := []act{hostile(), append(leaves(), loops()...)}
 	if hasSIPp(t) {
-		acts = append(acts, sippCalls(), load())
+		acts = append(acts, append(sippCalls(), sippShapes()...), load())
 	}
 	return chapter{
 		acts: acts, voice: 19000, files: operatorSettings,

@@ -118,6 +118,13 @@ func killed() *stroke {
 		s.Must(s.Rig.Sidecar.Kill())
 	}, func(ctx context.Context, s *lab.Stage) { s.Must(s.Rig.StartSidecar(ctx)) })
 
+	killedTalking(st)
+	killedWaiting(st)
+	return st
+}
+
+// killedTalking are the calls of people who talk when the sidecar is killed.
+func killedTalking(st *stroke) {
 	st.meets("killed-while-two-talk-b-hangs-up", "B hangs up after the death: A is released, the operator's extension does not run.", lab.Line{Operator: true},
 		func(ctx context.Context, s *lab.Stage, m *moment) {
 			c, in := talk(ctx, s)
@@ -167,6 +174,10 @@ func killed() *stroke {
 			s.Check(r.Result == call.Answered && r.Cause == "NORMAL_CLEARING" && strings.Contains(r.Note, "the end was seen"),
 				"the record of a call that outlived a sidecar says %s %s %q", r.Result, r.Cause, r.Note)
 		})
+}
+
+// killedWaiting are the calls that nobody has answered when the sidecar is killed, and those that come afterwards.
+func killedWaiting(st *stroke) {
 	st.meets("killed-while-ringing", "The phone stops, the operator's extension has the call.", lab.Line{Operator: true},
 		func(ctx context.Context, s *lab.Stage, m *moment) {
 			c, in := ring(ctx, s)
@@ -218,7 +229,6 @@ func killed() *stroke {
 			c = s.Place(lab.Invite{To: nobodysNumber})
 			s.Ended(ctx, c, "404")
 		})
-	return st
 }
 
 // playGuard has the two talk on after the time at which the guard of the ring would have fired.

@@ -116,6 +116,12 @@ func sippCalls() act {
 			s.Ended(ctx, mail, "them")
 			allSteps(s, recordsOf(ctx, s, id, 1), "ring no-answer", "mailbox answered")
 		}},
+	}
+}
+
+// sippShapes are calls whose messages differ from the ordinary, and a caller who may not call.
+func sippShapes() act {
+	return act{
 		{Name: "sipp-3-kilobytes", Title: "3 kB over UDP: every diversion arrives in its order.", Play: func(ctx context.Context, s *lab.Stage) {
 			s.Phone.Behave(lab.Refuses(486))
 			id := sipp(ctx, s, carrier, "big", 1, 1)
