@@ -55,9 +55,11 @@ func (n *Names) Get(addr netip.AddrPort) string {
 // Behaviour says what an agent does with a call that comes in. The zero value is silence: not even 100.
 type Behaviour struct {
 	Ring   bool          // 180 at once
+	Early  bool          // 183 with early media at once
 	After  time.Duration // then wait so long
 	Status int           // then answer with this status; 0 = never
 	Phrase string        // reason phrase; "" = the usual one
+	Moved  string        // URI in the Contact of a 3xx
 }
 
 // Behaviours that stories use.

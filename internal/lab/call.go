@@ -256,6 +256,10 @@ func (a *Agent) invited(tx *serverTx) {
 	if b.Ring {
 		a.reply(tx, 180, "", c.localTag, "")
 	}
+	if b.Early {
+		a.reply(tx, 183, "", c.localTag, offerSDP(a.opts.Name, c.media.addr))
+	}
+	tx.moved = b.Moved
 	if b.Status == 0 {
 		return
 	}

@@ -83,6 +83,7 @@ type serverTx struct {
 	acked  bool
 	repeat *time.Timer
 	pause  time.Duration
+	moved  string // URI in the Contact of a 3xx
 }
 
 // serverKey is the branch, sender and method of a request; an ACK finds its INVITE.
@@ -168,6 +169,9 @@ func (a *Agent) reply(tx *serverTx, status int, phrase, tag, sdp string) {
 	if tx.req.Method() == "INVITE" && status > 100 && status < 300 {
 		b.line("Contact: <%s>", a.contact(tx.reply.network))
 		b.line("Allow: INVITE, ACK, BYE, CANCEL, OPTIONS")
+	}
+	if status >= 300 && status < 400 && tx.moved != "" {
+		b.line("Contact: <%s>", tx.moved)
 	}
 	b.line("User-Agent: signalbox-lab %s", a.opts.Name)
 	tx.last = b.finish("application/sdp", sdp)

@@ -148,6 +148,9 @@ func (s *Sidecar) run(ctx context.Context, leg *fsw.Leg, rec call.Record, settin
 		if done.Result == call.CallerGone && leg.TakenBack() {
 			s.broke(&done, fsw.ErrGuardGone, log)
 		}
+		if !leg.HungUp() && done.Note == "" {
+			done.Note = "the caller was transferred away; freeswitch has the call"
+		}
 	}
 	done.Ended = time.Now()
 	done.Updated = done.Ended
