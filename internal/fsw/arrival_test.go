@@ -162,6 +162,14 @@ func TestArrivalOfChannelVariables(t *testing.T) {
 		{"a foreign caller without plus", []string{"Channel-Caller-ID-Number", "442079460123"}, func(a call.Arrival) (any, any) {
 			return a.From.Number, tel.Number("+442079460123")
 		}},
+		{"a caller from a small country without plus", []string{"Channel-Caller-ID-Number", "298201234"}, func(a call.Arrival) (any, any) {
+			return a.From.Number, tel.Number("+298201234")
+		}},
+		{"ten digits that no American number can have", []string{"Channel-Caller-ID-Number", "4721234567"}, func(a call.Arrival) (any, any) {
+			return a.From.Number, tel.Number("+4721234567")
+		}},
+		{"eight digits that no country has", []string{"Channel-Caller-ID-Number", "99912345"}, func(a call.Arrival) (any, any) { return a.From.Number, tel.Number("") }},
+		{"small country without plus", []string{"Channel-Destination-Number", "29022158"}, func(a call.Arrival) (any, any) { return a.To, tel.Number("+29022158") }},
 		{"a caller that is no number", []string{"Channel-Caller-ID-Number", "alice"}, func(a call.Arrival) (any, any) {
 			return a.From, tel.Identity{Name: "Ada Attendee", User: "alice"}
 		}},
