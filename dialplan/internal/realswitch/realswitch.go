@@ -29,11 +29,19 @@ type Switch struct {
 	read    *textproto.Reader
 	LogFile string
 	SIP     string // address of the Sofia profile "external"
+	Devices string // address of the profile "internal", which authenticates; "" without a directory
+	Socket  string // address of the Event Socket
 	events  []url.Values
 }
 
 // Start starts FreeSWITCH with the given XML as its dialplan section. It skips the test when there is none.
 func Start(tb testing.TB, dialplan string) *Switch {
+	tb.Helper()
+	return StartWith(tb, dialplan, "")
+}
+
+// StartWith is Start with users, <user> elements of the domain 127.0.0.1; they may register at Devices.
+func StartWith(tb testing.TB, dialplan, users string) *Switch {
 	tb.Helper()
 	binary := os.Getenv("SIGNALBOX_FREESWITCH")
 	if binary == "" {
@@ -51,7 +59,12 @@ func Start(tb testing.TB, dialplan string) *Switch {
 		}
 		args = append(args, "-"+d, filepath.Join(dir, d))
 	}
-	conf := fmt.Sprintf(template, filepath.Join(dir, "log", "fs.log"), esl, sip, dialplan)
+	devices, profile, directory := 0, "", ""
+	if users != "" {
+		devices = freePort(tb, "udp")
+		profile, directory = fmt.Sprintf(internal, devices), fmt.Sprintf(domain, users)
+	}
+	conf := fmt.Sprintf(template, filepath.Join(dir, "log", "fs.log"), esl, sip, profile, dialplan, directory)
 	if err := os.WriteFile(filepath.Join(dir, "conf", "freeswitch.xml"), []byte(conf), 0o644); err != nil {
 		tb.Fatal(err)
 	}
@@ -64,8 +77,11 @@ func Start(tb testing.TB, dialplan string) *Switch {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait() // says that it was killed
 	})
-	s := &Switch{tb: tb, LogFile: filepath.Join(dir, "log", "fs.log"), SIP: fmt.Sprintf("127.0.0.1:%d", sip)}
-	s.connect(fmt.Sprintf("127.0.0.1:%d", esl))
+	s := &Switch{tb: tb, LogFile: filepath.Join(dir, "log", "fs.log"), SIP: fmt.Sprintf("127.0.0.1:%d", sip), Socket: fmt.Sprintf("127.0.0.1:%d", esl)}
+	if devices != 0 {
+		s.Devices = fmt.Sprintf("127.0.0.1:%d", devices)
+	}
+	s.connect(s.Socket)
 	return s
 }
 
@@ -215,10 +231,15 @@ const template = `<?xml version="1.0"?>
 <configuration name="logfile.conf"><settings><param name="rotate-on-hup" value="true"/></settings><profiles><profile name="default"><settings><param name="logfile" value="%s"/><param name="uuid" value="false"/></settings><mappings><map name="all" value="debug,info,notice,warning,err,crit,alert"/></mappings></profile></profiles></configuration>
 <configuration name="event_socket.conf"><settings><param name="listen-ip" value="127.0.0.1"/><param name="listen-port" value="%d"/><param name="password" value="test"/></settings></configuration>
 <configuration name="acl.conf"><network-lists></network-lists></configuration>
-<configuration name="sofia.conf"><profiles><profile name="external"><settings><param name="context" value="public"/><param name="dialplan" value="XML"/><param name="sip-ip" value="127.0.0.1"/><param name="rtp-ip" value="127.0.0.1"/><param name="sip-port" value="%d"/><param name="inbound-codec-prefs" value="PCMU"/><param name="outbound-codec-prefs" value="PCMU"/><param name="auth-calls" value="false"/></settings></profile></profiles></configuration>
+<configuration name="sofia.conf"><profiles><profile name="external"><settings><param name="context" value="public"/><param name="dialplan" value="XML"/><param name="sip-ip" value="127.0.0.1"/><param name="rtp-ip" value="127.0.0.1"/><param name="sip-port" value="%d"/><param name="inbound-codec-prefs" value="PCMU"/><param name="outbound-codec-prefs" value="PCMU"/><param name="auth-calls" value="false"/></settings></profile>%s</profiles></configuration>
 </section>
 <section name="dialplan">
 %s
 </section>
+%s
 </document>
 `
+
+const internal = `<profile name="internal"><settings><param name="context" value="public"/><param name="dialplan" value="XML"/><param name="sip-ip" value="127.0.0.1"/><param name="rtp-ip" value="127.0.0.1"/><param name="sip-port" value="%d"/><param name="inbound-codec-prefs" value="PCMU"/><param name="outbound-codec-prefs" value="PCMU"/><param name="auth-calls" value="true"/><param name="force-register-domain" value="127.0.0.1"/></settings></profile>`
+
+const domain = `<section name="directory"><domain name="127.0.0.1"><groups><group name="default"><users>%s</users></group></groups></domain></section>`
