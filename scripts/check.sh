@@ -59,7 +59,7 @@ vulnerabilities() {
 
 race() {
   [ "$CGO_ENABLED" = 1 ] || { skip "race detector"; return 0; }
-  go test -race "${concurrent[@]}"
+  SIGNALBOX_FREESWITCH= go test -race "${concurrent[@]}"
 }
 
 lab() { # the ladders of a lab that failed are worth reading, those of a good one are long
@@ -90,7 +90,7 @@ stage lint "gofmt" formatted
 stage lint "go vet" go vet ./...
 stage lint "staticcheck" go tool staticcheck ./...
 stage lint "govulncheck" vulnerabilities
-stage test "unit tests, and the end-to-end suite against the simulator" go test ./...
+stage test "unit tests, and the end-to-end suite against the simulator" env SIGNALBOX_FREESWITCH= go test ./...
 stage race "concurrent packages under the race detector" race
 stage lab "signalbox lab on the simulator" lab
 stage e2e "the end-to-end suite against a real FreeSWITCH" e2e_real

@@ -106,7 +106,8 @@ func (l *Leg) Ring(ctx context.Context, order call.RingOrder) (call.Attempt, err
 	if err != nil {
 		// A target that cannot be encoded is the provisioned data's fault: not reachable, and said so.
 		attempt.Ended, attempt.Result, attempt.Note = time.Now(), call.Unreachable, err.Error()
-		l.log.Warn("target refused", zap.Error(err))
+		l.log.Warn("a provisioned target cannot be dialled, the call record says which and why")
+		l.log.Debug("target refused", zap.Error(err))
 		return attempt, nil
 	}
 	longest := order.Answer + slack

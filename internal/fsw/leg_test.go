@@ -276,7 +276,7 @@ func TestCallerCancelsWhileItRingsAndNothingFurtherHappens(t *testing.T) {
 
 func TestAnnounceIsEarlyMedia(t *testing.T) {
 	t.Parallel()
-	got := make(chan outcome, 3)
+	got, ended := make(chan outcome, 3), make(chan error, 1)
 	bench := served(t, func(ctx context.Context, leg *fsw.Leg, _ *esl.Session) {
 		for _, prompt := range []string{"tone_stream://%(200,0,950)", "tone_stream://%(200,0,${system(touch x)})"} {
 			result, err := leg.Announce(ctx, prompt, 10*time.Second)
@@ -285,9 +285,7 @@ func TestAnnounceIsEarlyMedia(t *testing.T) {
 		// A prompt that does not end is ended.
 		result, err := leg.Announce(ctx, "tone_stream://%(60000,0,950)", 300*time.Millisecond)
 		got <- outcome{result: result, err: err}
-		if err := leg.End(ctx, "USER_BUSY"); err != nil {
-			t.Errorf("ending: %v", err)
-		}
+		ended <- leg.End(ctx, "USER_BUSY")
 	})
 	caller := bench.Call(fswtest.Agent(t, "caller", lab.Behaviour{}), number)
 	bench.Status(caller, 183)
@@ -298,6 +296,9 @@ func TestAnnounceIsEarlyMedia(t *testing.T) {
 	}
 	if m := bench.Status(caller, 200, 486); m.Status() != 486 {
 		t.Errorf("the caller got %d", m.Status())
+	}
+	if err := fswtest.Wait(t, "the end", ended); err != nil {
+		t.Errorf("ending: %v", err)
 	}
 }
 

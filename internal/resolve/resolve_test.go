@@ -290,7 +290,7 @@ func TestOneGoodTargetOfManyIsEnough(t *testing.T) {
 		"60 IN SRV 4 1 5091 silent.example.net.")
 	set(t, s, "a.example.net", "60 IN A 127.0.0.1")
 	s.Fault("silent.example.net", resolvetest.Silent)
-	r := newResolver(t, resolve.Options{}, s)
+	r := newResolver(t, resolve.Options{Timeout: 5 * time.Second, TryTimeout: 400 * time.Millisecond}, s)
 	wantTargets(t, look(t, r, "udp"), "a.example.net 127.0.0.1:5091")
 }
 

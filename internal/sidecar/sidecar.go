@@ -152,6 +152,9 @@ func (s *Sidecar) run(ctx context.Context, leg *fsw.Leg, rec call.Record, settin
 			done.Note = "the caller was transferred away; freeswitch has the call"
 		}
 	}
+	if done.Result == call.CallerGone && !done.Answered.IsZero() {
+		done.Result = call.Answered // a conversation so short that FreeSWITCH took its end for a caller who gave up
+	}
 	done.Ended = time.Now()
 	done.Updated = done.Ended
 	keep(done)
