@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
@@ -98,6 +99,7 @@ func (v *validation) proxy(p Proxy) {
 	v.check(p.MaxUDPBytes >= 512 && p.MaxUDPBytes <= 65000, "proxy.max_udp_bytes", "is %d: write 512 to 65000", p.MaxUDPBytes)
 	v.between("proxy.screen_timeout", p.ScreenTime, 10*time.Millisecond, 10*time.Second)
 	seen := map[string]bool{}
+	sources := map[netip.Prefix]string{}
 	for i, t := range p.Trunks {
 		key := fmt.Sprintf("proxy.trunks[%d]", i)
 		v.check(nameGrammar.MatchString(t.Name), key+".name", "is %q: write 1 to 64 letters, digits, dots or hyphens", t.Name)
@@ -106,6 +108,11 @@ func (v *validation) proxy(p Proxy) {
 		v.check(len(t.Prefixes) > 0 || t.Addr.IsValid(), key+".prefixes", "is missing: say where the carrier sends from, for example [203.0.113.0/28]")
 		v.transport(key+".transport", t.Transport)
 		v.check(slices.Contains([]string{"", "observe", "enforce"}, t.Screening), key+".screening", "is %q: write observe or enforce", t.Screening)
+		for _, from := range t.Prefixes {
+			other, taken := sources[from.Masked()]
+			v.check(!taken, key+".prefixes", "has %s, which is trunk %s's already: a call from there could be either's", from, other)
+			sources[from.Masked()] = t.Name
+		}
 		v.check(t.Region == "" || regionGrammar.MatchString(t.Region), key+".region", "is %q: write a country as in ISO 3166, for example US", t.Region)
 	}
 }
