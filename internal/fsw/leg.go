@@ -314,7 +314,7 @@ func (l *Leg) prepare(ctx context.Context) error {
 			l.log.Warn("variable not removed", zap.Error(err))
 			continue
 		}
-		if _, err := l.session.API(ctx, command); err != nil {
+		if _, err := ask(ctx, l.session, command); err != nil {
 			return fmt.Errorf("setting %s: %w", v.Name, err)
 		}
 	}
@@ -325,7 +325,7 @@ func (l *Leg) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = l.session.API(ctx, command)
+	_, err = ask(ctx, l.session, command)
 	return err
 }
 
@@ -355,7 +355,7 @@ func (l *Leg) forget(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = l.session.API(ctx, command)
+	_, err = ask(ctx, l.session, command)
 	return err
 }
 
@@ -385,7 +385,7 @@ func (l *Leg) arm(ctx context.Context, d time.Duration) error {
 		return ErrGuardGone
 	}
 	l.guarded = true
-	_, err = l.session.API(ctx, add)
+	_, err = ask(ctx, l.session, add)
 	return err
 }
 
@@ -395,7 +395,7 @@ func (l *Leg) disarm(ctx context.Context) (none bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	answer, err := l.session.API(ctx, off)
+	answer, err := ask(ctx, l.session, off)
 	return strings.HasSuffix(strings.TrimSpace(answer), "Deleted: 0"), err
 }
 
