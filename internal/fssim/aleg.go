@@ -368,12 +368,20 @@ func (c *channel) answerSDP(sdp []byte) []byte {
 	if len(c.leg.answer) > 0 {
 		return c.leg.answer
 	}
-	return plainSDP(c.prof.addr().Addr().String(), c.leg.offer)
+	ip := c.prof.addr().Addr()
+	plain := plainSDP(ip.String(), c.leg.offer)
+	if c.leg.relay = c.s.newRelay(ip); c.leg.relay != nil {
+		return c.leg.relay.sdp(plain)
+	}
+	return plain
 }
 
 // answer sends 200 with the given SDP. Owner only. It reports whether the leg is answered.
 func (c *channel) answer(sdp []byte) bool {
 	if c.isAnswered() {
+		if c.leg.relay != nil && len(sdp) > 0 {
+			c.leg.relay.aim(sdp)
+		}
 		return true
 	}
 	if c.down() {
@@ -409,6 +417,9 @@ func (c *channel) markAnswered() {
 	c.set("endpoint_disposition", "ANSWER")
 	c.executeOn("execute_on_answer")
 	c.apiOn("api_on_answer")
+	c.mu.Lock()
+	c.hooked = true
+	c.mu.Unlock()
 	c.setCallState(ccsActive)
 	c.signal()
 }

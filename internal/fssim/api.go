@@ -8,7 +8,7 @@ import (
 	"github.com/signalbox/signalbox/esl/wire"
 )
 
-// maxAPIDepth bounds API commands that run others: expand, cond and their like.
+// maxAPIDepth bounds how deep esl-allowed-api looks into commands that run others.
 const maxAPIDepth = 8
 
 // apiFunc is one API command; c is the channel whose dialplan asked, or nil. ok false means that there is no such
@@ -47,8 +47,12 @@ func lookupAPI(cmd string) apiFunc {
 		return apiSofiaContact
 	case "user_exists":
 		return apiUserExists
-	case "expand", "eval":
-		return apiExpand(cmd)
+	case "expand":
+		return apiExpand
+	case "eval":
+		return apiEval
+	case "bgapi":
+		return apiBgapi
 	case "cond":
 		return apiCond
 	case "expr":
@@ -232,20 +236,25 @@ func (c *channel) dump(format string) string {
 	return b.String() + "\n"
 }
 
-// apiSchedAPI is "[+]<seconds> <group> <command>".
+// apiSchedAPI is "[+|@]<seconds> <group> <command>": "+" counts from now, "@" again and again, a bare number is a time
+// since 1970.
 func apiSchedAPI(s *Switch, _ *channel, arg string) string {
-	when, rest, ok := strings.Cut(strings.TrimSpace(arg), " ")
+	when, rest, ok := strings.Cut(arg, " ")
 	group, cmd, ok2 := strings.Cut(rest, " ")
-	if !ok || !ok2 || cmd == "" {
+	if !ok || !ok2 {
 		return "-ERR Invalid syntax. USAGE: [+@]<time> <group_name> <command_string>[&]\n"
 	}
 	cmd = strings.TrimSuffix(cmd, "&")
-	d := time.Duration(atoi(strings.TrimLeft(when, "+@"))) * time.Second
-	if !strings.HasPrefix(when, "+") && !strings.HasPrefix(when, "@") {
-		d = time.Until(time.Unix(int64(atoi(when)), 0))
+	at, every := int64(atoi(strings.TrimLeft(when, "+@"))), 0
+	switch {
+	case strings.HasPrefix(when, "+"):
+		at += time.Now().Unix()
+	case strings.HasPrefix(when, "@"):
+		every = int(at)
+		at += time.Now().Unix()
 	}
 	name, args, _ := strings.Cut(cmd, " ")
-	id := s.sched.add(s, d, group, name, func() { s.api(nil, name, args) })
+	id := s.sched.add(s, at, every, group, func() { s.api(nil, name, args) })
 	if id == 0 {
 		return "-ERR Too many tasks\n"
 	}
@@ -269,7 +278,11 @@ func apiSchedHangup(s *Switch, _ *channel, arg string) string {
 	if len(a) > 2 {
 		cs = causeByName(a[2])
 	}
-	s.sched.add(s, time.Duration(atoi(strings.TrimPrefix(a[0], "+")))*time.Second, c.uuid, "hangup", func() { c.hangup(cs) })
+	at := int64(atoi(strings.TrimPrefix(a[0], "+")))
+	if strings.HasPrefix(a[0], "+") {
+		at += time.Now().Unix()
+	}
+	s.sched.add(s, at, 0, c.uuid, func() { c.hangup(cs) })
 	return "+OK\n"
 }
 
@@ -293,28 +306,6 @@ func apiUserExists(s *Switch, _ *channel, arg string) string {
 		return "-ERR\n"
 	}
 	return fmt.Sprint(s.user(a[1], a[2]) != nil)
-}
-
-// apiExpand expands a command and runs it; eval only expands.
-func apiExpand(cmd string) apiFunc {
-	return func(s *Switch, c *channel, arg string) string {
-		if rest, ok := strings.CutPrefix(arg, "uuid:"); ok {
-			uuid, cmdline, _ := strings.Cut(rest, " ")
-			if c = s.find(uuid); c == nil {
-				return noChannel
-			}
-			arg = cmdline
-		}
-		arg = s.expandFor(c, arg)
-		if cmd == "eval" {
-			return arg
-		}
-		name, args, _ := strings.Cut(arg, " ")
-		if name == "expand" || name == "eval" {
-			return "-ERR\n"
-		}
-		return s.api(c, name, args)
-	}
 }
 
 // apiOriginate is "<dial string> &app(arg)" or "<dial string> <extension> [dialplan] [context]". It blocks until
@@ -358,46 +349,4 @@ func cutDialString(s string) (dial, rest string) {
 		}
 	}
 	return s, ""
-}
-
-// apiCond is "<left> <op> <right> ? <yes> : <no>".
-func apiCond(_ *Switch, _ *channel, arg string) string {
-	expr, rest, ok := strings.Cut(arg, "?")
-	if !ok {
-		return "-ERR\n"
-	}
-	yes, no, _ := strings.Cut(rest, ":")
-	if compare(strings.TrimSpace(expr)) {
-		return strings.TrimSpace(yes)
-	}
-	return strings.TrimSpace(no)
-}
-
-// compare decides "a == b"; numbers are compared as numbers when both sides are.
-func compare(expr string) bool {
-	for _, op := range []string{"==", "!=", ">=", "<=", ">", "<"} {
-		l, r, ok := strings.Cut(expr, op)
-		if !ok {
-			continue
-		}
-		l, r = unquote(strings.TrimSpace(l)), unquote(strings.TrimSpace(r))
-		c := strings.Compare(l, r)
-		if isNumber(l) && isNumber(r) {
-			c = atoi(l) - atoi(r)
-		}
-		switch op {
-		case "==":
-			return c == 0
-		case "!=":
-			return c != 0
-		case ">=":
-			return c >= 0
-		case "<=":
-			return c <= 0
-		case ">":
-			return c > 0
-		}
-		return c < 0
-	}
-	return isTrue(expr)
 }

@@ -155,8 +155,11 @@ func appPlayback(c *channel, arg string) {
 	c.set("current_application_response", resp)
 }
 
-// soundLength is how long a sound lasts: generated tones and silence by their parameters, a file by its size at
-// 8 kHz 16 bit.
+// maxFileTime bounds how long a file plays.
+const maxFileTime = 30 * time.Second
+
+// soundLength is how long a sound lasts: generated tones and silence by their parameters, music on hold without end, a
+// file by its size at 8 kHz 16 bit, at most maxFileTime. A file that does not exist, or is none, is not found.
 func soundLength(arg string) (time.Duration, bool) {
 	if i := strings.LastIndex(arg, "@@"); i >= 0 {
 		arg = arg[:i]
@@ -171,14 +174,16 @@ func soundLength(arg string) (time.Duration, bool) {
 		return time.Duration(n) * time.Millisecond, true
 	case strings.HasPrefix(arg, "tone_stream://"), strings.HasPrefix(arg, "%("):
 		return toneLength(strings.TrimPrefix(arg, "tone_stream://")), true
+	case strings.HasPrefix(arg, "local_stream://"):
+		return endless, true
 	case strings.HasPrefix(arg, "say:"):
 		return time.Second, true
 	}
 	st, err := os.Stat(arg)
-	if err != nil || st.IsDir() {
+	if err != nil || !st.Mode().IsRegular() {
 		return 0, false
 	}
-	return time.Duration(st.Size()/16) * time.Millisecond, true
+	return min(time.Duration(st.Size()/16)*time.Millisecond, maxFileTime), true
 }
 
 // endless stands for a sound without an end.
@@ -319,5 +324,5 @@ func appSchedHangup(c *channel, arg string) {
 		c.hangup(cs)
 		return
 	}
-	c.s.sched.add(c.s, time.Duration(after)*time.Second, c.uuid, "uuid_kill", func() { c.hangup(cs) })
+	c.s.sched.add(c.s, time.Now().Unix()+int64(after), 0, c.uuid, func() { c.hangup(cs) })
 }

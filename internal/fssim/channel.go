@@ -126,6 +126,7 @@ type channel struct {
 	call       callState
 	cause      cause
 	answered   bool
+	hooked     bool // what was to run on answer has run
 	early      bool
 	ringing    bool
 	bridged    string // uuid of the other leg while two talk
@@ -297,6 +298,13 @@ func (c *channel) isAnswered() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.answered
+}
+
+// answeredFor reports whether the leg is answered and what hangs on its answer has run, or had the time d to run.
+func (c *channel) answeredFor(d time.Duration) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.answered && (c.hooked || micros(time.Now())-c.caller.answered >= d.Microseconds())
 }
 
 func (c *channel) hasMedia() bool {

@@ -33,7 +33,7 @@ func TestControllerNeverAnswersGuardSendsTheCallOn(t *testing.T) {
 	if got := a.expect("486").reason; got != "Operator Ran" {
 		t.Errorf("phrase %q", got)
 	}
-	if d := time.Since(began); d < 2500*time.Millisecond || d > 4*time.Second {
+	if d := time.Since(began); d < 1900*time.Millisecond || d > 4*time.Second {
 		t.Errorf("the guard fired after %v", d)
 	}
 }

@@ -24,6 +24,7 @@ type leg struct {
 
 	offer       []byte // the far end's SDP
 	answer      []byte // ours, as sent last
+	relay       *relay // of a caller answered by nobody; nil = media goes directly
 	gotBye      bool   // the far end ended the leg, no signalling is left to send
 	finished    bool   // an INVITE of ours got its final failure
 	acked       bool   // B leg: the far end answered and has our ACK

@@ -3,10 +3,11 @@ package fssim
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestEarlyMediaBeginsTheBridge(t *testing.T) {
-	_, a, _, c, uuid, _ := plainCall(t, nil)
+	s, a, _, c, uuid, _ := plainCall(t, nil)
 	c.execute("set", "continue_on_fail=true")
 	b := newPhone(t)
 	id := c.start("bridge", "{originate_timeout=1}sofia/external/sip:x@"+b.addr.String())
@@ -18,9 +19,9 @@ func TestEarlyMediaBeginsTheBridge(t *testing.T) {
 		t.Errorf("originate_disposition %q at the bridge", got)
 	}
 	// originate_timeout does not count any more: three seconds later the leg is still there.
-	c.api("sched_api +3 mark-" + uuid + " uuid_broadcast " + uuid + " set::later=yes")
-	for c.event("CHANNEL_EXECUTE").Get("Application-Data") != "later=yes" {
-	}
+	later := make(chan struct{})
+	s.timers.after(3*time.Second, func() { close(later) })
+	<-later
 	b.nothing()
 	b.reply(m, 486, "")
 	b.expect("ACK")

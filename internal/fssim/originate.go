@@ -7,6 +7,10 @@ import (
 	"go.uber.org/zap"
 )
 
+// pollTime is how often FreeSWITCH looks at the legs it rings: what runs on their answer and takes no longer has run
+// when the bridge begins.
+const pollTime = 20 * time.Millisecond
+
 // defaultTimeout is how long a bridge rings without call_timeout or originate_timeout.
 const defaultTimeout = 60
 
@@ -232,7 +236,7 @@ func (t *attempt) sleep() bool {
 
 func (t *attempt) winner() *channel {
 	for _, leg := range t.legs {
-		if !leg.down() && leg.isAnswered() {
+		if !leg.down() && leg.answeredFor(pollTime) {
 			return leg
 		}
 	}
@@ -240,7 +244,7 @@ func (t *attempt) winner() *channel {
 		return nil
 	}
 	for _, leg := range t.legs {
-		if !leg.down() && leg.hasMedia() {
+		if !leg.down() && leg.hasMedia() && !leg.isAnswered() {
 			return leg
 		}
 	}

@@ -412,6 +412,9 @@ func (c *channel) finish() {
 	if c.leg.sentOK {
 		c.leg.invite.gotAck() // the BYE is out, the 200 need not be repeated any more
 	}
+	if c.leg.relay != nil {
+		c.leg.relay.close()
+	}
 	c.mu.Lock()
 	c.released = true
 	c.jobs, c.private = nil, nil

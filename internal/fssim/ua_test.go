@@ -75,7 +75,7 @@ func newPhoneAt(t *testing.T, ip net.IP) *phone {
 		t.Fatal(err)
 	}
 	p := &phone{t: t, conn: c, addr: c.LocalAddr().(*net.UDPAddr).AddrPort(), in: make(chan *sipMessage, 100), seen: map[string]bool{}}
-	done := make(chan struct{})
+	done, closing := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
 		buf := make([]byte, maxDatagram)
@@ -96,11 +96,15 @@ func newPhoneAt(t *testing.T, ip net.IP) *phone {
 			p.seen[key] = true
 			p.mu.Unlock()
 			if !again {
-				p.in <- m
+				select {
+				case p.in <- m:
+				case <-closing:
+					return
+				}
 			}
 		}
 	}()
-	t.Cleanup(func() { c.Close(); <-done })
+	t.Cleanup(func() { close(closing); c.Close(); <-done })
 	return p
 }
 
