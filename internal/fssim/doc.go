@@ -10,7 +10,8 @@
 // Invariants:
 //   - The judge is a real FreeSWITCH 1.10.12: its recordings, its sources and what was measured on it. Names, values
 //     and the order of events are its own for everything that Signalbox reads. Timeouts of a bridge count whole
-//     seconds of the clock, as there: a limit of 3 s ends a call after 2 to 3 s.
+//     seconds of the clock, as there: a limit of 3 s ends a call after 2 to 3 s, and what sched_api does in 3 s happens
+//     after 2 to 3.5 s.
 //   - What the simulator does not know it refuses as FreeSWITCH refuses what it does not know (-ERR, or the hangup with
 //     DESTINATION_OUT_OF_ORDER for an application), and counts it in [Switch.Unknown], on which a test can fail.
 //   - Everything is bounded: calls, variables, transactions, connections, queued events, scheduled tasks. What goes
