@@ -70,12 +70,6 @@ func splitArgs(s string, max int) []string {
 	return out
 }
 
-func unquote(s string) string {
-	if len(s) >= 2 && s[0] == '\'' && s[len(s)-1] == '\'' {
-		return s[1 : len(s)-1]
-	}
-	return s
-}
 
 // firstNonEmpty returns the first argument that is not empty.
 func firstNonEmpty(s ...string) string {
