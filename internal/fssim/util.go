@@ -70,7 +70,6 @@ func splitArgs(s string, max int) []string {
 	return out
 }
 
-
 // firstNonEmpty returns the first argument that is not empty.
 func firstNonEmpty(s ...string) string {
 	for _, v := range s {
