@@ -199,6 +199,9 @@ func (t *attempt) ring() (*channel, cause, bool) {
 			}
 		}
 		if alive == 0 {
+			if t.a != nil && !t.a.ready() { // a leg that took the caller elsewhere ended with that
+				return nil, causeOriginatorCancel, false
+			}
 			return nil, t.firstCause(), false
 		}
 		t.relayProgress()
