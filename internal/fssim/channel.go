@@ -126,6 +126,7 @@ type channel struct {
 	call       callState
 	cause      cause
 	answered   bool
+	tookCaller bool // a redirect of this leg moved the caller, and the leg ends by itself
 	hooked     bool // what was to run on answer has run
 	early      bool
 	ringing    bool

@@ -186,6 +186,9 @@ func (t *attempt) ring() (*channel, cause, bool) {
 		if t.a != nil {
 			t.a.pump()
 			if !t.a.ready() {
+				if t.moved() && t.sleep() {
+					continue
+				}
 				return nil, causeOriginatorCancel, false
 			}
 		}
@@ -217,6 +220,19 @@ func (t *attempt) ring() (*channel, cause, bool) {
 			return nil, causeOriginatorCancel, true
 		}
 	}
+}
+
+// moved reports whether a leg that took the caller elsewhere is about to end by itself.
+func (t *attempt) moved() bool {
+	for _, leg := range t.legs {
+		leg.mu.Lock()
+		took := leg.tookCaller
+		leg.mu.Unlock()
+		if took && !leg.down() {
+			return true
+		}
+	}
+	return false
 }
 
 // sleep waits for news; false when the switch stops.

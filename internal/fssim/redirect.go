@@ -44,6 +44,9 @@ func (c *channel) redirected(r *sipMessage) bool {
 		c.refusedByUs(causeOutOfOrder)
 	case a != nil && c.s.ownHost(c.prof, first.host):
 		l.finished = true
+		c.mu.Lock()
+		c.tookCaller = true
+		c.mu.Unlock()
 		a.moveTo(transferTo{dest: decodeUser(first.user)})
 		c.refusedByUs(causeByName("REDIRECTION_TO_NEW_DESTINATION"))
 	default:
