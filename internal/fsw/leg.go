@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// slack is what a step's guard is longer than the step itself: the sidecar's own time to go on after it.
+	// slack is how much longer than ordered a ring may take before it counts as out of hand.
 	slack = 3 * time.Second
 	// brief is the guard of what takes no time, and of what takes longer while it is armed again every tick.
 	brief = 3 * time.Second
@@ -86,7 +86,7 @@ func (l *Leg) TakeOver(ctx context.Context) error {
 
 // Waiting implements call.Leg.
 func (l *Leg) Waiting(ctx context.Context, longest time.Duration) error {
-	if err := l.arm(ctx, longest+slack); err != nil {
+	if err := l.arm(ctx, max(brief, longest+time.Second)); err != nil {
 		return l.unlessGone(err)
 	}
 	if l.waiting || l.picked {
@@ -134,8 +134,8 @@ func (l *Leg) Ring(ctx context.Context, order call.RingOrder) (call.Attempt, err
 	return attempt, nil
 }
 
-// await waits for a bridge or a prompt: for the longest time while nobody has answered, without bound once they talk. While it rings
-// the guard is armed again every second, so that a frozen sidecar is noticed as soon then as at any other time.
+// await waits for a bridge or a prompt: for the longest time while nobody has answered, without bound once they talk. Until
+// then the guard is armed again every second, so that a frozen sidecar is noticed as soon as at any other time.
 func (l *Leg) await(ctx context.Context, bridge *esl.Execution, longest time.Duration) (*wire.Event, error) {
 	timer, ticker := time.NewTimer(longest), time.NewTicker(tick)
 	defer timer.Stop()
@@ -158,6 +158,7 @@ func (l *Leg) await(ctx context.Context, bridge *esl.Execution, longest time.Dur
 		case <-ticker.C:
 			switch err := l.arm(ctx, brief); {
 			case errors.Is(err, errAnswered):
+				timer.Stop()
 				ticker.Stop()
 			case err != nil && l.unlessGone(err) != nil:
 				return nil, err

@@ -486,8 +486,8 @@ func TestGuardTakesTheCallBackFromAFrozenSidecar(t *testing.T) {
 	if m := bench.Status(caller, 486); m.Phrase() != fswtest.Fallback {
 		t.Errorf("the caller got %d %s", m.Status(), m.Phrase())
 	}
-	if d := time.Since(began); d < 3*time.Second || d > 6*time.Second {
-		t.Errorf("the operator's extension ran after %s, the guard of this step is 4 s", d)
+	if d := time.Since(began); d < 2*time.Second || d > 5*time.Second {
+		t.Errorf("the operator's extension ran after %s, the guard of this step is 3 s", d)
 	}
 	if n := bench.Guards(id); n != "0" {
 		t.Errorf("%s guards are left", n)
