@@ -13,7 +13,8 @@ import (
 // Each verb blocks until it is over. A verb returns an error only when the leg can no longer be controlled (the
 // connection to the switch is gone, a command was refused); the treatment then returns at once, the connection is
 // closed, and FreeSWITCH goes on with the operator's fallback. A caller who hung up is not an error but the result
-// CallerGone. Each verb arms the guard with its own longest time before it begins. A Leg is used by one goroutine.
+// CallerGone. Each verb arms the guard in the switch before it begins and keeps it armed while it lasts; on a call that the
+// guard has taken back a verb does nothing and returns an error. A Leg is used by one goroutine.
 type Leg interface {
 	// Waiting tells the caller that the call is being set up (180), if nothing has told him yet, and arms the guard for
 	// work that takes no longer than longest, such as looking up a name.
