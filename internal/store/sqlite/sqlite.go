@@ -63,10 +63,26 @@ type Store struct {
 var _ store.Store = (*Store)(nil)
 
 // Open opens the file and brings its schema up to date. The context bounds that alone.
+//
+// SQLite does not wait for another process at the change to WAL, whatever its busy_timeout, so opening is tried again for
+// three times BusyTimeout when two processes open a new file at once.
 func Open(ctx context.Context, opt Options) (*Store, error) {
 	if opt.BusyTimeout == 0 {
 		opt.BusyTimeout = 2 * time.Second
 	}
+	for began := time.Now(); ; {
+		s, err := openOnce(ctx, opt)
+		if err == nil || !errors.Is(err, store.ErrUnavailable) || ctx.Err() != nil || time.Since(began) > 3*opt.BusyTimeout {
+			return s, err
+		}
+		select {
+		case <-time.After(opt.BusyTimeout / 20):
+		case <-ctx.Done():
+		}
+	}
+}
+
+func openOnce(ctx context.Context, opt Options) (*Store, error) {
 	write, err := openFile(opt)
 	if err != nil {
 		return nil, err
