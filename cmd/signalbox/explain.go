@@ -72,7 +72,7 @@ func (c *explainCmd) Run(ctx context.Context) error {
 func (c *explainCmd) arrival(region string) (call.Arrival, error) {
 	to, err := tel.ParseNumber(c.To, region)
 	if err != nil {
-		return call.Arrival{}, fmt.Errorf("--to %q: %w; write it as +14155550100", c.To, err)
+		return call.Arrival{}, fmt.Errorf("--to: %w; write it as +14155550100", err)
 	}
 	from, _ := tel.ParseNumber(c.From, region)
 	return call.Arrival{
