@@ -70,10 +70,10 @@ func (h *hunter) run(ctx context.Context) error {
 	if xcontext == nil {
 		return ErrNoContext
 	}
-	extensions := xcontext.all("extension")
+	extensions := xcontext.All("extension")
 	if v, ok := h.call.Vars.Get("auto_hunt"); ok && isTrue(v) {
 		for i, x := range extensions {
-			if name, ok := x.attr("name"); ok && strings.EqualFold(name, h.call.Destination) {
+			if name, ok := x.Attr("name"); ok && strings.EqualFold(name, h.call.Destination) {
 				extensions = extensions[i:]
 				break
 			}
@@ -83,8 +83,8 @@ func (h *hunter) run(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		cont, hasCont := x.attr("continue")
-		name, ok := x.attr("name")
+		cont, hasCont := x.Attr("continue")
+		name, ok := x.Attr("name")
 		if !ok {
 			name = "UNKNOWN"
 		}
@@ -117,9 +117,9 @@ func (h *hunter) log(indent, format string, args ...any) {
 	h.result.Trace = append(h.result.Trace, line)
 }
 
-func (h *hunter) notice(pos Pos, format string, args ...any) {
+func (h *hunter) notice(pos Pos, kind NoticeKind, format string, args ...any) {
 	if len(h.result.Notices) < 1000 {
-		h.result.Notices = append(h.result.Notices, Notice{pos, fmt.Sprintf(format, args...)})
+		h.result.Notices = append(h.result.Notices, Notice{pos, kind, fmt.Sprintf(format, args...)})
 	}
 }
 
@@ -127,7 +127,7 @@ func (h *hunter) notice(pos Pos, format string, args ...any) {
 func (h *hunter) expand(s string, pos Pos) string {
 	out, err := Expand(s, h.resolve)
 	if err != nil {
-		h.notice(pos, "%v", err)
+		h.notice(pos, NoticeUnknown, "%v", err)
 	}
 	return out
 }
@@ -143,8 +143,8 @@ const (
 )
 
 // breakOf reads the attribute break and how FreeSWITCH shows it in its log.
-func breakOf(cond *element) (breakMode, string) {
-	v := cond.soft("break")
+func breakOf(cond *Element) (breakMode, string) {
+	v := cond.Soft("break")
 	switch strings.ToLower(v) {
 	case "on-true":
 		return breakOnTrue, v
@@ -160,11 +160,11 @@ func breakOf(cond *element) (breakMode, string) {
 
 // extension works through the conditions of an extension, or of a condition that has conditions inside. It returns
 // whether the hunt may end here.
-func (h *hunter) extension(x *element, outer string, level int) bool {
+func (h *hunter) extension(x *Element, outer string, level int) bool {
 	name, indent, needNested := outer, "", true
 	if level > 0 {
 		if level > maxRecursion {
-			h.notice(x.pos, "conditions nested deeper than %d: FreeSWITCH stops there", maxRecursion)
+			h.notice(x.Pos, NoticeError, "conditions nested deeper than %d: FreeSWITCH stops there", maxRecursion)
 			return false
 		}
 		name = fmt.Sprintf("%s_recur_%d", outer, level)
@@ -172,13 +172,13 @@ func (h *hunter) extension(x *element, outer string, level int) bool {
 			name = name[:127] // FreeSWITCH's buffer
 		}
 		indent = "|" + strings.Repeat("-", 4*level-1) + " "
-		if v, ok := x.attr("require-nested"); ok {
+		if v, ok := x.Attr("require-nested"); ok {
 			needNested = isTrue(v)
 		}
 		h.log(indent, "Processing recursive conditions level:%d [%s] require-nested=%s", level, name, upper(needNested))
 	}
 	proceed := false
-	for _, cond := range x.all("condition") {
+	for _, cond := range x.All("condition") {
 		s := h.condition(cond, name, indent)
 		proceed = s.proceed > 0
 		if h.err != nil {
@@ -188,7 +188,7 @@ func (h *hunter) extension(x *element, outer string, level int) bool {
 		if s.passed && mode == breakOnTrue || !s.passed && mode == breakOnFalse || mode == breakAlways {
 			break
 		}
-		if proceed && cond.child("condition") != nil {
+		if proceed && cond.Child("condition") != nil {
 			if proceed = h.extension(cond, outer, level+1); !proceed {
 				if mode == breakNever {
 					continue
@@ -221,7 +221,7 @@ type state struct {
 // captures reports whether $1 and the like are put in place.
 func (s *state) captures() bool { return s.hasField && strings.Contains(s.expression, "(") }
 
-func (h *hunter) condition(cond *element, name, indent string) state {
+func (h *hunter) condition(cond *Element, name, indent string) state {
 	var s state
 	_, shown := breakOf(cond)
 	times := h.time(cond)
@@ -232,7 +232,7 @@ func (h *hunter) condition(cond *element, name, indent string) state {
 	case timeFail:
 		h.log(indent, "Date/TimeMatch (FAIL) [%s] break=%s", name, shown)
 	}
-	if rule, ok := cond.attr("regex"); ok {
+	if rule, ok := cond.Attr("regex"); ok {
 		h.regexes(cond, rule, name, indent, &s)
 	} else {
 		h.single(cond, times, name, indent, &s)
@@ -245,21 +245,21 @@ func (h *hunter) condition(cond *element, name, indent string) state {
 	return s
 }
 
-func (h *hunter) time(e *element) timeMatch {
+func (h *hunter) time(e *Element) timeMatch {
 	loc, known := zoneOf(h.resolve.Variable, h.call.Now.Location())
 	if !known {
-		h.notice(e.pos, "time zone is not known here, the local one is taken")
+		h.notice(e.Pos, NoticeUnknown, "time zone is not known here, the local one is taken")
 	}
 	return checkTime(e, h.call.Now, loc)
 }
 
 // expressionOf returns the expanded pattern of a condition or regex element.
-func (h *hunter) expressionOf(e *element) (text string, expanded bool) {
-	raw := e.soft("expression")
-	if x := e.child("expression"); x != nil {
-		raw = string(x.text)
+func (h *hunter) expressionOf(e *Element) (text string, expanded bool) {
+	raw := e.Soft("expression")
+	if x := e.Child("expression"); x != nil {
+		raw = x.Text()
 	}
-	return h.expand(raw, e.pos), namesVariable(raw)
+	return h.expand(raw, e.Pos), namesVariable(raw)
 }
 
 // subjectOf returns what a field holds.
@@ -275,15 +275,15 @@ func (h *hunter) subjectOf(field string, pos Pos) string {
 func (h *hunter) perform(subject, expression string, pos Pos) match {
 	m, err := h.tree.patterns.perform(subject, expression)
 	if err != nil {
-		h.notice(pos, "%v", err)
+		h.notice(pos, NoticePattern, "%v", err)
 	}
 	return m
 }
 
 // single evaluates a condition with one field, or with none.
-func (h *hunter) single(cond *element, times timeMatch, name, indent string, s *state) {
+func (h *hunter) single(cond *Element, times timeMatch, name, indent string, s *state) {
 	_, shown := breakOf(cond)
-	field, ok := cond.attr("field")
+	field, ok := cond.Attr("field")
 	s.expression, _ = h.expressionOf(cond)
 	if !ok {
 		if times == timeNone {
@@ -293,8 +293,8 @@ func (h *hunter) single(cond *element, times timeMatch, name, indent string, s *
 		return
 	}
 	s.hasField = true
-	s.subject = h.subjectOf(field, cond.pos)
-	s.found = h.perform(s.subject, s.expression, cond.pos)
+	s.subject = h.subjectOf(field, cond.Pos)
+	s.found = h.perform(s.subject, s.expression, cond.Pos)
 	s.proceed = s.found.count
 	verdict := "FAIL"
 	if s.proceed > 0 {
@@ -313,7 +313,7 @@ type saved struct {
 // regexes evaluates <condition regex="any|all|xor">. The order of the steps, and what is kept from which element, is
 // FreeSWITCH's: with any, the captures are those of the element that matched; with all and xor, those of the last
 // element with groups, taken from offsets that a later element may have overwritten.
-func (h *hunter) regexes(cond *element, rule, name, indent string, s *state) {
+func (h *hunter) regexes(cond *Element, rule, name, indent string, s *state) {
 	all, xor := strings.EqualFold(rule, "all"), strings.EqualFold(rule, "xor")
 	if p, ok := h.call.Vars.(prefixer); ok {
 		p.UnsetPrefix("DP_REGEX_MATCH")
@@ -325,7 +325,7 @@ func (h *hunter) regexes(cond *element, rule, name, indent string, s *state) {
 	var keep saved
 	pass, fail, total := 0, 0, 0
 	expanded := false
-	for _, x := range cond.all("regex") {
+	for _, x := range cond.All("regex") {
 		times := h.time(x)
 		switch times {
 		case timePass:
@@ -335,7 +335,7 @@ func (h *hunter) regexes(cond *element, rule, name, indent string, s *state) {
 		}
 		s.expression, expanded = h.expressionOf(x)
 		total++
-		field, ok := x.attr("field")
+		field, ok := x.Attr("field")
 		s.hasField = ok
 		matched := h.oneRegex(x, field, ok, times, word, name, indent, s)
 		if matched {
@@ -369,7 +369,7 @@ func (h *hunter) regexes(cond *element, rule, name, indent string, s *state) {
 }
 
 // oneRegex evaluates one regex element and reports whether it holds.
-func (h *hunter) oneRegex(x *element, field string, hasField bool, times timeMatch, word, name, indent string, s *state) bool {
+func (h *hunter) oneRegex(x *Element, field string, hasField bool, times timeMatch, word, name, indent string, s *state) bool {
 	if !hasField {
 		if times == timeFail {
 			return false
@@ -380,8 +380,8 @@ func (h *hunter) oneRegex(x *element, field string, hasField bool, times timeMat
 		s.proceed = 1
 		return true
 	}
-	s.subject = h.subjectOf(field, x.pos)
-	m := h.perform(s.subject, s.expression, x.pos)
+	s.subject = h.subjectOf(field, x.Pos)
+	m := h.perform(s.subject, s.expression, x.Pos)
 	s.proceed = m.count
 	verdict := "FAIL"
 	if m.count > 0 {
@@ -406,12 +406,12 @@ func (h *hunter) capture(variable string, m match, count int, subject string) {
 	}
 }
 
-func (h *hunter) actions(cond *element, name, indent string, s *state) {
+func (h *hunter) actions(cond *Element, name, indent string, s *state) {
 	if s.captures() {
 		h.call.Vars.Set("DP_MATCH", "")
 		h.capture("DP_MATCH", s.found, s.proceed, s.subject)
 	}
-	for _, x := range cond.all("action") {
+	for _, x := range cond.All("action") {
 		data := dataOf(x)
 		if s.captures() {
 			m := s.found
@@ -423,30 +423,30 @@ func (h *hunter) actions(cond *element, name, indent string, s *state) {
 }
 
 // antiActions queues the anti-actions. Having one ends the hunt like a match does.
-func (h *hunter) antiActions(cond *element, name, indent string, s *state) {
-	for _, x := range cond.all("anti-action") {
+func (h *hunter) antiActions(cond *Element, name, indent string, s *state) {
+	for _, x := range cond.All("anti-action") {
 		h.act(x, dataOf(x), name, indent, "ANTI-Action")
 		s.proceed = 1
 	}
 }
 
-func dataOf(x *element) string {
+func dataOf(x *Element) string {
 	if len(x.text) > 0 {
-		return string(x.text)
+		return x.Text()
 	}
-	return x.soft("data")
+	return x.Soft("data")
 }
 
 // act queues one action, or executes it when it is inline.
-func (h *hunter) act(x *element, data, name, indent, word string) {
-	a := Action{Application: x.soft("application"), Data: data, Inline: isTrue(x.soft("inline")), Pos: x.pos}
+func (h *hunter) act(x *Element, data, name, indent, word string) {
+	a := Action{Application: x.Soft("application"), Data: data, Inline: isTrue(x.Soft("inline")), Pos: x.Pos}
 	if !h.result.Matched {
 		h.result.Matched, h.result.Extension = true, name
 	}
 	times := 1
-	if v, ok := x.attr("loop"); ok {
+	if v, ok := x.Attr("loop"); ok {
 		if times = atoi(v); times > maxLoop {
-			h.err = errAt(x.pos, "loop=%q is more than %d: %w", clip(v), maxLoop, ErrLimit)
+			h.err = errAt(x.Pos, "loop=%q is more than %d: %w", clip(v), maxLoop, ErrLimit)
 			return
 		}
 	}
@@ -457,7 +457,7 @@ func (h *hunter) act(x *element, data, name, indent, word string) {
 		}
 		h.log(indent, "%s %s(%s)%s", word, a.Application, a.Data, suffix)
 		if h.err == nil && len(h.result.Actions)+len(h.result.Inline) >= maxActions {
-			h.err = errAt(x.pos, "more than %d actions: %w", maxActions, ErrLimit)
+			h.err = errAt(x.Pos, "more than %d actions: %w", maxActions, ErrLimit)
 		}
 		if h.err != nil {
 			return
@@ -466,7 +466,7 @@ func (h *hunter) act(x *element, data, name, indent, word string) {
 			h.result.Extensions = append(h.result.Extensions, name)
 		}
 		if !a.Inline && strings.Contains(a.Data, `\'`) {
-			h.notice(a.Pos, `FreeSWITCH does not queue %s: its data holds \'`, a.Application)
+			h.notice(a.Pos, NoticeError, `FreeSWITCH does not queue %s: its data holds \'`, a.Application)
 			continue
 		}
 		if !a.Inline {
@@ -475,7 +475,7 @@ func (h *hunter) act(x *element, data, name, indent, word string) {
 		}
 		h.result.Inline = append(h.result.Inline, a)
 		if err := h.inline(a); err != nil {
-			h.notice(a.Pos, "inline %s: %v", a.Application, err)
+			h.notice(a.Pos, NoticeUnknown, "inline %s: %v", a.Application, err)
 			if errors.Is(err, ErrLimit) {
 				h.err = err
 			}
@@ -489,7 +489,7 @@ func (h *hunter) inline(a Action) error {
 	}
 	data, err := Expand(a.Data, h.resolve)
 	if !apply(h.call.Vars, h.resolve, a.Application, data) {
-		h.notice(a.Pos, "inline application %s is not executed here", a.Application)
+		h.notice(a.Pos, NoticeUnknown, "inline application %s is not executed here", a.Application)
 	}
 	return err
 }

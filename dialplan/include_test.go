@@ -101,7 +101,7 @@ func (s stageTurns) Set(name, value string) {
 
 func TestWalkIsWrittenAsJSONAndText(t *testing.T) {
 	w := &Walk{Trace: []string{"parsing [a->b] continue=false"}, Executed: []string{"set(a=<&>)"},
-		Actions: []Action{{Application: "set", Data: "a=<&>", Pos: Pos{"f.xml", 3}}}, End: "NO_ROUTE_DESTINATION"}
+		Actions: []Action{{Application: "set", Data: "a=<&>", Pos: Pos{File: "f.xml", Line: 3}}}, End: "NO_ROUTE_DESTINATION"}
 	var b bytes.Buffer
 	if err := w.WriteJSON(&b); err != nil {
 		t.Fatal(err)

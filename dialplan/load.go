@@ -1,10 +1,13 @@
 package dialplan
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -19,12 +22,15 @@ var (
 	ErrNoContext = errors.New("context not found")
 )
 
-// Pos is a place in a file. Lines are counted from 1; the zero Pos is no place.
+// Pos is a place in a file. Lines and columns (bytes) are counted from 1; the zero Pos is no place. What a global
+// variable put into a line has the column of its "$${".
 type Pos struct {
 	File string `json:"file"`
 	Line int    `json:"line"`
+	Col  int    `json:"col,omitempty"`
 }
 
+// String is file:line.
 func (p Pos) String() string {
 	if p.File == "" {
 		return "-"
@@ -32,9 +38,34 @@ func (p Pos) String() string {
 	return fmt.Sprintf("%s:%d", p.File, p.Line)
 }
 
+// WithColumn is file:line:column, as far as they are known.
+func (p Pos) WithColumn() string {
+	if p.Col == 0 {
+		return p.String()
+	}
+	return fmt.Sprintf("%s:%d", p, p.Col)
+}
+
+// NoticeKind says what sort of thing a Notice is about.
+type NoticeKind string
+
+// The kinds of notices. Those of Load come first; Hunt and Walk know the rest.
+const (
+	NoticeDropped   NoticeKind = "dropped-line"     // FreeSWITCH drops a line, or a part of it
+	NoticeGlobal    NoticeKind = "undefined-global" // $${name} that is not set
+	NoticeInclude   NoticeKind = "missing-include"  // nothing to include there, or a file that cannot be read
+	NoticeExec      NoticeKind = "exec-refused"     // a directive that would run a program or ask the network
+	NoticeDirective NoticeKind = "bad-directive"    // a directive that FreeSWITCH does not understand
+	NoticePattern   NoticeKind = "bad-pattern"      // a pattern that does not compile, or takes too long
+	NoticeUnknown   NoticeKind = "not-evaluated"    // something that cannot be evaluated offline
+	NoticeAssumed   NoticeKind = "assumed"          // an outcome that was assumed
+	NoticeError     NoticeKind = "freeswitch-error" // what FreeSWITCH itself logs as an error or does not do
+)
+
 // Notice is something that does not stop the work but that a dialplan engineer wants to know.
 type Notice struct {
 	Pos  Pos
+	Kind NoticeKind
 	Text string
 }
 
@@ -42,17 +73,73 @@ func (n Notice) String() string { return n.Pos.String() + ": " + n.Text }
 
 // Error is an error at a place in a file.
 type Error struct {
-	Pos Pos
-	Err error
+	Pos    Pos
+	Source string // the line that stands there, "" when it cannot be shown
+	Err    error
 }
 
-func (e *Error) Error() string { return e.Pos.String() + ": " + e.Err.Error() }
+// Error is file:line:column: what, and on two further lines the line itself and a mark under the column.
+func (e *Error) Error() string {
+	s := e.Pos.WithColumn() + ": " + e.Err.Error()
+	if e.Source == "" {
+		return s
+	}
+	s += "\n\t" + e.Source
+	if e.Pos.Col > 0 && e.Pos.Col <= len(e.Source) {
+		blank := strings.Map(func(r rune) rune {
+			if r == '\t' {
+				return r
+			}
+			return ' '
+		}, e.Source[:e.Pos.Col-1])
+		s += "\n\t" + blank + "^"
+	}
+	return s
+}
 
 // Unwrap returns the error without its place.
 func (e *Error) Unwrap() error { return e.Err }
 
 func errAt(pos Pos, format string, args ...any) error {
 	return &Error{Pos: pos, Err: fmt.Errorf(format, args...)}
+}
+
+// maxSource is how much of a line an error shows.
+const maxSource = 200
+
+// withSource adds to an error at a place the line that stands there.
+func withSource(err error, limit int64) error {
+	var at *Error
+	if !errors.As(err, &at) || at.Source != "" || at.Pos.Line == 0 {
+		return err
+	}
+	f, err2 := os.Open(at.Pos.File)
+	if err2 != nil {
+		return err
+	}
+	defer f.Close()
+	lines := bufio.NewReader(io.LimitReader(f, limit))
+	for n := 1; ; n++ {
+		text, err2 := lines.ReadString('\n')
+		if n == at.Pos.Line {
+			if text = strings.TrimRight(text, "\r\n"); len(text) > maxSource {
+				text = text[:maxSource]
+			}
+			at.Source = strings.ToValidUTF8(strings.Map(printable, text), "?")
+			return err
+		}
+		if err2 != nil {
+			return err
+		}
+	}
+}
+
+// printable keeps what a terminal shows as it is.
+func printable(r rune) rune {
+	if r < ' ' && r != '\t' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+		return '?'
+	}
+	return r
 }
 
 // Limits bound what Load reads. A zero field takes its default.
@@ -95,10 +182,13 @@ type LoadOptions struct {
 	Limits Limits
 }
 
-// Tree is a dialplan as loaded: contexts with their extensions in FreeSWITCH's order. It does not change.
+// Tree is a configuration as loaded, with its dialplan: contexts with their extensions in FreeSWITCH's order. It does
+// not change.
 type Tree struct {
-	contexts []*element
+	roots    []*Element
+	contexts []*Element
 	globals  map[string]string
+	files    []string
 	notices  []Notice
 	dropped  int
 	patterns *patternCache
@@ -124,19 +214,27 @@ func Load(path string, opt LoadOptions) (*Tree, error) {
 	if opt.Context == "" {
 		opt.Context = "default"
 	}
+	t, err := readTree(path, opt)
+	if err != nil {
+		return nil, fmt.Errorf("loading dialplan: %w", withSource(err, opt.Limits.withDefaults().FileBytes))
+	}
+	return t, nil
+}
+
+func readTree(path string, opt LoadOptions) (*Tree, error) {
 	limits := opt.Limits.withDefaults()
 	pre := newPreprocessor(path, opt, limits)
 	if err := pre.file(path, filepath.Dir(path), 0, Pos{File: path}); err != nil {
-		return nil, fmt.Errorf("loading dialplan: %w", err)
+		return nil, err
 	}
 	roots, err := parse(pre.out.Bytes(), pre.origin, limits)
 	if err != nil {
-		return nil, fmt.Errorf("loading dialplan: %w", err)
+		return nil, err
 	}
-	t := &Tree{globals: pre.globals, patterns: newPatternCache()}
+	t := &Tree{roots: roots, globals: pre.globals, files: pre.names, patterns: newPatternCache()}
 	t.contexts = findContexts(roots, opt.Context)
 	if len(t.contexts) == 0 {
-		return nil, fmt.Errorf("loading dialplan: %s: %w", path, ErrNoDialplan)
+		return nil, fmt.Errorf("%s: %w", path, ErrNoDialplan)
 	}
 	t.notices, t.dropped = pre.notices, pre.dropped
 	return t, nil
@@ -144,39 +242,64 @@ func Load(path string, opt LoadOptions) (*Tree, error) {
 
 // findContexts picks what FreeSWITCH would take for the dialplan: the first section called dialplan. A file that is
 // only meant to be included may also begin with contexts or with bare extensions.
-func findContexts(roots []*element, bare string) []*element {
+func findContexts(roots []*Element, bare string) []*Element {
 	top := roots
-	if len(roots) == 1 && (roots[0].name == "document" || roots[0].name == "include") {
-		top = roots[0].children
+	if len(roots) == 1 && (roots[0].Name == "document" || roots[0].Name == "include") {
+		top = roots[0].Children
 	}
 	for _, e := range top {
-		if name, ok := e.attr("name"); ok && e.name == "section" && strings.EqualFold(name, "dialplan") {
-			return childrenNamed(e.children, "context")
+		if name, ok := e.Attr("name"); ok && e.Name == "section" && strings.EqualFold(name, "dialplan") {
+			return childrenNamed(e.Children, "context")
 		}
 	}
 	contexts := childrenNamed(top, "context")
 	if extensions := childrenNamed(top, "extension"); len(extensions) > 0 {
-		contexts = append(contexts, &element{name: "context", pos: extensions[0].pos,
-			attrs: []attribute{{"name", bare}}, children: extensions})
+		contexts = append(contexts, &Element{Name: "context", Pos: extensions[0].Pos,
+			Attrs: []Attribute{{Name: "name", Value: bare}}, Children: extensions})
 	}
 	return contexts
 }
 
-func childrenNamed(list []*element, name string) []*element {
-	var out []*element
+func childrenNamed(list []*Element, name string) []*Element {
+	var out []*Element
 	for _, e := range list {
-		if e.name == name {
+		if e.Name == name {
 			out = append(out, e)
 		}
 	}
 	return out
 }
 
+// Roots returns the outermost elements of what was read: one document, or what an include file holds.
+func (t *Tree) Roots() []*Element { return t.roots }
+
+// Section returns the first section of that name (configuration, dialplan, directory, ...), which is the one that
+// FreeSWITCH looks into, or nil. A file that is meant to be included has none.
+func (t *Tree) Section(name string) *Element {
+	top := t.roots
+	if len(top) == 1 && top[0].Name == "document" {
+		top = top[0].Children
+	}
+	for _, e := range top {
+		if have, ok := e.Attr("name"); ok && e.Name == "section" && strings.EqualFold(have, name) {
+			return e
+		}
+	}
+	return nil
+}
+
+// ContextElements returns the <context> elements of the dialplan in order. Extensions that stood in no context are in
+// one of LoadOptions' name.
+func (t *Tree) ContextElements() []*Element { return slices.Clone(t.contexts) }
+
+// Files returns the files that were read, in order, each once.
+func (t *Tree) Files() []string { return slices.Clone(t.files) }
+
 // Contexts returns the names of the contexts in order. Of two with one name FreeSWITCH uses only the first.
 func (t *Tree) Contexts() []string {
 	names := make([]string, 0, len(t.contexts))
 	for _, c := range t.contexts {
-		name, _ := c.attr("name")
+		name, _ := c.Attr("name")
 		names = append(names, name)
 	}
 	return names
@@ -198,10 +321,10 @@ func (t *Tree) Notices() []Notice {
 }
 
 // context finds the context of that name, or the one called global, as FreeSWITCH does. Case does not matter.
-func (t *Tree) context(name string) *element {
+func (t *Tree) context(name string) *Element {
 	for _, want := range []string{name, "global"} {
 		for _, c := range t.contexts {
-			if have, ok := c.attr("name"); ok && strings.EqualFold(have, want) {
+			if have, ok := c.Attr("name"); ok && strings.EqualFold(have, want) {
 				return c
 			}
 		}

@@ -45,9 +45,17 @@ func (c *patternCache) perform(subject, expression string) (match, error) {
 	if err != nil {
 		return match{}, err
 	}
+	m, err := matchGroups(re, subject)
+	if err != nil {
+		return match{}, fmt.Errorf("pattern %q %w", clip(expression), err)
+	}
+	return m, nil
+}
+
+func matchGroups(re *regexp2.Regexp, subject string) (match, error) {
 	m, err := re.FindRunesMatch(latin1(subject))
 	if err != nil {
-		return match{}, fmt.Errorf("pattern %q took longer than %v: %w", clip(expression), matchTimeout, ErrLimit)
+		return match{}, fmt.Errorf("took longer than %v: %w", matchTimeout, ErrLimit)
 	}
 	if m == nil {
 		return match{}, nil
@@ -121,6 +129,29 @@ func compilePattern(expression string) (*regexp2.Regexp, error) {
 	}
 	re.MatchTimeout = matchTimeout
 	return re, nil
+}
+
+// Pattern is a compiled expression of a condition. It is safe for concurrent use.
+type Pattern struct{ re *regexp2.Regexp }
+
+// CompilePattern compiles an expression as FreeSWITCH takes it in <condition expression="..."> once ${...} is expanded: a
+// PCRE pattern, /pattern/flags, or an Asterisk pattern behind "_". The error says what PCRE refuses.
+func CompilePattern(expression string) (*Pattern, error) {
+	re, err := compilePattern(expression)
+	if err != nil {
+		return nil, err
+	}
+	return &Pattern{re}, nil
+}
+
+// Groups returns the number of capturing groups; $1 to $Groups have a value after a match, as long as they are at most
+// nine. FreeSWITCH takes a match that leaves more behind for none.
+func (p *Pattern) Groups() int { return len(p.re.GetGroupNumbers()) - 1 }
+
+// Match reports whether subject matches. The error, which wraps ErrLimit, says that the pattern took too long.
+func (p *Pattern) Match(subject string) (bool, error) {
+	m, err := matchGroups(p.re, subject)
+	return m.count > 0, err
 }
 
 // safeCompile guards against a panic inside the library on a pattern nobody thought of.

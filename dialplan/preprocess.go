@@ -22,15 +22,25 @@ type preprocessor struct {
 	getenv  func(string) string
 	limits  Limits
 	files   int
+	names   []string        // of the files read, each once
+	seen    map[string]bool // the same
 	stack   []string
-	starts  []int // offset in out where a piece of one line begins
-	places  []Pos // and where that line stands
+	pieces  []piece
+	size    int64 // bytes of all files read
 	notices []Notice
 	dropped int
 }
 
+// piece says where the bytes of out from start on come from. What a global variable put there (fixed) stands as a whole
+// where its name stands.
+type piece struct {
+	start int
+	pos   Pos
+	fixed bool
+}
+
 func newPreprocessor(path string, opt LoadOptions, limits Limits) *preprocessor {
-	p := &preprocessor{globals: map[string]string{}, getenv: opt.Getenv, limits: limits}
+	p := &preprocessor{globals: map[string]string{}, getenv: opt.Getenv, limits: limits, seen: map[string]bool{}}
 	p.globals["conf_dir"] = filepath.Dir(path)
 	for k, v := range opt.Globals {
 		p.globals[k] = v
@@ -40,32 +50,71 @@ func newPreprocessor(path string, opt LoadOptions, limits Limits) *preprocessor 
 
 // origin returns the place of the byte at offset.
 func (p *preprocessor) origin(offset int) Pos {
-	i := sort.Search(len(p.starts), func(i int) bool { return p.starts[i] > offset })
+	i := sort.Search(len(p.pieces), func(i int) bool { return p.pieces[i].start > offset })
 	if i == 0 {
 		return Pos{}
 	}
-	return p.places[i-1]
+	from := p.pieces[i-1]
+	if !from.fixed {
+		from.pos.Col += offset - from.start
+	}
+	return from.pos
 }
 
-func (p *preprocessor) notice(pos Pos, format string, args ...any) {
+func (p *preprocessor) notice(pos Pos, kind NoticeKind, format string, args ...any) {
 	if len(p.notices) >= p.limits.Notices {
 		p.dropped++
 		return
 	}
-	p.notices = append(p.notices, Notice{Pos: pos, Text: fmt.Sprintf(format, args...)})
+	p.notices = append(p.notices, Notice{Pos: pos, Kind: kind, Text: fmt.Sprintf(format, args...)})
 }
 
-func (p *preprocessor) write(text []byte, pos Pos) error {
+// write writes a part of a line that stands at pos.
+func (p *preprocessor) write(text string, pos Pos, fixed bool) error {
 	if len(text) == 0 {
 		return nil
 	}
 	if int64(p.out.Len()+len(text)) > p.limits.TotalBytes {
 		return errAt(pos, "the tree grows over %d bytes: %w", p.limits.TotalBytes, ErrLimit)
 	}
-	p.starts = append(p.starts, p.out.Len())
-	p.places = append(p.places, pos)
-	p.out.Write(text)
+	p.pieces = append(p.pieces, piece{p.out.Len(), pos, fixed})
+	p.out.WriteString(text)
 	return nil
+}
+
+// writeLine writes l from the offset from up to to.
+func (p *preprocessor) writeLine(l line, from, to int, pos Pos) error {
+	for i, part := range l.parts {
+		end := len(l.text)
+		if i+1 < len(l.parts) {
+			end = l.parts[i+1].at
+		}
+		begin := max(part.at, from)
+		if end = min(end, to); begin >= end {
+			continue
+		}
+		pos.Col = part.col
+		if !part.fixed {
+			pos.Col += begin - part.at
+		}
+		if err := p.write(l.text[begin:end], pos, part.fixed); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// line is a line after its $${...} were replaced. seen is what FreeSWITCH still sees of it afterwards when it looks for
+// <include>: it cuts its own copy at the first name it replaced.
+type line struct {
+	text, seen string
+	parts      []part
+}
+
+// part says that the text from at on stands in the column col of the file; see piece.
+type part struct {
+	at, col int
+	fixed   bool
 }
 
 // file reads one file into the text. from is the place of the directive that named it.
@@ -86,14 +135,21 @@ func (p *preprocessor) file(path, dir string, depth int, from Pos) error {
 		if depth == 0 || errors.Is(err, ErrLimit) {
 			return err
 		}
-		p.notice(from, "%s cannot be read: FreeSWITCH goes on without it", path)
+		p.notice(from, NoticeInclude, "%s cannot be read: FreeSWITCH goes on without it", path)
 		return nil
+	}
+	if p.size += int64(len(data)); p.size > p.limits.TotalBytes {
+		return errAt(from, "the tree grows over %d bytes: %w", p.limits.TotalBytes, ErrLimit)
+	}
+	if !p.seen[path] {
+		p.seen[path] = true
+		p.names = append(p.names, path)
 	}
 	p.stack = append(p.stack, path)
 	defer func() { p.stack = p.stack[:len(p.stack)-1] }()
 
 	skipping := false // inside a <!--# comment that spans lines
-	pos := Pos{File: path, Line: 1}
+	pos := Pos{File: path, Line: 1, Col: 1}
 	for len(data) > 0 {
 		end := bytes.IndexAny(data, "\r\n") + 1
 		if end == 0 {
@@ -135,79 +191,84 @@ func (p *preprocessor) read(path string, from Pos) ([]byte, error) {
 
 // line takes one line, with its end, through the steps in FreeSWITCH's order.
 func (p *preprocessor) line(raw, dir string, depth int, pos Pos, skipping *bool) error {
-	text, seen := p.globalsIn(raw, pos)
+	l := p.globalsIn(raw, pos)
 	for _, mark := range []string{"<include>", "</include>", "<?"} {
-		if !strings.Contains(seen, mark) {
+		if !strings.Contains(l.seen, mark) {
 			continue
 		}
-		rest := strings.NewReplacer("<include>", "", "</include>", "", "<!--", "").Replace(seen)
+		rest := strings.NewReplacer("<include>", "", "</include>", "", "<!--", "").Replace(l.seen)
 		if strings.Contains(rest, "<") && mark != "<?" {
-			p.notice(pos, "FreeSWITCH drops this whole line because it holds %s", mark)
+			p.notice(pos, NoticeDropped, "FreeSWITCH drops this whole line because it holds %s", mark)
 		}
 		return nil
 	}
 	if *skipping {
-		_, rest, found := strings.Cut(text, "-->")
-		if !found {
+		at := strings.Index(l.seen, "-->")
+		if at < 0 {
 			return nil
 		}
 		*skipping = false
-		text = rest
+		text := l.seen[at+3:] // of its own copy, in which nothing is replaced
+		l = line{text, text, []part{{0, at + 4, false}}}
 	}
-	if at := indexFold(text, "X-pre-process"); at >= 0 {
-		if at == 0 || text[at-1] != '<' {
-			if strings.ContainsAny(text, "<>") {
-				p.notice(pos, "FreeSWITCH drops this whole line because it mentions X-PRE-PROCESS")
+	if at := indexFold(l.text, "X-pre-process"); at >= 0 {
+		if at == 0 || l.text[at-1] != '<' {
+			if strings.ContainsAny(l.text, "<>") {
+				p.notice(pos, NoticeDropped, "FreeSWITCH drops this whole line because it mentions X-PRE-PROCESS")
 			}
 			return nil
 		}
-		if before := strings.TrimSpace(text[:at-1]); before != "" && !strings.HasSuffix(before, "<!--") {
-			p.notice(pos, "FreeSWITCH drops what stands before X-PRE-PROCESS on its line")
+		if before := strings.TrimSpace(l.text[:at-1]); before != "" && !strings.HasSuffix(before, "<!--") {
+			p.notice(pos, NoticeDropped, "FreeSWITCH drops what stands before X-PRE-PROCESS on its line")
 		}
-		return p.directive(text[at:], dir, depth, pos)
+		pos.Col += strings.Index(raw, l.text[at-1:min(at+10, len(l.text))])
+		return p.directive(l.text[at:], dir, depth, pos)
 	}
-	if at := strings.Index(text, "<!--#"); at >= 0 {
-		return p.comment(text, at, dir, depth, pos, skipping)
+	if at := strings.Index(l.text, "<!--#"); at >= 0 {
+		return p.comment(l, at, dir, depth, pos, skipping)
 	}
-	return p.write([]byte(text), pos)
+	return p.writeLine(l, 0, len(l.text), pos)
 }
 
-// globalsIn replaces $${name} in a line. seen is what FreeSWITCH still sees of the line afterwards when it looks for
-// <include>: it cuts its own copy at the first name it replaced.
-func (p *preprocessor) globalsIn(line string, pos Pos) (text, seen string) {
-	if !strings.Contains(line, "$${") {
-		return line, line
+// globalsIn replaces $${name} in a line.
+func (p *preprocessor) globalsIn(raw string, pos Pos) line {
+	l := line{text: raw, seen: raw, parts: []part{{0, 1, false}}}
+	if !strings.Contains(raw, "$${") {
+		return l
 	}
-	seen = line
 	var b strings.Builder
-	for i := 0; i < len(line); {
-		if !strings.HasPrefix(line[i:], "$${") {
-			b.WriteByte(line[i])
+	for i := 0; i < len(raw); {
+		if !strings.HasPrefix(raw[i:], "$${") {
+			b.WriteByte(raw[i])
 			i++
 			continue
 		}
-		end := closing(line[i+2:], '{', '}')
+		pos.Col = i + 1
+		end := closing(raw[i+2:], '{', '}')
 		if end < 0 {
-			p.notice(pos, "unterminated $${ variable")
-			b.WriteByte(line[i])
+			p.notice(pos, NoticeGlobal, "unterminated $${ variable")
+			b.WriteByte(raw[i])
 			i++
 			continue
 		}
-		name := line[i+3 : i+2+end]
+		name := raw[i+3 : i+2+end]
 		value, ok := p.globals[name]
 		if !ok && !setsItself(name) {
-			p.notice(pos, "global variable $${%s} is not set: FreeSWITCH puts nothing in its place", name)
+			p.notice(pos, NoticeGlobal, "global variable $${%s} is not set: FreeSWITCH puts nothing in its place", clip(name))
 		}
+		l.parts = append(l.parts, part{b.Len(), i + 1, true})
 		b.WriteString(value)
-		if len(seen) == len(line) {
-			seen = line[:i+2+end]
+		if len(l.seen) == len(raw) {
+			l.seen = raw[:i+2+end]
 		}
 		i += 3 + end
+		l.parts = append(l.parts, part{b.Len(), i + 1, false})
 		if b.Len() > 1<<20 {
 			break
 		}
 	}
-	return b.String(), seen
+	l.text = b.String()
+	return l
 }
 
 // setsItself reports whether a running FreeSWITCH knows this global variable without being told. Here it is empty
@@ -228,18 +289,18 @@ func setsItself(name string) bool {
 func (p *preprocessor) directive(text, dir string, depth int, pos Pos) error {
 	if end := strings.Index(text, "/>"); end >= 0 {
 		if strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(text[end+2:]), "-->")) != "" {
-			p.notice(pos, "FreeSWITCH drops what stands behind X-PRE-PROCESS on its line")
+			p.notice(pos, NoticeDropped, "FreeSWITCH drops what stands behind X-PRE-PROCESS on its line")
 		}
 		text = text[:end+2]
 	}
 	cmd, rest, ok := quotedAfter(text, "cmd")
 	if !ok {
-		p.notice(pos, "X-PRE-PROCESS without cmd")
+		p.notice(pos, NoticeDirective, "X-PRE-PROCESS without cmd")
 		return nil
 	}
 	arg, _, ok := quotedAfter(rest, "data")
 	if !ok {
-		p.notice(pos, "X-PRE-PROCESS %s without data", cmd)
+		p.notice(pos, NoticeDirective, "X-PRE-PROCESS %s without data", cmd)
 		return nil
 	}
 	return p.command(cmd, arg, dir, depth, pos, true)
@@ -262,14 +323,14 @@ func quotedAfter(s, name string) (value, rest string, ok bool) {
 	return value, rest, true
 }
 
-// comment carries out the older form <!--#cmd "arg"-->.
-func (p *preprocessor) comment(text string, at int, dir string, depth int, pos Pos, skipping *bool) error {
-	if err := p.write([]byte(text[:at]), pos); err != nil {
+// comment carries out the older form <!--#cmd "arg"-->, which begins at the offset at.
+func (p *preprocessor) comment(l line, at int, dir string, depth int, pos Pos, skipping *bool) error {
+	if err := p.writeLine(l, 0, at, pos); err != nil {
 		return err
 	}
-	cmd, rest, found := strings.Cut(text[at+len("<!--#"):], "-->")
+	cmd, rest, found := strings.Cut(l.text[at+len("<!--#"):], "-->")
 	if found {
-		if err := p.write([]byte(rest), pos); err != nil {
+		if err := p.writeLine(l, len(l.text)-len(rest), len(l.text), pos); err != nil {
 			return err
 		}
 	} else {
@@ -293,7 +354,7 @@ func (p *preprocessor) command(cmd, arg, dir string, depth int, pos Pos, env boo
 	case "set":
 		name, value, ok := strings.Cut(arg, "=")
 		if !ok {
-			p.notice(pos, "X-PRE-PROCESS set without a value: %q", arg)
+			p.notice(pos, NoticeDirective, "X-PRE-PROCESS set without a value: %q", arg)
 			return nil
 		}
 		p.globals[strings.TrimRight(name, " ")] = strings.TrimLeft(value, " ")
@@ -305,13 +366,13 @@ func (p *preprocessor) command(cmd, arg, dir string, depth int, pos Pos, env boo
 				return nil
 			}
 		}
-		p.notice(pos, "env-set %q sets nothing", arg)
+		p.notice(pos, NoticeDirective, "env-set %q sets nothing", arg)
 	case "include":
 		return p.include(arg, dir, depth+1, pos)
 	case "exec", "exec-set", "stun-set":
-		p.notice(pos, "X-PRE-PROCESS %s is not carried out here: nothing in a tree is executed", strings.ToLower(cmd))
+		p.notice(pos, NoticeExec, "X-PRE-PROCESS %s is not carried out here: nothing in a tree is executed", strings.ToLower(cmd))
 	default:
-		p.notice(pos, "FreeSWITCH does not know X-PRE-PROCESS %q", cmd)
+		p.notice(pos, NoticeDirective, "FreeSWITCH does not know X-PRE-PROCESS %q", cmd)
 	}
 	return nil
 }
@@ -347,7 +408,7 @@ func (p *preprocessor) include(pattern, dir string, depth int, pos Pos) error {
 		}
 	}
 	if !found {
-		p.notice(pos, "no files to include at %s", pattern)
+		p.notice(pos, NoticeInclude, "no files to include at %s", pattern)
 	}
 	return nil
 }

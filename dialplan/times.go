@@ -37,7 +37,7 @@ func zoneOf(get func(string) (string, bool), local *time.Location) (loc *time.Lo
 
 // checkTime evaluates the time attributes of e at now, which carries the switch's own zone; loc is the zone of the
 // call. All of them have to hold.
-func checkTime(e *element, now time.Time, loc *time.Location) timeMatch {
+func checkTime(e *Element, now time.Time, loc *time.Location) timeMatch {
 	at := now.In(loc)
 	result := timeNone
 	check := func(ok bool) {
@@ -49,7 +49,7 @@ func checkTime(e *element, now time.Time, loc *time.Location) timeMatch {
 			result = timePass
 		}
 	}
-	if v, ok := e.attr("tz-offset"); ok {
+	if v, ok := e.Attr("tz-offset"); ok {
 		_, seconds := at.Zone()
 		want := seconds / 3600
 		if v != "" && isNumber(v) {
@@ -57,11 +57,11 @@ func checkTime(e *element, now time.Time, loc *time.Location) timeMatch {
 		}
 		check(want == seconds/3600)
 	}
-	if v := e.soft("dst"); v != "" {
+	if v := e.Soft("dst"); v != "" {
 		check(isTrue(v) && now.IsDST())
 	}
 	for _, name := range timeAttrs {
-		if v, ok := e.attr(name); ok {
+		if v, ok := e.Attr(name); ok {
 			check(timeHolds(name, v, at, now))
 		}
 	}

@@ -82,9 +82,9 @@ type walker struct {
 
 type place struct{ destination, context string }
 
-func (w *walker) notice(pos Pos, format string, args ...any) {
+func (w *walker) notice(pos Pos, kind NoticeKind, format string, args ...any) {
 	if len(w.walk.Notices) < 1000 {
-		w.walk.Notices = append(w.walk.Notices, Notice{pos, fmt.Sprintf(format, args...)})
+		w.walk.Notices = append(w.walk.Notices, Notice{pos, kind, fmt.Sprintf(format, args...)})
 	}
 }
 
@@ -109,7 +109,7 @@ func (w *walker) hunt(ctx context.Context, c *Call, depth int) error {
 		w.record(a, data)
 	}
 	if errors.Is(err, ErrNoContext) {
-		w.notice(Pos{}, "%v", err)
+		w.notice(Pos{}, NoticeError, "%v", err)
 	} else if err != nil {
 		return err
 	}
@@ -144,7 +144,7 @@ func (w *walker) execute(ctx context.Context, c *Call, a Action, depth int) erro
 	resolve := w.tree.resolver(c)
 	data, err := Expand(a.Data, resolve)
 	if err != nil {
-		w.notice(a.Pos, "%v", err)
+		w.notice(a.Pos, NoticeUnknown, "%v", err)
 		if errors.Is(err, ErrLimit) {
 			return err
 		}
@@ -191,7 +191,7 @@ func (w *walker) outcome(c *Call, a Action, app string) {
 		return
 	}
 	if !known {
-		w.notice(a.Pos, "bridge is assumed to be answered and over")
+		w.notice(a.Pos, NoticeAssumed, "bridge is assumed to be answered and over")
 	}
 	if cause == "" || cause == "SUCCESS" {
 		c.Vars.Set("originate_disposition", "SUCCESS")
@@ -237,14 +237,14 @@ func listsCause(list, cause string) bool {
 func (w *walker) transfer(c *Call, a Action, data string) {
 	f := separate(data, ' ', 4)
 	if len(f) > 0 && (strings.EqualFold(f[0], "-bleg") || strings.EqualFold(f[0], "-both")) {
-		w.notice(a.Pos, "transfer %s is not followed here", f[0])
+		w.notice(a.Pos, NoticeUnknown, "transfer %s is not followed here", f[0])
 		if strings.EqualFold(f[0], "-bleg") {
 			return
 		}
 		f = f[1:]
 	}
 	if len(f) == 0 {
-		w.notice(a.Pos, "transfer without an extension: FreeSWITCH goes on")
+		w.notice(a.Pos, NoticeError, "transfer without an extension: FreeSWITCH goes on")
 		return
 	}
 	to := place{f[0], c.Context}
@@ -252,7 +252,7 @@ func (w *walker) transfer(c *Call, a Action, data string) {
 		to.context = f[2]
 	}
 	if len(f) > 1 && !strings.EqualFold(f[1], "XML") {
-		w.notice(a.Pos, "transfer into dialplan %s is not followed here", f[1])
+		w.notice(a.Pos, NoticeUnknown, "transfer into dialplan %s is not followed here", f[1])
 		w.end("transfer " + data)
 		return
 	}
@@ -263,11 +263,11 @@ func (w *walker) transfer(c *Call, a Action, data string) {
 func (w *walker) executeExtension(ctx context.Context, c *Call, a Action, data string, depth int) error {
 	f := separate(data, ' ', 4)
 	if len(f) == 0 {
-		w.notice(a.Pos, "execute_extension without an extension")
+		w.notice(a.Pos, NoticeError, "execute_extension without an extension")
 		return nil
 	}
 	if depth >= maxDepth {
-		w.notice(a.Pos, "execute_extension nested deeper than %d: FreeSWITCH goes on", maxDepth)
+		w.notice(a.Pos, NoticeError, "execute_extension nested deeper than %d: FreeSWITCH goes on", maxDepth)
 		return nil
 	}
 	inner := *c
@@ -276,7 +276,7 @@ func (w *walker) executeExtension(ctx context.Context, c *Call, a Action, data s
 		inner.Context = f[2]
 	}
 	if len(f) > 1 && !strings.EqualFold(f[1], "XML") {
-		w.notice(a.Pos, "execute_extension in dialplan %s is not followed here", f[1])
+		w.notice(a.Pos, NoticeUnknown, "execute_extension in dialplan %s is not followed here", f[1])
 		return nil
 	}
 	return w.hunt(ctx, &inner, depth+1)

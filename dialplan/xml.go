@@ -7,46 +7,6 @@ import (
 	"unicode/utf8"
 )
 
-// element is one XML element. FreeSWITCH keeps the text of an element apart from its children, so does this.
-type element struct {
-	name     string
-	attrs    []attribute
-	text     []byte
-	children []*element
-	pos      Pos
-}
-
-type attribute struct{ name, value string }
-
-// attr returns the first attribute of that name.
-func (e *element) attr(name string) (string, bool) {
-	for _, a := range e.attrs {
-		if a.name == name {
-			return a.value, true
-		}
-	}
-	return "", false
-}
-
-// soft returns the attribute, or "" when there is none.
-func (e *element) soft(name string) string {
-	v, _ := e.attr(name)
-	return v
-}
-
-// all returns the children of that name.
-func (e *element) all(name string) []*element { return childrenNamed(e.children, name) }
-
-// child returns the first child of that name, or nil.
-func (e *element) child(name string) *element {
-	for _, c := range e.children {
-		if c.name == name {
-			return c
-		}
-	}
-	return nil
-}
-
 const xmlSpace = " \t\r\n\v\f"
 
 // parser reads the XML that FreeSWITCH's own small parser takes: no namespaces, no entities of one's own, several
@@ -56,12 +16,12 @@ type parser struct {
 	at       int
 	origin   func(int) Pos
 	limits   Limits
-	open     []*element
-	roots    []*element
+	open     []*Element
+	roots    []*Element
 	elements int
 }
 
-func parse(text []byte, origin func(int) Pos, limits Limits) ([]*element, error) {
+func parse(text []byte, origin func(int) Pos, limits Limits) ([]*Element, error) {
 	if i := bytes.IndexByte(text, 0); i >= 0 {
 		return nil, errAt(origin(i), "a NUL byte: %w", ErrSyntax)
 	}
@@ -81,7 +41,7 @@ func parse(text []byte, origin func(int) Pos, limits Limits) ([]*element, error)
 		}
 	}
 	if n := len(p.open); n > 0 {
-		return nil, errAt(p.open[n-1].pos, "unclosed tag <%s>: %w", p.open[n-1].name, ErrSyntax)
+		return nil, errAt(p.open[n-1].Pos, "unclosed tag <%s>: %w", p.open[n-1].Name, ErrSyntax)
 	}
 	return p.roots, nil
 }
@@ -145,7 +105,7 @@ func (p *parser) closeTag() error {
 	}
 	name := strings.TrimRight(string(p.text[start+2:start+end]), xmlSpace)
 	n := len(p.open)
-	if n == 0 || p.open[n-1].name != name {
+	if n == 0 || p.open[n-1].Name != name {
 		return p.fail(start, "unexpected closing tag </%s>", clip(name))
 	}
 	p.open = p.open[:n-1]
@@ -161,15 +121,15 @@ func (p *parser) openTag() error {
 	if name == "" || !isNameStart(name[0]) {
 		return p.fail(start, "unexpected <")
 	}
-	e := &element{name: name, pos: p.origin(start)}
+	e := &Element{Name: name, Pos: p.origin(start)}
 	if p.elements++; p.elements > p.limits.Elements {
-		return errAt(e.pos, "more than %d elements: %w", p.limits.Elements, ErrLimit)
+		return errAt(e.Pos, "more than %d elements: %w", p.limits.Elements, ErrLimit)
 	}
 	if len(p.open) >= p.limits.Nesting {
-		return errAt(e.pos, "elements nested deeper than %d: %w", p.limits.Nesting, ErrLimit)
+		return errAt(e.Pos, "elements nested deeper than %d: %w", p.limits.Nesting, ErrLimit)
 	}
 	if n := len(p.open); n > 0 {
-		p.open[n-1].children = append(p.open[n-1].children, e)
+		p.open[n-1].Children = append(p.open[n-1].Children, e)
 	} else {
 		p.roots = append(p.roots, e)
 	}
@@ -198,9 +158,10 @@ func (p *parser) openTag() error {
 
 // attribute reads one attribute. A value without quotes is taken for an empty value and a further attribute, which
 // is what FreeSWITCH does.
-func (p *parser) attribute(e *element, start int) error {
-	a := attribute{name: p.token(xmlSpace + "=/>")}
-	if a.name == "" && p.at < len(p.text) && p.text[p.at] != '=' {
+func (p *parser) attribute(e *Element, start int) error {
+	at := p.at
+	a := Attribute{Name: p.token(xmlSpace + "=/>"), Pos: p.origin(at)}
+	if a.Name == "" && p.at < len(p.text) && p.text[p.at] != '=' {
 		return p.fail(start, "missing >")
 	}
 	if p.at < len(p.text) && strings.IndexByte(xmlSpace+"=", p.text[p.at]) >= 0 {
@@ -212,14 +173,14 @@ func (p *parser) attribute(e *element, start int) error {
 			if end < 0 {
 				return p.fail(start, "missing %c", p.text[p.at])
 			}
-			a.value = decode(string(p.text[p.at+1:p.at+1+end]), true)
+			a.Value = decode(string(p.text[p.at+1:p.at+1+end]), true)
 			p.at += end + 2
 		}
 	}
-	if len(e.attrs) >= 256 {
-		return errAt(e.pos, "more than 256 attributes: %w", ErrLimit)
+	if len(e.Attrs) >= 256 {
+		return errAt(e.Pos, "more than 256 attributes: %w", ErrLimit)
 	}
-	e.attrs = append(e.attrs, a)
+	e.Attrs = append(e.Attrs, a)
 	return nil
 }
 
