@@ -1,8 +1,8 @@
 // Package strictyaml reads YAML files that people write for Signalbox, and nothing that is not meant.
 //
 // A key that is not known or stands twice is an error that names it with its line. Anchors and aliases are refused,
-// because a few hundred bytes of them can stand for gigabytes; nesting is bounded, and so is the size of the text. An
-// empty text leaves the value as it is. The package keeps no state and is safe for concurrent use.
+// because a few hundred bytes of them can stand for gigabytes, and so are tags (!x), which nothing here means; nesting is
+// bounded, and so is the size of the text. A text that the YAML library stumbles over is an error as well. An empty text leaves the value as it is. The package keeps no state and is safe for concurrent use.
 package strictyaml
 
 import (
@@ -28,16 +28,20 @@ var ErrRefused = errors.New("not taken in this file")
 
 // Decode reads one YAML document into a value that holds the defaults. The error is ErrRefused or one of the YAML
 // library, which yaml.FormatError prints with the place.
-func Decode(text []byte, into any) error {
+func Decode(text []byte, into any) (err error) {
 	if len(text) > MaxBytes {
 		return fmt.Errorf("%d bytes, more than %d: %w", len(text), MaxBytes, ErrRefused)
 	}
+	defer func() { // some malformed texts make the library follow a nil pointer
+		if p := recover(); p != nil {
+			err = fmt.Errorf("this is no YAML that can be read; look for a value with an indentation of its own: %w", ErrRefused)
+		}
+	}()
 	empty, err := check(text)
 	if err != nil || empty {
 		return err // the YAML library would clear the defaults for an empty text
 	}
-	err = yaml.NewDecoder(bytes.NewReader(text), yaml.Strict()).Decode(into)
-	if errors.Is(err, io.EOF) {
+	if err = yaml.NewDecoder(bytes.NewReader(text), yaml.Strict()).Decode(into); errors.Is(err, io.EOF) {
 		return nil
 	}
 	return err
@@ -56,6 +60,8 @@ func check(text []byte) (empty bool, err error) {
 			continue
 		case token.AnchorType, token.AliasType:
 			return false, fmt.Errorf("line %d: anchors (&) and aliases (*) are %w; write the value out, in quotes if it begins so", line, ErrRefused)
+		case token.TagType:
+			return false, fmt.Errorf("line %d: tags (!) are %w; put a value that begins with ! in quotes", t.Position.Line, ErrRefused)
 		case token.SequenceStartType, token.MappingStartType:
 			brackets++
 		case token.SequenceEndType, token.MappingEndType:

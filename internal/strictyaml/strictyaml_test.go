@@ -48,6 +48,8 @@ func TestRefused(t *testing.T) {
 		"alias":         "name: x\nlist: [*a]",
 		"anchor":        "name: &a x",
 		"merge":         "any: {<<: *a}",
+		"tag":           "name: !!binary aGk=",
+		"tag on a map":  "any:\n ! #0\n0 \n  -0\n8:\n   !0 0",
 		"deep list":     "any: " + strings.Repeat("[", 100_000),
 		"deep map":      "any: " + strings.Repeat("{a: ", 20_000),
 		"deep entries":  "any:\n  " + strings.Repeat("- ", 100_000) + "x",

@@ -124,8 +124,9 @@ func elements(headers []string, f func(string) bool) {
 			h = h[:budget]
 		}
 		budget -= len(h)
+		var open pairs
 		for h != "" {
-			end := elementEnd(h)
+			end := elementEnd(h, &open)
 			e := strings.TrimSpace(h[:end])
 			if e != "" && len(e) <= maxElement && !f(e) {
 				return
@@ -138,22 +139,41 @@ func elements(headers []string, f func(string) bool) {
 	}
 }
 
-func elementEnd(s string) int {
+// pairs remembers what never ends in the rest of a text: a quote or an angle bracket that is not closed means that no later
+// one is closed either (an escaped quote inside it is followed by the same text). Without it 64 kB of quotes would be
+// searched to their end from each quote.
+type pairs struct{ noQuote, noAngle bool }
+
+// skipQuoted is the index of the last byte of the quoted string that begins at i, or i when it never ends: the quote then
+// counts as a letter, so that one bad element costs only itself.
+func (p *pairs) skipQuoted(s string, i int) int {
+	if !p.noQuote {
+		if end := quotedEnd(s[i:]); end > 0 {
+			return i + end - 1
+		}
+		p.noQuote = true
+	}
+	return i
+}
+
+// skipAngles is skipQuoted for what stands between angle brackets.
+func (p *pairs) skipAngles(s string, i int) int {
+	if !p.noAngle {
+		if shut := strings.IndexByte(s[i:], '>'); shut > 0 {
+			return i + shut
+		}
+		p.noAngle = true
+	}
+	return i
+}
+
+func elementEnd(s string, open *pairs) int {
 	for i := 0; i < len(s); i++ {
 		switch s[i] {
 		case '"':
-			end := quotedEnd(s[i:])
-			if end < 0 {
-				// A quote that never ends: go on as if it were a letter, so that one bad element costs only itself.
-				continue
-			}
-			i += end - 1
+			i = open.skipQuoted(s, i)
 		case '<':
-			shut := strings.IndexByte(s[i:], '>')
-			if shut < 0 {
-				continue
-			}
-			i += shut
+			i = open.skipAngles(s, i)
 		case ',':
 			return i
 		}
@@ -163,15 +183,14 @@ func elementEnd(s string) int {
 
 // eachParam calls f for every parameter of "a=1;b;c="x;y"", names in lower case, values without quotes.
 func eachParam(params string, f func(name, value string)) {
+	var open pairs
 	for params != "" {
 		end := len(params)
 	scan:
 		for i := 0; i < len(params); i++ {
 			switch params[i] {
 			case '"':
-				if e := quotedEnd(params[i:]); e > 0 {
-					i += e - 1
-				}
+				i = open.skipQuoted(params, i)
 			case ';':
 				end = i
 				break scan

@@ -2,8 +2,10 @@ package tel
 
 import (
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 func TestHistoryIsReadAsSentAndAsFreeSwitchShowsIt(t *testing.T) {
@@ -144,4 +146,39 @@ func FuzzHistory(f *testing.F) {
 			t.Fatalf("%q\nwritten   %+v\nread back %+v", text, got, again)
 		}
 	})
+}
+
+func FuzzReason(f *testing.F) {
+	f.Add(`SIP;cause=486;text="Busy Here"`)
+	f.Add(`Q.850;cause=17`)
+	f.Add("sip ; cause=302 ;text=\"a\\\"b;cause=999\"\r\nX: y")
+	f.Add(`SIP;cause=302;text="` + strings.Repeat(`\"`, 400))
+	f.Fuzz(func(t *testing.T, value string) {
+		cause, text := sipReason(value)
+		if cause == 0 && text != "" || cause != 0 && (cause < 300 || cause > 699) {
+			t.Fatalf("%q is read as %d %q", value, cause, text)
+		}
+		if strings.ContainsAny(text, "\r\n\x00") || !utf8.ValidString(text) || utf8.RuneCountInString(text) > 128 {
+			t.Fatalf("%q gives the text %q", value, text)
+		}
+		// What was read goes out again in the History-Info of the next leg.
+		again, _ := sipReason("SIP;cause=" + strconv.Itoa(cause) + ";text=" + quote(text))
+		if again != cause {
+			t.Fatalf("%q: %d is read back as %d", value, cause, again)
+		}
+	})
+}
+
+// BenchmarkHostileHeader reads 64 kB of quotes and brackets that never end; the cost of a byte is that of a harmless one.
+func BenchmarkHostileHeader(b *testing.B) {
+	for name, unit := range map[string]string{"harmless": "<sip:a@h>;reason=busy,", "quotes": `\"`, "elements": `,\"`, "params": `;\"`, "angles": "<", "angle elements": ",<"} {
+		header := []string{"<sip:a@h>;x=" + strings.Repeat(unit, 65000/len(unit))}
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(header[0])))
+			for b.Loop() {
+				ParseDiversions(header, "US")
+				ParseHistory(header)
+			}
+		})
+	}
 }
