@@ -370,7 +370,7 @@ func (c *channel) answerSDP(sdp []byte) []byte {
 	}
 	ip := c.prof.addr().Addr()
 	plain := plainSDP(ip.String(), c.leg.offer)
-	if c.leg.relay = c.s.newRelay(ip); c.leg.relay != nil {
+	if c.leg.relay = c.s.newRelay(ip, c.leg.offer, c.queueDigit); c.leg.relay != nil {
 		return c.leg.relay.sdp(plain)
 	}
 	return plain

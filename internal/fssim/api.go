@@ -1,6 +1,7 @@
 package fssim
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -41,6 +42,12 @@ func lookupAPI(cmd string) apiFunc {
 		return apiSchedHangup
 	case "show":
 		return apiShow
+	case "conference":
+		return apiConference
+	case "uuid_recv_dtmf":
+		return apiRecvDTMF
+	case "json":
+		return apiJSON
 	case "sofia":
 		return apiSofia
 	case "sofia_contact":
@@ -105,6 +112,31 @@ func (s *Switch) status() string {
 		int(up.Hours())/24/365, int(up.Hours())/24%365, int(up.Hours())%24, int(up.Minutes())%60,
 		int(up.Seconds())%60, up.Milliseconds()%1000, up.Microseconds()%1000,
 		total, now, peak, peak, 0, peak, peak, maxSessions)
+}
+
+// apiJSON is "json {"command":"status"}", the only one of FreeSWITCH's JSON commands that is known here.
+func apiJSON(s *Switch, _ *channel, arg string) string {
+	var ask struct {
+		Command string `json:"command"`
+		Data    any    `json:"data"`
+	}
+	if err := json.Unmarshal([]byte(arg), &ask); err != nil || ask.Command == "" {
+		return "-ERR\n"
+	}
+	if ask.Command != "status" {
+		s.unknown("api json " + ask.Command)
+		return `{"command":` + quoteJSON(ask.Command) + `,"status":"error","message":"The command failed"}` + "\n"
+	}
+	data, _ := json.Marshal(ask.Data) // it came from JSON
+	up := time.Since(s.started)
+	total, now, peak := s.counts()
+	return fmt.Sprintf(`{"command":"status","data":%s,"status":"success","response":{"systemStatus":"ready","uptime":{"years":%d,`+
+		`"days":%d,"hours":%d,"minutes":%d,"seconds":%d,"milliseconds":%d,"microseconds":%d},"version":%q,"sessions":{"count":{`+
+		`"total":%d,"active":%d,"peak":%d,"peak5Min":0,"limit":%d},"rate":{"current":0,"max":30,"peak":%d,"peak5Min":0}},`+
+		`"idleCPU":{"used":0,"allowed":90},"stackSizeKB":{"current":240,"max":8192}}}`, data,
+		int(up.Hours())/24/365, int(up.Hours())/24%365, int(up.Hours())%24, int(up.Minutes())%60, int(up.Seconds())%60,
+		up.Milliseconds()%1000, up.Microseconds()%1000, "1.10.12-release git a88d069 2024-08-02 21:02:27Z 64bit",
+		total, now, peak, maxSessions, peak)
 }
 
 const noChannel = "-ERR No such channel!\n"

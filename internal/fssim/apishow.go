@@ -3,7 +3,6 @@ package fssim
 import (
 	"encoding/json"
 	"fmt"
-	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -138,12 +137,11 @@ func apiSofia(s *Switch, _ *channel, arg string) string {
 	case len(a) == 1 && a[0] == "status":
 		line := strings.Repeat("=", 97) + "\n"
 		out := fmt.Sprintf("%25s\t%s\t  %40s\t%s\n", "Name", "   Type", "Data", "State") + line
-		ps := []*profile{s.external, s.internal}
-		sort.Slice(ps, func(i, j int) bool { return ps[i].name < ps[j].name })
-		for _, p := range ps {
-			out += fmt.Sprintf("%25s\t%s\t  %40s\t%s (%d)\n", p.name, "profile", "sip:mod_sofia@"+p.addr().String(), "RUNNING", len(s.sessions()))
+		out += fmt.Sprintf("%25s\t%s\t  %40s\t%s\n", s.defaultDomain(), "  alias", "internal", "ALIASED")
+		for _, p := range []*profile{s.external, s.internal} {
+			out += fmt.Sprintf("%25s\t%s\t  %40s\t%s (%d)\n", p.name, "profile", "sip:mod_sofia@"+p.addr().String(), "RUNNING", p.calls())
 		}
-		return out + line + "2 profiles 0 aliases\n"
+		return out + line + "2 profiles 1 alias\n"
 	case len(a) == 4 && a[0] == "xmlstatus" && a[1] == "profile" && a[3] == "reg":
 		p := s.profile(a[2])
 		if p == nil {

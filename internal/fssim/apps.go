@@ -26,6 +26,12 @@ func lookupApp(name string) (application, string) {
 		return appBridge, n
 	case "playback", "endless_playback", "gentones", "loop_playback":
 		return appPlayback, n
+	case "read":
+		return appRead, n
+	case "play_and_get_digits":
+		return appPlayAndGetDigits, n
+	case "conference":
+		return appConference, n
 	case "sleep":
 		return func(c *channel, arg string) { c.pause(time.Duration(atoi(arg)) * time.Millisecond) }, n
 	case "hangup":
@@ -51,7 +57,7 @@ func lookupApp(name string) (application, string) {
 // needsMedia tells which applications pre-answer an incoming call first.
 func needsMedia(name string) bool {
 	switch name {
-	case "playback", "endless_playback", "gentones", "loop_playback":
+	case "playback", "endless_playback", "gentones", "loop_playback", "read", "play_and_get_digits", "conference":
 		return true
 	}
 	return false
@@ -138,21 +144,37 @@ func (c *channel) broken() bool {
 	return was
 }
 
-// appPlayback plays nothing, for as long as the sound would last.
+// appPlayback plays nothing, for as long as the sound would last or until a digit of playback_terminators.
 func appPlayback(c *channel, arg string) {
-	d, ok := soundLength(arg)
-	if !ok {
+	c.set("playback_terminator_used", "")
+	c.set("playback_last_offset_pos", "")
+	if !c.play(arg, c.endsPlayback) {
 		c.set("current_application_response", "FILE NOT FOUND")
-		c.s.log.Info("sound not found", zap.String("uuid", c.uuid), zap.String("file", arg))
 		return
 	}
-	c.set("playback_last_offset_pos", "")
-	c.pause(d)
 	resp := "FILE PLAYED"
 	if !c.ready() {
 		resp = "PLAYBACK ERROR"
 	}
 	c.set("current_application_response", resp)
+}
+
+// endsPlayback reports whether a digit stops what is played: without playback_terminators it is "*".
+func (c *channel) endsPlayback(key byte) bool {
+	terminators, ok := c.lookup("playback_terminators")
+	switch {
+	case !ok:
+		terminators = "*"
+	case strings.EqualFold(terminators, "any"):
+		terminators = "1234567890*#"
+	case strings.EqualFold(terminators, "none"):
+		terminators = ""
+	}
+	if strings.IndexByte(terminators, key) < 0 {
+		return false
+	}
+	c.set("playback_terminator_used", string(key))
+	return true
 }
 
 // maxFileTime bounds how long a file plays.

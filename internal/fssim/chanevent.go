@@ -64,9 +64,13 @@ func (c *channel) data(vars bool) []wire.Field {
 	}
 	if c.early || c.answered {
 		for _, rw := range []string{"Read", "Write"} {
-			add("Channel-"+rw+"-Codec-Name", "PCMU")
+			codec, bits := "PCMU", "64000"
+			if rw == "Read" && c.mixed {
+				codec, bits = "L16", "128000"
+			}
+			add("Channel-"+rw+"-Codec-Name", codec)
 			add("Channel-"+rw+"-Codec-Rate", "8000")
-			add("Channel-"+rw+"-Codec-Bit-Rate", "64000")
+			add("Channel-"+rw+"-Codec-Bit-Rate", bits)
 		}
 	}
 	f = c.caller.append(f, "Caller", true)

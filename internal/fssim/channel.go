@@ -138,6 +138,8 @@ type channel struct {
 	breakNow   bool
 	jobs       []func()
 	private    []privateCommand
+	digits     []digit // pressed, and read by nobody yet
+	mixed      bool    // in a conference: read as linear samples
 	watchers   map[chan struct{}]struct{}
 	released   bool // no more SIP for this leg
 	hanging    bool // a cause was chosen
@@ -150,6 +152,7 @@ type channel struct {
 	lock, lockPri int
 	depth         int
 	controlled    bool
+	confMember    int // its number in conferences; 0 = was in none
 	appUUID       string
 	leg           leg
 	lastApp       string

@@ -24,8 +24,10 @@ func eventNames() []string {
 func isEventName(name string) bool { return slices.Contains(eventNames(), name) }
 
 // callingPlace is where in FreeSWITCH 1.10.12 the event is made, as the recordings show it.
-func callingPlace(name string) (file, function, line string) {
+func callingPlace(name, subclass string) (file, function, line string) {
 	switch name {
+	case "DTMF":
+		return "switch_channel.c", "switch_channel_dequeue_dtmf", "677"
 	case "CHANNEL_CREATE":
 		return "switch_core_state_machine.c", "switch_core_session_run", "626"
 	case "CHANNEL_EXECUTE":
@@ -55,6 +57,9 @@ func callingPlace(name string) (file, function, line string) {
 	case "CHANNEL_DATA":
 		return "mod_event_socket.c", "parse_command", "2021"
 	case "CUSTOM":
+		if subclass == confSubclass {
+			return "conference_member.c", "conference_member_add", "962"
+		}
 		return "sofia_reg.c", "sofia_reg_handle_register_token", "2059"
 	}
 	return "switch_event.c", "switch_event_fire", "1"

@@ -405,6 +405,7 @@ func (c *channel) talk(peer *channel) {
 	answered := peer.isAnswered()
 	for c.ready() && !peer.down() && peer.getState() == csExchangeMedia {
 		c.pump()
+		c.swallowDigits()
 		if !answered && peer.isAnswered() {
 			answered = true
 			c.answer([]byte(peer.get("switch_r_sdp")))

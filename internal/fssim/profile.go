@@ -68,6 +68,13 @@ func (p *profile) removeDialog(c *channel) {
 	p.mu.Unlock()
 }
 
+// calls is how many legs the profile has.
+func (p *profile) calls() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.dialogs)
+}
+
 func (p *profile) dialog(m *sipMessage) *channel {
 	tag := parseAddr(m.get("To")).param("tag")
 	if tag == "" {

@@ -9,20 +9,23 @@ import (
 )
 
 // relay passes the voice of a caller who was answered before anybody else was there. His media comes to us, because he got an
-// SDP of ours; once he is connected it goes on to the other leg, unchanged. The other way is direct. Its goroutine ends when
-// it is closed.
+// SDP of ours; once he is connected it goes on to the other leg, unchanged. The other way is direct. The digits in it are
+// heard. Its goroutine ends when it is closed.
 type relay struct {
-	conn *net.UDPConn
-	to   atomic.Pointer[netip.AddrPort]
+	conn  *net.UDPConn
+	to    atomic.Pointer[netip.AddrPort]
+	keys  keypad // owned by run
+	press func(digit)
 }
 
-// newRelay opens a relay on an address; nil when there is no port to be had, and the caller is then not heard.
-func (s *Switch) newRelay(ip netip.Addr) *relay {
+// newRelay opens a relay on an address for who sent the offer; nil when there is no port to be had, and the caller is then
+// not heard. press gets the digits.
+func (s *Switch) newRelay(ip netip.Addr, offer []byte, press func(digit)) *relay {
 	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(ip, 0)))
 	if err != nil {
 		return nil
 	}
-	r := &relay{conn: conn}
+	r := &relay{conn: conn, keys: keypad{payload: telephoneEvent(offer)}, press: press}
 	if !s.spawn(r.run) {
 		_ = conn.Close()
 		return nil
@@ -36,6 +39,9 @@ func (r *relay) run() {
 		n, _, err := r.conn.ReadFromUDPAddrPort(buf)
 		if err != nil {
 			return
+		}
+		if d, ok := r.keys.press(buf[:n]); ok {
+			r.press(d)
 		}
 		if to := r.to.Load(); to != nil {
 			_, _ = r.conn.WriteToUDPAddrPort(buf[:n], *to)

@@ -367,6 +367,7 @@ func (c *channel) park(alive func() bool) {
 	c.fire("CHANNEL_PARK", nil)
 	for c.ready() && (alive == nil || alive()) {
 		c.pump()
+		c.swallowDigits()
 		if !c.ready() || alive != nil && !alive() {
 			break
 		}

@@ -40,6 +40,7 @@ type Switch struct {
 	internal *profile
 	external *profile
 	esl      net.Listener
+	conf     conferences
 
 	ctx    context.Context // ends with Run
 	cancel context.CancelFunc
@@ -65,6 +66,7 @@ func New(o Options) (*Switch, error) {
 	s := &Switch{opt: o, log: o.Logger, coreUUID: newUUID(), started: time.Now(), timers: newTimers(),
 		sched: newScheduler(), done: make(chan struct{}), calls: map[string]*channel{}, strange: map[string]int{},
 		listeners: map[*listener]struct{}{}}
+	s.conf.rooms = map[string]*room{}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	tree, err := loadPlan(&s.opt)
 	if err != nil {
@@ -387,7 +389,7 @@ func (s *Switch) stampLocked(name, subclass string) []wire.Field {
 	if subclass != "" {
 		f = append(f, wire.Field{Name: "Event-Subclass", Value: subclass})
 	}
-	file, fn, line := callingPlace(name)
+	file, fn, line := callingPlace(name, subclass)
 	return append(f, wire.Field{Name: "Event-Name", Value: name}, wire.Field{Name: "Core-UUID", Value: s.coreUUID},
 		wire.Field{Name: "FreeSWITCH-Hostname", Value: s.opt.Hostname},
 		wire.Field{Name: "FreeSWITCH-Switchname", Value: s.opt.Hostname},

@@ -31,6 +31,15 @@ func isTrue(s string) bool {
 	return atoi(s) != 0 && isNumber(s)
 }
 
+// isFalse is FreeSWITCH's switch_false: what is neither true nor false is not false.
+func isFalse(s string) bool {
+	switch strings.ToLower(s) {
+	case "no", "off", "false", "f", "disabled", "inactive", "disallow":
+		return true
+	}
+	return atoi(s) == 0 && isNumber(s)
+}
+
 func isNumber(s string) bool {
 	if s == "" {
 		return false
