@@ -39,7 +39,9 @@ type ServerOptions struct {
 	// ConnectTimeout bounds the wait for the answer to connect, default 2 s.
 	ConnectTimeout time.Duration
 	// DrainTimeout is what Run and Shutdown leave running sessions to finish,
-	// default 30 s. Then their contexts are cancelled and their connections closed.
+	// default 30 s. Then, or at EndNow, their contexts are cancelled and their
+	// connections closed. A handler that has nothing left to do for its call
+	// returns earlier when it looks at Session.Draining.
 	DrainTimeout time.Duration
 	// Handler drives one call. When it returns, or panics, the connection is
 	// closed and FreeSWITCH goes on with the dialplan. ctx ends with the
@@ -72,6 +74,9 @@ type Server struct {
 	wg       sync.WaitGroup
 	stop     chan struct{} // closed by Shutdown
 	stopOnce sync.Once
+	draining chan struct{} // closed when no call is taken any more
+	now      chan struct{} // closed by EndNow
+	nowOnce  sync.Once
 	stopped  chan struct{} // closed when Run is over
 
 	accepted, refused, full, gone, panics atomic.Uint64
@@ -118,7 +123,7 @@ func NewServer(opt ServerOptions) (*Server, error) {
 	return &Server{
 		opt: opt, log: opt.Logger, listener: opt.Listener,
 		slots: make(chan struct{}, opt.MaxSessions),
-		stop:  make(chan struct{}), stopped: make(chan struct{}),
+		stop:  make(chan struct{}), stopped: make(chan struct{}), draining: make(chan struct{}), now: make(chan struct{}),
 	}, nil
 }
 
@@ -158,8 +163,12 @@ func (s *Server) Run(ctx context.Context) error {
 	case err = <-accepting:
 	}
 	_ = s.listener.Close()
+	close(s.draining)
 	return errors.Join(err, s.drain(cancel))
 }
+
+// EndNow ends the drain, or the one that is to come, at once: sessions that still run are closed.
+func (s *Server) EndNow() { s.nowOnce.Do(func() { close(s.now) }) }
 
 // Shutdown makes Run drain and waits for it, at most until ctx ends.
 func (s *Server) Shutdown(ctx context.Context) error {
@@ -189,6 +198,7 @@ func (s *Server) drain(cancel context.CancelFunc) error {
 	case <-idle:
 		return nil
 	case <-timer.C:
+	case <-s.now:
 	}
 	s.log.Warn("sessions did not finish while draining, ending them", zap.Int64("sessions", s.active.Load()))
 	cancel()
@@ -262,6 +272,7 @@ func (s *Server) serve(sessions context.Context, nc net.Conn) {
 		return
 	}
 	defer func() { _ = session.Close() }()
+	session.draining = s.draining
 	ctx, cancel := context.WithCancelCause(sessions)
 	defer cancel(nil)
 	returned, watched := make(chan struct{}), make(chan struct{})

@@ -196,6 +196,42 @@ func TestShutdownClosesTheListenerFirst(t *testing.T) {
 	}
 }
 
+// A handler is told that the server drains, so that it may leave a call that needs it no more; EndNow closes the others.
+func TestDrainIsToldAndEndNowEndsIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		left := make(chan string, 2)
+		srv, l, cancel, over := start(t, ServerOptions{DrainTimeout: time.Hour, Handler: func(ctx context.Context, s *Session) {
+			select {
+			case <-s.Draining():
+			default:
+				left <- "in service"
+			}
+			<-s.Draining()
+			left <- "draining"
+			<-ctx.Done()
+		}})
+		far, _ := l.dial()
+		connected(t, far)
+		if got := <-left; got != "in service" {
+			t.Errorf("before the stop the handler is %s", got)
+		}
+		cancel()
+		if got := <-left; got != "draining" {
+			t.Errorf("after the stop the handler is %s", got)
+		}
+		begin := time.Now()
+		srv.EndNow()
+		srv.EndNow()
+		if _, err := far.Command(); err != io.EOF {
+			t.Error(err)
+		}
+		must(t, <-over)
+		if took := time.Since(begin); took > time.Second {
+			t.Errorf("EndNow took %s", took)
+		}
+	})
+}
+
 func TestHandlersContextEndsWithTheConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cause := make(chan error, 1)

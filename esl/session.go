@@ -21,8 +21,9 @@ import (
 type Session struct {
 	*Conn
 
-	uuid    string
-	channel *wire.Event
+	uuid     string
+	channel  *wire.Event
+	draining <-chan struct{} // of the Server; nil = never
 
 	events   chan struct{} // holds one token while nobody is subscribing
 	hangup   chan struct{}
@@ -94,6 +95,10 @@ func (s *Session) Channel() *wire.Event { return s.channel }
 // Path is what stands behind the slash in the dialplan's socket application
 // (127.0.0.1:8084/path), or "".
 func (s *Session) Path() string { return s.channel.Var("socket_path") }
+
+// Draining is closed when the Server has begun to drain: it takes no further calls, and a handler that has nothing left to do
+// for its own should return.
+func (s *Session) Draining() <-chan struct{} { return s.draining }
 
 // Linger asks FreeSWITCH to keep the connection for d after the hangup, in whole
 // seconds, at least one, so that the last events arrive. Without it they are lost.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -32,7 +33,8 @@ func (serveCmd) Help() string {
   signalbox serve --config /etc/signalbox/signalbox.yaml --role sidecar
 
 SIGHUP reads the file again; a bad file changes nothing. SIGTERM drains: new calls go to the operator's own dialplan,
-running ones end, talking parties are left alone.`
+callers who wait are served to the end, for sidecar.drain at most, talking parties are left to FreeSWITCH. A second SIGTERM
+ends the drain at once.`
 }
 
 // Run serves until a signal.
@@ -56,7 +58,35 @@ func (c *serveCmd) Run(ctx context.Context) error {
 	done := make(chan struct{})
 	defer close(done)
 	go c.reloadOn(reload, done, a, log)
+	impatient := make(chan os.Signal, 2)
+	signal.Notify(impatient, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(impatient)
+	go endNowOn(impatient, done, a, log)
 	return a.Run(ctx)
+}
+
+// endNowLimit is how long after the second signal the process is there at most.
+const endNowLimit = 2 * time.Second
+
+// endNowOn ends the drain at the second signal; the first began it. From then on a further one kills.
+func endNowOn(signals <-chan os.Signal, done <-chan struct{}, a *app.App, log *zap.Logger) {
+	for range 2 {
+		select {
+		case <-done:
+			return
+		case <-signals:
+		}
+	}
+	log.Warn("a second signal: ending at once")
+	signal.Reset(os.Interrupt, syscall.SIGTERM)
+	a.EndNow()
+	select {
+	case <-done:
+	case <-time.After(endNowLimit):
+		log.Error("something did not end in time, the process ends without it", zap.Duration("limit", endNowLimit))
+		_ = log.Sync()
+		os.Exit(1)
+	}
 }
 
 func (c *serveCmd) reloadOn(signals <-chan os.Signal, done <-chan struct{}, a *app.App, log *zap.Logger) {

@@ -15,7 +15,6 @@ import (
 
 	"github.com/google/uuid"
 	"go.uber.org/zap"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/signalbox/signalbox/esl"
 	"github.com/signalbox/signalbox/esl/wire"
@@ -64,12 +63,15 @@ type App struct {
 	resolver *resolve.Resolver
 	checker  *token.Checker
 
+	now    chan struct{} // closed by EndNow
+	endNow sync.Once
+
 	undo []func() error // closes what New opened, last first
 }
 
 // New opens what the role needs. On an error nothing stays open.
 func New(o Options) (*App, error) {
-	a := &App{role: o.Role, config: o.Config, log: o.Logger, instance: instance()}
+	a := &App{role: o.Role, config: o.Config, log: o.Logger, instance: instance(), now: make(chan struct{})}
 	if a.log == nil {
 		a.log = zap.NewNop()
 	}
@@ -141,7 +143,7 @@ func (a *App) openSidecar() error {
 		return err
 	}
 	a.sidecar = sidecar.New(sidecar.Options{
-		Instance: a.instance, Node: a.nodeName, Profiles: a.profiles, Ledger: a.ledger, Settings: sidecarSettings(a.config, a.resolver, a.checker), Logger: a.log,
+		Instance: a.instance, Node: a.nodeName, Linked: a.linked, Profiles: a.profiles, Ledger: a.ledger, Settings: sidecarSettings(a.config, a.resolver, a.checker), Logger: a.log,
 	})
 	listener, err := net.Listen("tcp", a.config.Sidecar.Listen)
 	if err != nil {
@@ -202,6 +204,11 @@ func (a *App) nodeName(coreUUID, remote string) string {
 	return nodes[0].Name
 }
 
+// linked says whether a link shows the ends of calls on a node.
+func (a *App) linked(node string) bool {
+	return slices.ContainsFunc(a.nodes, func(n *fsw.Node) bool { return n.Name() == node })
+}
+
 func (a *App) openProxy() error {
 	edge, err := newEdge(a.config, a.log)
 	if err != nil {
@@ -224,72 +231,6 @@ func (a *App) openProxy() error {
 	}
 	a.undo = append(a.undo, a.proxy.Close)
 	return nil
-}
-
-// Run works until ctx ends, then stops in the order that hurts no call: the Event Socket listener is closed first, so that
-// new calls go to the operator's own dialplan; running ones have the time of sidecar.drain to end; the proxy, which their
-// answers pass, stays until then, and the records are written last. An error of one part ends the others.
-func (a *App) Run(ctx context.Context) error {
-	defer func() {
-		if err := a.close(); err != nil {
-			a.log.Warn("stopping", zap.Error(err))
-		}
-	}()
-	behind, stopBehind := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopBehind()
-	first, firstCtx := errgroup.WithContext(ctx)
-	var last errgroup.Group
-	if a.server != nil {
-		last.Go(func() error { return a.ledger.Run(behind) })
-		first.Go(func() error { return trimRecords(firstCtx, a.store, a.keepRecords, a.log) })
-		first.Go(func() error { return a.server.Run(firstCtx) })
-		for _, n := range a.nodes {
-			first.Go(func() error { return n.Run(firstCtx) })
-		}
-	}
-	if a.proxy != nil {
-		failed := make(chan error, 1)
-		last.Go(func() error {
-			failed <- a.proxy.Run(behind)
-			return nil
-		})
-		first.Go(func() error {
-			select {
-			case err := <-failed:
-				return err
-			case <-firstCtx.Done():
-				return nil
-			}
-		})
-	}
-	a.log.Info("signalbox runs", a.addresses()...)
-	err := first.Wait()
-	if a.proxy != nil && a.server != nil && err == nil {
-		a.letAnswersPass()
-	}
-	stopBehind()
-	err = errors.Join(err, last.Wait())
-	a.log.Info("signalbox has stopped")
-	return err
-}
-
-// answersPass bounds how long the proxy stays when the sidecar has stopped.
-const answersPass = 4 * time.Second
-
-// letAnswersPass waits until the proxy has no request under way: those whom the sidecar has just left are about to get
-// their answer from the operator's own dialplan.
-func (a *App) letAnswersPass() {
-	end := time.NewTimer(answersPass)
-	defer end.Stop()
-	again := time.NewTicker(20 * time.Millisecond)
-	defer again.Stop()
-	for a.proxy.Stats().Pending > 0 {
-		select {
-		case <-again.C:
-		case <-end.C:
-			return
-		}
-	}
 }
 
 // EventSocketAddr is where the sidecar waits for FreeSWITCH; nil without a sidecar.

@@ -253,13 +253,16 @@ type rig struct {
 	logged  *observer.ObservedLogs
 }
 
-func newRig(t *testing.T, role app.Role) *rig {
+func newRig(t *testing.T, role app.Role, change ...func(*config.Config)) *rig {
 	t.Helper()
 	r := &rig{config: settings(t), carrier: agent(t, "carrier", carrierIP, lab.Behaviour{}), phone: fswtest.Agent(t, "phone", lab.Behaviour{Ring: true})}
 	r.config.Sidecar.Listen = free(t)
 	r.Bench = fswtest.New(t, fswtest.Options{Socket: r.config.Sidecar.Listen})
 	r.config.Nodes[0].SIP.AddrPort = r.Switch.ExternalAddr()
 	r.config.Nodes[0].EventSocket = config.EventSocket{Addr: r.Switch.EventSocketAddr().String(), Password: fswtest.Password}
+	for _, f := range change {
+		f(r.config)
+	}
 	r.provision(t)
 	core, logged := observer.New(zap.InfoLevel)
 	r.logged = logged
@@ -289,6 +292,9 @@ func (r *rig) provision(t *testing.T) {
 func (r *rig) call(number, from string) *lab.Call {
 	return r.Place(r.carrier, lab.Invite{To: number, From: from}, r.app.SIPAddrs()[0])
 }
+
+// invite is a call that comes past the proxy.
+func invite() lab.Invite { return lab.Invite{To: served, From: caller} }
 
 // records are those of the store, newest first.
 func (r *rig) records(t *testing.T) []call.Record {

@@ -72,7 +72,7 @@ type Sidecar struct {
 	Listen   string        `yaml:"listen"` // what the dialplan's socket application names
 	Allow    []Prefix      `yaml:"allow"`  // where a FreeSWITCH may connect from; nothing else authenticates it
 	MaxCalls int           `yaml:"max_calls"`
-	Drain    time.Duration `yaml:"drain"` // what running calls have to end after SIGTERM; talking parties are not cut
+	Drain    time.Duration `yaml:"drain"` // what callers who wait have after SIGTERM; talking parties are left to FreeSWITCH at once
 }
 
 // Token signs what the proxy saw for the sidecar.

@@ -27,6 +27,8 @@ const (
 	lastEvents = 10 * time.Second
 	// tellsOfHangup is how long after refusing a command FreeSWITCH may take to tell that the channel has ended.
 	tellsOfHangup = time.Second
+	// sureOfTalk is how often a leg whose parties talk looks whether FreeSWITCH has noted it.
+	sureOfTalk = 100 * time.Millisecond
 )
 
 // errTooLong means that an application did not end in the time it was given.
@@ -39,6 +41,9 @@ var ErrGuardGone = errors.New("fsw: the guard has fired, freeswitch has taken th
 // errAnswered means that there is nothing to guard any more.
 var errAnswered = errors.New("fsw: the caller has been answered")
 
+// errLeft means that the parties talk and that FreeSWITCH, which has noted it, needs nobody of us for the rest of the call.
+var errLeft = errors.New("fsw: the parties talk without us")
+
 // Leg is the caller's leg on FreeSWITCH. It implements call.Leg.
 type Leg struct {
 	session *esl.Session
@@ -47,6 +52,7 @@ type Leg struct {
 	guarded bool // a guard stands in FreeSWITCH
 	picked  bool // the caller was answered before the call was handed to us, by the operator's IVR for example
 	waiting bool // the caller was told that it rings
+	left    bool // the parties talk and we are stopping
 	answer  func(at time.Time)
 }
 
@@ -126,6 +132,10 @@ func (l *Leg) Ring(ctx context.Context, order call.RingOrder) (call.Attempt, err
 	}
 	done, err := l.await(ctx, bridge, longest)
 	attempt.Ended = time.Now()
+	if errors.Is(err, errLeft) {
+		l.left, attempt.Result, attempt.Note = true, call.Answered, "we stopped while they talked"
+		return attempt, nil
+	}
 	if err != nil {
 		return l.lost(attempt, err)
 	}
@@ -134,13 +144,20 @@ func (l *Leg) Ring(ctx context.Context, order call.RingOrder) (call.Attempt, err
 	return attempt, nil
 }
 
-// await waits for a bridge or a prompt: for the longest time while nobody has answered, without bound once they talk. Until
-// then the guard is armed again every second, so that a frozen sidecar is noticed as soon as at any other time.
+// await waits for a bridge or a prompt: for the longest time while nobody has answered, without bound once they talk, unless
+// the server drains. Until then the guard is armed again every second, so that a frozen sidecar is noticed as soon as at
+// any other time.
 func (l *Leg) await(ctx context.Context, bridge *esl.Execution, longest time.Duration) (*wire.Event, error) {
 	timer, ticker := time.NewTimer(longest), time.NewTicker(tick)
 	defer timer.Stop()
 	defer ticker.Stop()
 	events := l.session.Events()
+	var letGo <-chan struct{} // once they talk
+	talking := func() {
+		timer.Stop()
+		ticker.Stop()
+		letGo = l.session.Draining()
+	}
 	for {
 		select {
 		case <-bridge.Done():
@@ -152,21 +169,44 @@ func (l *Leg) await(ctx context.Context, bridge *esl.Execution, longest time.Dur
 				continue
 			}
 			if l.answered(event) {
-				timer.Stop()
-				ticker.Stop()
+				talking()
 			}
 		case <-ticker.C:
 			switch err := l.arm(ctx, brief); {
 			case errors.Is(err, errAnswered):
-				timer.Stop()
-				ticker.Stop()
+				talking()
 			case err != nil && l.unlessGone(err) != nil:
 				return nil, err
 			}
+		case <-letGo:
+			return l.leaveTalking(ctx, bridge, events)
 		case <-timer.C:
 			return nil, fmt.Errorf("%w: %s", errTooLong, longest)
 		case <-ctx.Done():
 			return nil, ctx.Err()
+		}
+	}
+}
+
+// leaveTalking waits until FreeSWITCH has noted that the call is the talking parties', which it does a moment after it says that
+// the caller was answered: a connection closed before would take the call to the fallback. Then the error is errLeft.
+func (l *Leg) leaveTalking(ctx context.Context, bridge *esl.Execution, events <-chan *wire.Event) (*wire.Event, error) {
+	again := time.NewTicker(sureOfTalk)
+	defer again.Stop()
+	for {
+		ask, cancel := context.WithTimeout(ctx, quick)
+		stage, err := l.session.GetVar(ask, "signalbox_stage")
+		cancel()
+		if err == nil && stage == "talked" {
+			l.drain(events) // the answer may still be in the queue
+			return nil, errLeft
+		}
+		select {
+		case <-bridge.Done():
+			return bridge.Wait(ctx)
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-again.C:
 		}
 	}
 }
@@ -410,6 +450,9 @@ func (l *Leg) awaitHangup(ctx context.Context) error {
 		return fmt.Errorf("waiting for the hangup: %w", ctx.Err())
 	}
 }
+
+// Left reports whether the parties talk and Ring returned before their end, because the server drains.
+func (l *Leg) Left() bool { return l.left }
 
 // HungUp reports whether the caller's leg has ended.
 func (l *Leg) HungUp() bool { return l.hungUp() }

@@ -53,6 +53,13 @@ func NewLedger(records store.Records, log *zap.Logger) *Ledger {
 // Dropped counts states of records that found no room.
 func (l *Ledger) Dropped() int64 { return l.dropped.Load() }
 
+// Waiting counts the calls whose newest state is not written.
+func (l *Ledger) Waiting() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.waiting)
+}
+
 // Keep takes a record's newest state. It never blocks.
 func (l *Ledger) Keep(rec call.Record) {
 	l.mu.Lock()
@@ -125,10 +132,7 @@ func (l *Ledger) flush(ctx context.Context) error {
 		l.putBack(rec)
 		l.pause(ctx)
 		if ctx.Err() != nil {
-			l.mu.Lock()
-			left := len(l.waiting)
-			l.mu.Unlock()
-			return fmt.Errorf("%d call records not written at the end: %w", left, err)
+			return fmt.Errorf("%d call records not written at the end: %w", l.Waiting(), err)
 		}
 	}
 }

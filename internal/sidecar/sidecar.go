@@ -37,7 +37,10 @@ type Settings struct {
 type Options struct {
 	Instance string // names this process as the owner of records
 	// Node names the FreeSWITCH that hands a call over, by its Core-UUID and the address it connects from.
-	Node     func(coreUUID, addr string) string
+	Node func(coreUUID, addr string) string
+	// Linked says whether the ends of calls on a node can be seen without their own connection: by a link of ours, or of the
+	// sidecar that comes after us. nil = they can.
+	Linked   func(node string) bool
 	Profiles Profiles
 	Ledger   *Ledger
 	Settings Settings
@@ -52,9 +55,10 @@ type Sidecar struct {
 	counts   Counts
 }
 
-// Counts are what a Sidecar has done since it started.
+// Counts are what a Sidecar has done since it started. LeftTalking and LeftWaiting are the calls that FreeSWITCH had to go on with
+// when the sidecar stopped: those of parties who talk, and those that went to the operator's own dialplan.
 type Counts struct {
-	Calls, HandedBack, Screened, TokensRefused, Broken, StoreDown atomic.Int64
+	Calls, HandedBack, Screened, TokensRefused, Broken, StoreDown, LeftTalking, LeftWaiting atomic.Int64
 }
 
 // New makes a Sidecar.
@@ -133,12 +137,15 @@ func (s *Sidecar) run(ctx context.Context, leg *fsw.Leg, rec call.Record, settin
 		log.Debug("not ours, handed back")
 		return
 	}
-	if err != nil && stopped(ctx) && !leg.HungUp() {
-		// We are stopping and FreeSWITCH goes on with the call: its end is for the next sidecar to see.
-		done.Result, done.Updated = "", time.Now()
-		done.Note = "the sidecar was stopped during the call, freeswitch went on with it"
+	if leg.Left() {
+		s.leave(&done, log)
 		keep(done)
-		log.Info("call left to freeswitch")
+		return
+	}
+	if err != nil && stopped(ctx) && !leg.HungUp() {
+		done.Result = ""
+		s.leave(&done, log)
+		keep(done)
 		return
 	}
 	if err != nil {
@@ -160,6 +167,26 @@ func (s *Sidecar) run(ctx context.Context, leg *fsw.Leg, rec call.Record, settin
 	keep(done)
 	log.Info("call over", zap.String("result", string(done.Result)), zap.String("cause", done.Cause),
 		zap.Int("steps", len(done.Steps)), zap.Duration("after", done.Ended.Sub(done.Started)))
+}
+
+// leave notes that we are stopping and FreeSWITCH goes on with the call. Its end is for the next sidecar to see; where no link
+// will show it, the record ends here.
+func (s *Sidecar) leave(rec *call.Record, log *zap.Logger) {
+	rec.Updated = time.Now()
+	rec.Note = "the sidecar was stopped during the call, freeswitch went on with it"
+	if rec.Answered.IsZero() {
+		s.counts.LeftWaiting.Add(1)
+	} else {
+		s.counts.LeftTalking.Add(1)
+	}
+	if s.options.Linked != nil && !s.options.Linked(rec.Node) {
+		rec.Ended = rec.Updated
+		rec.Note += "; its end was not seen"
+		if rec.Result = call.Broken; !rec.Answered.IsZero() {
+			rec.Result = call.Answered
+		}
+	}
+	log.Info("call left to freeswitch", zap.Bool("talking", !rec.Answered.IsZero()))
 }
 
 // stopped reports whether it was us who ended a session, because the time to drain was over. ctx ends with the connection

@@ -1,0 +1,150 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+)
+
+// Run works until ctx ends, then stops in the order that hurts no call: the Event Socket listener is closed first, so that
+// new calls go to the operator's own dialplan; running ones have the time of sidecar.drain to end; the proxy, which their
+// answers pass, stays until then, and the records are written last. Talking parties need nobody of us and are left to
+// FreeSWITCH at once. An error of one part ends the others.
+func (a *App) Run(ctx context.Context) error {
+	defer func() {
+		if err := a.close(); err != nil {
+			a.log.Warn("stopping", zap.Error(err))
+		}
+	}()
+	behind, stopBehind := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopBehind()
+	first, firstCtx := errgroup.WithContext(ctx)
+	var last errgroup.Group
+	if a.server != nil {
+		last.Go(func() error { return a.ledger.Run(behind) })
+		first.Go(func() error { return trimRecords(firstCtx, a.store, a.keepRecords, a.log) })
+		first.Go(func() error { return a.server.Run(firstCtx) })
+		for _, n := range a.nodes {
+			first.Go(func() error { return n.Run(firstCtx) })
+		}
+	}
+	if a.proxy != nil {
+		failed := make(chan error, 1)
+		last.Go(func() error {
+			failed <- a.proxy.Run(behind)
+			return nil
+		})
+		first.Go(func() error {
+			select {
+			case err := <-failed:
+				return err
+			case <-firstCtx.Done():
+				return nil
+			}
+		})
+	}
+	a.log.Info("signalbox runs", a.addresses()...)
+	stopping := make(chan stop, 1)
+	drained := make(chan struct{})
+	go func() { stopping <- a.tellOfStop(firstCtx, drained) }()
+	err := first.Wait()
+	if a.proxy != nil && a.server != nil && err == nil {
+		a.letAnswersPass()
+	}
+	close(drained)
+	began := <-stopping
+	stopBehind()
+	err = errors.Join(err, last.Wait())
+	a.log.Info("signalbox has stopped", a.leftBehind(began)...)
+	return err
+}
+
+// EndNow ends the drain, or the one that is to come, at once: callers who wait go to the operator's own dialplan.
+func (a *App) EndNow() {
+	a.endNow.Do(func() { close(a.now) })
+	if a.server != nil {
+		a.server.EndNow()
+	}
+}
+
+// tellEvery is how often a process that stops says what it waits for.
+const tellEvery = 5 * time.Second
+
+// stop is how a stop began.
+type stop struct {
+	at    time.Time
+	calls int64
+}
+
+// tellOfStop waits until ctx ends and then says what is still waited for, until over is closed.
+func (a *App) tellOfStop(ctx context.Context, over <-chan struct{}) stop {
+	<-ctx.Done()
+	began := stop{at: time.Now()}
+	fields := []zap.Field{zap.NamedError("reason", context.Cause(ctx))}
+	if a.server != nil {
+		began.calls = a.server.Stats().Active
+		a.mu.Lock()
+		fields = append(fields, zap.Duration("at_most", a.config.Sidecar.Drain))
+		a.mu.Unlock()
+	}
+	a.log.Info("stopping", append(fields, a.underWay()...)...)
+	again := time.NewTicker(tellEvery)
+	defer again.Stop()
+	for {
+		select {
+		case <-again.C:
+			a.log.Info("still stopping", append(a.underWay(), zap.Duration("for", time.Since(began.at).Round(time.Second)))...)
+		case <-over:
+			return began
+		}
+	}
+}
+
+// underWay counts what a stop waits for.
+func (a *App) underWay() (fields []zap.Field) {
+	if a.server != nil {
+		fields = append(fields, zap.Int64("calls", a.server.Stats().Active))
+	}
+	if a.proxy != nil {
+		fields = append(fields, zap.Uint64("sip_requests", a.proxy.Stats().Pending))
+	}
+	return fields
+}
+
+// leftBehind says what became of the calls that were there when the stop began, and what was left.
+func (a *App) leftBehind(began stop) []zap.Field {
+	fields := []zap.Field{zap.Duration("took", time.Since(began.at).Round(time.Millisecond))}
+	if a.server != nil {
+		talking, waiting := a.sidecar.Counts().LeftTalking.Load(), a.sidecar.Counts().LeftWaiting.Load()
+		fields = append(fields, zap.Int64("calls_ended", max(0, began.calls-talking-waiting)), zap.Int64("calls_left_talking", talking),
+			zap.Int64("calls_left_to_the_dialplan", waiting), zap.Int("records_not_written", a.ledger.Waiting()))
+	}
+	if a.proxy != nil {
+		fields = append(fields, zap.Uint64("sip_requests_left", a.proxy.Stats().Pending))
+	}
+	return fields
+}
+
+// answersPass bounds how long the proxy stays when the sidecar has stopped.
+const answersPass = 4 * time.Second
+
+// letAnswersPass waits until the proxy has no request under way: those whom the sidecar has just left are about to get
+// their answer from the operator's own dialplan.
+func (a *App) letAnswersPass() {
+	end := time.NewTimer(answersPass)
+	defer end.Stop()
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for a.proxy.Stats().Pending > 0 {
+		select {
+		case <-again.C:
+		case <-end.C:
+			return
+		case <-a.now:
+			return
+		}
+	}
+}
