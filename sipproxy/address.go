@@ -331,7 +331,7 @@ func (v via) replyAddr() (netip.AddrPort, bool) {
 	}
 	port := v.port
 	if port == 0 {
-		port = 5060
+		port = defaultPort(v.transport)
 	}
 	if v.transport == "udp" {
 		if r, ok := param(v.params, "rport"); ok {

@@ -295,7 +295,7 @@ func (ex *exchange) final(m *message) {
 		return
 	}
 	ex.send(m)
-	reliable := ex.back.lis.network == "tcp"
+	reliable := ex.back.lis.network != "udp"
 	keep := 64 * o.T1
 	switch {
 	case m.code < 300 && ex.invite:

@@ -304,9 +304,12 @@ func judgeInDialog(req *message, from *Peer, t *table, hint netip.AddrPort, self
 
 // wants is the transport a URI or its peer asks for; "" is by size.
 func wants(u Address, p *Peer) string {
+	if u.Scheme == "sips" {
+		return "tls"
+	}
 	switch v, _ := param(u.URIParams, "transport"); strings.ToLower(v) {
-	case "tcp":
-		return "tcp"
+	case "tcp", "tls":
+		return strings.ToLower(v)
 	case "udp":
 		if p.Kind == Trunk {
 			return "udp"
@@ -371,8 +374,8 @@ const carrierParam = "sb-carrier"
 
 func recordRoute(l *listener, carrier netip.AddrPort) string {
 	s := "<sip:" + l.adv
-	if l.network == "tcp" {
-		s += ";transport=tcp"
+	if l.network != "udp" {
+		s += ";transport=" + l.network
 	}
 	s += ";lr"
 	if carrier.IsValid() {

@@ -3,6 +3,7 @@ package sipproxy
 import (
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -72,7 +73,11 @@ func (p *Peer) contains(ip netip.Addr) bool {
 // target gives the address a URI of a peer's stands for, and the peer, which is of the wanted kind. Only a literal address
 // inside a prefix and a name from Peer.Hosts are known.
 func (t *table) target(u Address, want PeerKind) (netip.AddrPort, *Peer) {
-	if u.Scheme != "sip" {
+	network := "udp"
+	switch v, _ := param(u.URIParams, "transport"); {
+	case u.Scheme == "sips" || strings.EqualFold(v, "tls"):
+		network = "tls"
+	case u.Scheme != "sip":
 		return netip.AddrPort{}, nil
 	}
 	host := u.Host
@@ -82,7 +87,7 @@ func (t *table) target(u Address, want PeerKind) (netip.AddrPort, *Peer) {
 	if ip, err := netip.ParseAddr(host); err == nil {
 		port := u.Port
 		if port == 0 {
-			port = 5060
+			port = defaultPort(network)
 		}
 		addr := netip.AddrPortFrom(ip.Unmap(), port)
 		var best *Peer
@@ -114,6 +119,17 @@ func (t *table) byAddr(a netip.AddrPort) *Peer {
 		}
 	}
 	return nil
+}
+
+// identity is what the certificate of whoever is at an address must be for.
+func (t *table) identity(a netip.AddrPort) identity {
+	if p := t.byAddr(a); p != nil {
+		return p.identity()
+	}
+	if p := t.match(a.Addr(), a.Port()); p != nil {
+		return p.identity()
+	}
+	return identity{domain: a.Addr().String()}
 }
 
 // nodes gives every node's address in order: the route when no Router is set.

@@ -101,7 +101,7 @@ func (l *leg) sendFailed() {
 		l.forget()
 		return
 	}
-	if l.network == "tcp" && !l.retried && l.conn != nil && l.conn.up.Load() {
+	if l.network != "udp" && !l.retried && l.conn != nil && l.conn.up.Load() {
 		// A pooled connection may have been dead without our knowing: once more, on a new one.
 		l.retried = true
 		if c, ok := l.shard.send(l.network, l.out, l.hop.Addr, l.raw, l); ok {

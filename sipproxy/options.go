@@ -2,6 +2,7 @@ package sipproxy
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -21,13 +22,17 @@ var (
 
 // Listener is one address the proxy takes SIP on.
 type Listener struct {
-	// Network is "udp" or "tcp".
+	// Network is "udp", "tcp" or "tls".
 	Network string
 	// Addr is the address to bind, as "127.0.0.1:5090"; port 0 takes a free one (see Proxy.Addr).
 	Addr string
 	// Advertise is the host:port written into Via and Record-Route; empty means the bound address.
 	// A listener on 0.0.0.0 or :: must have it.
 	Advertise string
+	// TLS is for "tls" and gives the configuration of one connection, so that certificates are renewed without a restart:
+	// Certificates for both roles (a client shows it when it is asked for one), RootCAs for the peers we call, ClientCAs and
+	// ClientAuth for those that call us. TLS 1.2 is the least that is spoken.
+	TLS func() *tls.Config
 }
 
 // PeerKind says on which side of the proxy a peer stands.
@@ -63,8 +68,13 @@ type Peer struct {
 	Port uint16
 	// Addr is where requests for it are sent. A trunk may leave it empty when it only calls in.
 	Addr netip.AddrPort
-	// Transport is "udp", "tcp" or empty: by size (see Options.MaxUDP).
+	// Transport is "udp", "tcp", "tls" or empty: by size (see Options.MaxUDP).
 	Transport string
+	// TLSName is the domain that a peer's certificate must be for (RFC 5922 section 7), when we connect and, with a
+	// client certificate, when it does. Empty means the first of Hosts, or the address itself.
+	TLSName string
+	// TLSWildcard also takes a certificate for *.domain, which RFC 5922 section 7.2 forbids and some carriers have.
+	TLSWildcard bool
 	// Hosts are names by which it calls itself in Contact and Record-Route instead of an address. The proxy
 	// asks no DNS: a request for such a name goes to Addr.
 	Hosts []string
@@ -73,7 +83,7 @@ type Peer struct {
 // Hop is one place an INVITE may be sent to. Addr must be the Addr of a configured peer.
 type Hop struct {
 	Addr netip.AddrPort
-	// Transport is "udp", "tcp" or empty: that of the peer, else by size.
+	// Transport is "udp", "tcp", "tls" or empty: that of the peer, else by size.
 	Transport string
 	// Name is for logs.
 	Name string
@@ -219,10 +229,10 @@ func (o Options) withDefaults() Options {
 
 func checkTransport(key, t string) error {
 	switch t {
-	case "", "udp", "tcp":
+	case "", "udp", "tcp", "tls":
 		return nil
 	}
-	return fmt.Errorf("%w: %s: transport %q: write udp, tcp or nothing", ErrOptions, key, t)
+	return fmt.Errorf("%w: %s: transport %q: write udp, tcp, tls or nothing", ErrOptions, key, t)
 }
 
 // checkPeers validates and completes a copy of peers.

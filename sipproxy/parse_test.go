@@ -232,7 +232,7 @@ func TestNewRefusesBadOptions(t *testing.T) {
 		"no advertise":      func(o *Options) { o.Listen[0].Addr = "0.0.0.0:0" },
 		"advertise":         func(o *Options) { o.Listen[0].Advertise = "a:b:c" },
 		"no peer":           func(o *Options) { o.Peers = nil },
-		"peer transport":    func(o *Options) { o.Peers[0].Transport = "tls" },
+		"peer transport":    func(o *Options) { o.Peers[0].Transport = "sctp" },
 		"peer kind":         func(o *Options) { o.Peers[0].Kind = 7 },
 		"peer without port": func(o *Options) { o.Peers[0].Addr = netip.MustParseAddrPort("127.0.0.2:0") },
 		"peer from nowhere": func(o *Options) { o.Peers[0].Addr = netip.AddrPort{} },

@@ -23,8 +23,8 @@ func Probe(ctx context.Context, hop Hop) error {
 	if network == "" {
 		network = "udp"
 	}
-	if err := checkTransport("probe", network); err != nil {
-		return err
+	if network != "udp" && network != "tcp" {
+		return fmt.Errorf("%w: probe: transport %q: write udp, tcp or nothing", ErrOptions, network)
 	}
 	if !hop.Addr.IsValid() || hop.Addr.Port() == 0 {
 		return fmt.Errorf("%w: probe: address %s", ErrOptions, hop.Addr)

@@ -2,6 +2,7 @@ package sipproxy
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -51,6 +52,7 @@ type listener struct {
 	adv     string // host:port for Via and Record-Route
 	pc      *net.UDPConn
 	ln      *net.TCPListener
+	tls     func() *tls.Config // set for "tls"
 }
 
 // New validates the options and binds the listeners; Run serves them. After an error nothing is bound.
@@ -103,7 +105,13 @@ func listen(o Listener) (*listener, error) {
 		}
 		_ = l.pc.SetReadBuffer(4 << 20) // what the kernel allows; less only drops earlier
 		l.bound = unmapped(l.pc.LocalAddr().(*net.UDPAddr).AddrPort())
-	case "tcp":
+	case "tcp", "tls":
+		if o.Network == "tls" {
+			if o.TLS == nil || len(o.TLS().Certificates) == 0 {
+				return nil, fmt.Errorf("%w: %s: a tls listener needs a certificate", ErrOptions, key)
+			}
+			l.tls = o.TLS
+		}
 		addr, err := net.ResolveTCPAddr("tcp", o.Addr)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %s: %w", ErrOptions, key, err)
@@ -113,7 +121,7 @@ func listen(o Listener) (*listener, error) {
 		}
 		l.bound = unmapped(l.ln.Addr().(*net.TCPAddr).AddrPort())
 	default:
-		return nil, fmt.Errorf("%w: %s: write udp or tcp", ErrOptions, key)
+		return nil, fmt.Errorf("%w: %s: write udp, tcp or tls", ErrOptions, key)
 	}
 	l.host, l.port = l.bound.Addr().String(), l.bound.Port()
 	if o.Advertise != "" {
@@ -158,7 +166,7 @@ func (p *Proxy) Addrs() []netip.AddrPort {
 	return out
 }
 
-// Addr gives the first bound address of a network, "udp" or "tcp"; the zero AddrPort if there is none.
+// Addr gives the first bound address of a network, "udp", "tcp" or "tls"; the zero AddrPort if there is none.
 func (p *Proxy) Addr(network string) netip.AddrPort {
 	for _, l := range p.lis {
 		if l.network == network {
@@ -342,11 +350,13 @@ func (p *Proxy) read(raw []byte, src netip.AddrPort, lis *listener, c *conn) (pk
 		}
 	}
 	port := src.Port()
-	if v, _ := m.topVia(); lis.network == "tcp" && m.isRequest() {
+	if v, _ := m.topVia(); lis.network != "udp" && m.isRequest() {
 		if port = v.port; port == 0 {
-			port = 5060
+			port = defaultPort(lis.network)
 		}
 	}
-	pk.peer = pk.table.match(src.Addr(), port)
+	if pk.peer = pk.table.match(src.Addr(), port); pk.peer != nil && c != nil && !c.mayBe(pk.peer) {
+		pk.peer = nil
+	}
 	return pk, true
 }

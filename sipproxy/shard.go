@@ -212,7 +212,7 @@ func (s *shard) sendBack(f flow, t *table, raw []byte) {
 		s.p.n.stray.Add(1)
 		return
 	}
-	if c := s.p.dial(f.addr, f.lis); c == nil || !c.push(outgoing{raw: raw}) {
+	if c := s.p.dial(f.addr, f.lis, t); c == nil || !c.push(outgoing{raw: raw}) {
 		s.p.n.sendErrors.Add(1)
 	}
 }
@@ -361,7 +361,7 @@ func (s *shard) send(network string, out *listener, to netip.AddrPort, raw []byt
 	if network == "udp" {
 		return nil, s.p.writeUDP(out, to, raw)
 	}
-	c = s.p.dial(to, out)
+	c = s.p.dial(to, out, s.p.table.Load())
 	if c == nil {
 		return nil, false
 	}
@@ -402,10 +402,10 @@ func (s *shard) response(pk *packet) {
 		p.n.stray.Add(1)
 		return
 	}
-	if next.transport == "tcp" {
-		f.conn = p.conns.get(to, false)
+	if next.transport != "udp" {
+		f.conn = p.conns.incoming(next.transport, to)
 		if r, ok := next.rportAddr(); ok && f.conn == nil {
-			f.conn = p.conns.get(r, false)
+			f.conn = p.conns.incoming(next.transport, r)
 		}
 	}
 	p.n.stateless.Add(1)

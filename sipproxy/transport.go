@@ -134,7 +134,7 @@ func (p *Proxy) acceptTCP(l *listener) {
 			_ = nc.Close()
 			continue
 		}
-		c := p.newConn(remote, l)
+		c := p.newConn(remote, l, identity{})
 		c.nc = nc
 		room := p.opt.Limits.MaxConnections
 		if !p.table.Load().holdsNode(remote.Addr()) {
@@ -157,11 +157,14 @@ type outgoing struct {
 	leg *leg
 }
 
-// conn is one TCP connection. It is owned by run, which dials when nc is not set, and by one reader.
+// conn is one TCP or TLS connection. It is owned by run, which dials when nc is not set, and by one reader.
 type conn struct {
 	p      *Proxy
 	remote netip.AddrPort
-	lis    *listener // whose advertised address we speak for
+	name   identity   // of a TLS connection that we open: what the certificate must say
+	holds  []identity // what the other side's certificate is for; this and asked are set before anything is read
+	asked  bool       // a certificate was asked for
+	lis    *listener  // whose advertised address we speak for
 	nc     net.Conn
 	out    chan outgoing
 	gone   <-chan struct{} // closed with the connection
@@ -173,9 +176,9 @@ type conn struct {
 	dead bool
 }
 
-func (p *Proxy) newConn(remote netip.AddrPort, l *listener) *conn {
+func (p *Proxy) newConn(remote netip.AddrPort, l *listener, name identity) *conn {
 	ctx, cancel := context.WithCancel(p.ctx)
-	return &conn{p: p, remote: remote, lis: l, out: make(chan outgoing, outQueue), gone: ctx.Done(), ctx: ctx, cancel: cancel}
+	return &conn{p: p, remote: remote, name: name, lis: l, out: make(chan outgoing, outQueue), gone: ctx.Done(), ctx: ctx, cancel: cancel}
 }
 
 // push queues a message without ever waiting; false means that the connection is dead or full, and then it is closed.
@@ -225,20 +228,8 @@ func (c *conn) run() {
 			s.post(event{lost: c})
 		}
 	}()
-	if c.nc == nil {
-		ctx, cancel := context.WithTimeout(c.ctx, dialTimeout)
-		d := net.Dialer{}
-		if !c.lis.bound.Addr().IsUnspecified() {
-			d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(c.lis.bound.Addr(), 0))
-		}
-		nc, err := d.DialContext(ctx, "tcp", c.remote.String())
-		cancel()
-		if err != nil {
-			p.n.sendErrors.Add(1)
-			p.log.Warn("tcp dial", zap.Stringer("destination", c.remote), zap.Error(err))
-			return
-		}
-		c.nc = nc
+	if !c.open() {
+		return
 	}
 	c.up.Store(true)
 	p.wg.Go(c.read)
@@ -260,6 +251,36 @@ func (c *conn) run() {
 			p.n.messagesOut.Add(1)
 		}
 	}
+}
+
+// open dials, or takes the TLS handshake of the connection that was accepted.
+func (c *conn) open() bool {
+	p := c.p
+	ours := c.nc == nil
+	if ours {
+		ctx, cancel := context.WithTimeout(c.ctx, dialTimeout)
+		defer cancel()
+		d := net.Dialer{}
+		if !c.lis.bound.Addr().IsUnspecified() {
+			d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(c.lis.bound.Addr(), 0))
+		}
+		nc, err := d.DialContext(ctx, "tcp", c.remote.String())
+		if err != nil {
+			p.n.sendErrors.Add(1)
+			p.log.Warn(c.lis.network+" dial", zap.Stringer("destination", c.remote), zap.Error(err))
+			return false
+		}
+		c.nc = nc
+	}
+	if c.lis.tls == nil {
+		return true
+	}
+	if err := c.handshake(ours); err != nil {
+		p.n.tlsFailed.Add(1)
+		p.log.Warn("tls handshake", zap.Stringer("remote", c.remote), zap.Bool("ours", ours), zap.Error(err))
+		return false
+	}
+	return true
 }
 
 // read frames the stream and hands messages on, waiting where their shard is busy: TCP slows the sender down.
@@ -380,16 +401,25 @@ func frame(buf []byte, limit int) (skip, n int, err error) {
 	return skip, total, nil
 }
 
-// connTable holds the connections: those we opened by the address they lead to, all by their remote address.
+// connTable holds the connections: those we opened by where they lead to, all by their remote address.
 type connTable struct {
 	mu     sync.Mutex
-	out    map[netip.AddrPort]*conn
-	all    map[netip.AddrPort]*conn
+	out    map[connKey]*conn
+	all    map[connKey]*conn
 	closed bool
 }
 
+// connKey tells connections apart. Those of other names are not shared: one address may serve several domains.
+type connKey struct {
+	network string
+	addr    netip.AddrPort
+	name    identity
+}
+
+func (c *conn) key() connKey { return connKey{c.lis.network, c.remote, c.name} }
+
 func (t *connTable) init() {
-	t.out, t.all = make(map[netip.AddrPort]*conn), make(map[netip.AddrPort]*conn)
+	t.out, t.all = make(map[connKey]*conn), make(map[connKey]*conn)
 }
 
 func (t *connTable) add(c *conn, ours bool, limit int) bool {
@@ -399,30 +429,35 @@ func (t *connTable) add(c *conn, ours bool, limit int) bool {
 		return false
 	}
 	if ours {
-		t.out[c.remote] = c
+		t.out[c.key()] = c
 	}
-	t.all[c.remote] = c
+	t.all[c.key()] = c
 	return true
 }
 
 func (t *connTable) remove(c *conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.out[c.remote] == c {
-		delete(t.out, c.remote)
+	if t.out[c.key()] == c {
+		delete(t.out, c.key())
 	}
-	if t.all[c.remote] == c {
-		delete(t.all, c.remote)
+	if t.all[c.key()] == c {
+		delete(t.all, c.key())
 	}
 }
 
-func (t *connTable) get(a netip.AddrPort, ours bool) *conn {
+// outgoing gives a connection that we opened.
+func (t *connTable) outgoing(k connKey) *conn {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if ours {
-		return t.out[a]
-	}
-	return t.all[a]
+	return t.out[k]
+}
+
+// incoming gives a connection that somebody opened to us.
+func (t *connTable) incoming(network string, a netip.AddrPort) *conn {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.all[connKey{network: network, addr: a}]
 }
 
 func (t *connTable) closeAll() {
@@ -442,8 +477,12 @@ func (t *connTable) closeAll() {
 }
 
 // dial gives the connection we have to an address, or begins one; nil when there is no room.
-func (p *Proxy) dial(to netip.AddrPort, l *listener) *conn {
-	if c := p.conns.get(to, true); c != nil {
+func (p *Proxy) dial(to netip.AddrPort, l *listener, t *table) *conn {
+	name := identity{}
+	if l.tls != nil {
+		name = t.identity(to)
+	}
+	if c := p.conns.outgoing(connKey{l.network, to, name}); c != nil {
 		c.mu.Lock()
 		dead := c.dead
 		c.mu.Unlock()
@@ -452,7 +491,7 @@ func (p *Proxy) dial(to netip.AddrPort, l *listener) *conn {
 		}
 		p.conns.remove(c)
 	}
-	c := p.newConn(to, l)
+	c := p.newConn(to, l, name)
 	if !p.conns.add(c, true, p.opt.Limits.MaxConnections) {
 		p.n.overload.Add(1)
 		c.close()

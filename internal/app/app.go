@@ -60,6 +60,7 @@ type App struct {
 	server   *esl.Server
 	nodes    []*fsw.Node
 	proxy    *sipproxy.Proxy
+	certs    certificates
 	resolver *resolve.Resolver
 	checker  *token.Checker
 
@@ -214,9 +215,14 @@ func (a *App) openProxy() error {
 	if err != nil {
 		return err
 	}
+	certs, err := readCertificates(a.config.Proxy.TLS)
+	if err != nil {
+		return err
+	}
+	a.certs.current.Store(certs)
 	var listen []sipproxy.Listener
 	for _, l := range a.config.Proxy.Listen {
-		listen = append(listen, sipproxy.Listener{Network: l.Network, Addr: l.Addr, Advertise: a.config.Proxy.Advertise})
+		listen = append(listen, sipproxy.Listener{Network: l.Network, Addr: l.Addr, Advertise: a.config.Proxy.Advertise, TLS: a.certs.config})
 	}
 	a.proxy, err = sipproxy.New(sipproxy.Options{
 		Listen: listen, Peers: peers(a.config), Screener: edge, Router: edge,
@@ -284,8 +290,15 @@ func (a *App) Reload(c *config.Config) error {
 		if err != nil {
 			return err
 		}
+		certs, err := readCertificates(c.Proxy.TLS)
+		if err != nil {
+			return err
+		}
 		if err := a.proxy.Reload(peers(c), edge, edge); err != nil {
 			return fmt.Errorf("nodes and proxy.trunks: %w", err)
+		}
+		if certs != nil { // a listener that is to go, which needs a restart, still has its old one
+			a.certs.current.Store(certs)
 		}
 	}
 	if a.sidecar != nil {

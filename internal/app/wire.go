@@ -95,14 +95,14 @@ func peers(c *config.Config) []sipproxy.Peer {
 	var out []sipproxy.Peer
 	for _, n := range c.Nodes {
 		from := append([]netip.Prefix{netip.PrefixFrom(n.SIP.Addr(), n.SIP.Addr().BitLen())}, prefixes(n.Prefixes)...)
-		out = append(out, sipproxy.Peer{Name: n.Name, Kind: sipproxy.Node, Prefixes: from, Addr: n.SIP.AddrPort, Transport: n.Transport})
+		out = append(out, sipproxy.Peer{Name: n.Name, Kind: sipproxy.Node, Prefixes: from, Addr: n.SIP.AddrPort, Transport: n.Transport, TLSName: n.TLSName})
 	}
 	for _, t := range c.Proxy.Trunks {
 		from := prefixes(t.Prefixes)
 		if len(from) == 0 {
 			from = []netip.Prefix{netip.PrefixFrom(t.Addr.Addr(), t.Addr.Addr().BitLen())}
 		}
-		out = append(out, sipproxy.Peer{Name: t.Name, Kind: sipproxy.Trunk, Prefixes: from, Addr: t.Addr.AddrPort, Transport: t.Transport})
+		out = append(out, sipproxy.Peer{Name: t.Name, Kind: sipproxy.Trunk, Prefixes: from, Addr: t.Addr.AddrPort, Transport: t.Transport, TLSName: t.TLSName, TLSWildcard: t.Wildcard})
 	}
 	return out
 }

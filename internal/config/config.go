@@ -32,7 +32,8 @@ type Store struct {
 type Node struct {
 	Name        string      `yaml:"name"`
 	SIP         AddrPort    `yaml:"sip"`       // carrier-side profile, where the proxy sends calls
-	Transport   string      `yaml:"transport"` // "", "udp" or "tcp"; "" = by size
+	Transport   string      `yaml:"transport"` // "", "udp", "tcp" or "tls"; "" = by size
+	TLSName     string      `yaml:"tls_name"`  // the domain its certificate must be for; "" = its address
 	Prefixes    []Prefix    `yaml:"prefixes"`  // further addresses the node sends SIP from
 	EventSocket EventSocket `yaml:"event_socket"`
 }
@@ -50,21 +51,32 @@ type Proxy struct {
 	Listen      []Listen      `yaml:"listen"`
 	Advertise   string        `yaml:"advertise"`     // host:port written into Via and Record-Route; "" = the bound address
 	MaxUDPBytes int           `yaml:"max_udp_bytes"` // larger requests go to FreeSWITCH by TCP
+	TLS         TLS           `yaml:"tls"`           // for listeners with tls:
 	Trunks      []Trunk       `yaml:"trunks"`
 	ScreenTime  time.Duration `yaml:"screen_timeout"` // a slower verdict counts as none
 }
 
-// Listen is "udp:HOST:PORT" or "tcp:HOST:PORT".
+// TLS names the certificates of the proxy, all in PEM. They are read again at a reload.
+type TLS struct {
+	Cert     string `yaml:"cert"`      // the proxy's own, with the intermediate ones behind it
+	Key      string `yaml:"key"`       // its private key
+	CA       string `yaml:"ca"`        // who may have signed those of systems we call; "" = whom the machine trusts
+	ClientCA string `yaml:"client_ca"` // who may have signed those of systems that call us; "" = none is asked for
+}
+
+// Listen is "udp:HOST:PORT", "tcp:HOST:PORT" or "tls:HOST:PORT".
 type Listen struct{ Network, Addr string }
 
 // Trunk is one carrier.
 type Trunk struct {
 	Name      string   `yaml:"name"`
-	Prefixes  []Prefix `yaml:"prefixes"`  // where it sends from
-	Addr      AddrPort `yaml:"addr"`      // where calls to it go; none = it only calls us
-	Transport string   `yaml:"transport"` // "", "udp" or "tcp"
-	Screening string   `yaml:"screening"` // "observe" or "enforce"
-	Region    string   `yaml:"region"`    // where its national numbers are read; "" = region
+	Prefixes  []Prefix `yaml:"prefixes"`     // where it sends from
+	Addr      AddrPort `yaml:"addr"`         // where calls to it go; none = it only calls us
+	Transport string   `yaml:"transport"`    // "", "udp", "tcp" or "tls"
+	TLSName   string   `yaml:"tls_name"`     // the domain its certificate must be for (RFC 5922); "" = its address
+	Wildcard  bool     `yaml:"tls_wildcard"` // a certificate for *.domain will do
+	Screening string   `yaml:"screening"`    // "observe" or "enforce"
+	Region    string   `yaml:"region"`       // where its national numbers are read; "" = region
 }
 
 // Sidecar is the Event Socket server that treats calls.
@@ -188,7 +200,7 @@ func (s Secret) Reveal() string { return string(s) }
 func (l *Listen) UnmarshalText(text []byte) error {
 	network, addr, ok := cut(string(text))
 	if !ok {
-		return &valueError{string(text), "write udp:HOST:PORT or tcp:HOST:PORT"}
+		return &valueError{string(text), "write udp:HOST:PORT, tcp:HOST:PORT or tls:HOST:PORT"}
 	}
 	l.Network, l.Addr = network, addr
 	return nil

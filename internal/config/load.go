@@ -34,8 +34,10 @@ func Load(path string, environ []string) (*Config, error) {
 	if err := c.readSecrets(dir); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	if c.Store.SQLite != "" && !filepath.IsAbs(c.Store.SQLite) {
-		c.Store.SQLite = filepath.Join(dir, c.Store.SQLite)
+	for _, path := range []*string{&c.Store.SQLite, &c.Proxy.TLS.Cert, &c.Proxy.TLS.Key, &c.Proxy.TLS.CA, &c.Proxy.TLS.ClientCA} {
+		if *path != "" && !filepath.IsAbs(*path) {
+			*path = filepath.Join(dir, *path)
+		}
 	}
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)

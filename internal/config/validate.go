@@ -66,7 +66,12 @@ func (v *validation) address(key, addr string) {
 }
 
 func (v *validation) transport(key, transport string) {
-	v.check(slices.Contains([]string{"", "udp", "tcp"}, transport), key, "is %q: write udp, tcp or nothing", transport)
+	v.check(slices.Contains([]string{"", "udp", "tcp", "tls"}, transport), key, "is %q: write udp, tcp, tls or nothing", transport)
+}
+
+// domain checks a name that a certificate may be for.
+func (v *validation) domain(key, name string) {
+	v.check(name == "" || hostGrammar.MatchString(name), key, "is %q: write the domain that the certificate names", name)
 }
 
 func (v *validation) nodes(nodes []Node) {
@@ -79,6 +84,7 @@ func (v *validation) nodes(nodes []Node) {
 		seen[n.Name] = true
 		v.check(n.SIP.IsValid() && n.SIP.Port() != 0, key+".sip", "is missing: write IP:PORT of FreeSWITCH's carrier-side profile, 127.0.0.1:5080 for vanilla's external")
 		v.transport(key+".transport", n.Transport)
+		v.domain(key+".tls_name", n.TLSName)
 		if n.EventSocket.Addr != "" {
 			v.address(key+".event_socket.addr", n.EventSocket.Addr)
 			v.check(n.EventSocket.Password != "", key+".event_socket.password", "is missing: give it here, in password_file, or by the environment")
@@ -90,8 +96,9 @@ func (v *validation) nodes(nodes []Node) {
 func (v *validation) proxy(p Proxy) {
 	for i, l := range p.Listen {
 		key := fmt.Sprintf("proxy.listen[%d]", i)
-		v.check(l.Network == "udp" || l.Network == "tcp", key, "is %q: write udp:HOST:PORT or tcp:HOST:PORT", l.Network+":"+l.Addr)
+		v.check(slices.Contains([]string{"udp", "tcp", "tls"}, l.Network), key, "is %q: write udp:HOST:PORT, tcp:HOST:PORT or tls:HOST:PORT", l.Network+":"+l.Addr)
 		v.address(key, l.Addr)
+		v.check(l.Network != "tls" || p.TLS.Cert != "" && p.TLS.Key != "", key, "needs proxy.tls.cert and proxy.tls.key: name the PEM files of a certificate")
 	}
 	if p.Advertise != "" {
 		v.address("proxy.advertise", p.Advertise)
@@ -107,6 +114,7 @@ func (v *validation) proxy(p Proxy) {
 		seen[t.Name] = true
 		v.check(len(t.Prefixes) > 0 || t.Addr.IsValid(), key+".prefixes", "is missing: say where the carrier sends from, for example [203.0.113.0/28]")
 		v.transport(key+".transport", t.Transport)
+		v.domain(key+".tls_name", t.TLSName)
 		v.check(slices.Contains([]string{"", "observe", "enforce"}, t.Screening), key+".screening", "is %q: write observe or enforce", t.Screening)
 		for _, from := range t.Prefixes {
 			other, taken := sources[from.Masked()]
