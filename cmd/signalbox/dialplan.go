@@ -12,7 +12,8 @@ import (
 )
 
 type dialplanCmd struct {
-	Trace dialplanTraceCmd `cmd:"" help:"Hunt a dialplan for one call and print FreeSWITCH's own lines."`
+	Trace  dialplanTraceCmd  `cmd:"" help:"Hunt a dialplan for one call and print FreeSWITCH's own lines."`
+	Render dialplanRenderCmd `cmd:"" help:"Write our include files into a conf folder for your settings, or take them back."`
 }
 
 // Help is the example in --help.

@@ -131,7 +131,7 @@ func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
 	t.Parallel()
 	f := newFolder(t)
 	for _, command := range []string{
-		"serve", "lab", "explain", "screen", "dialplan", "dialplan trace", "provision", "provision apply", "provision export",
+		"serve", "lab", "explain", "screen", "dialplan", "dialplan trace", "dialplan render", "provision", "provision apply", "provision export",
 		"records", "check-config", "migrate", "version", "simulator",
 	} {
 		text := f.good(append(strings.Fields(command), "--help")...)
@@ -141,7 +141,7 @@ func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
 		}
 	}
 	all := f.good("--help")
-	for _, command := range []string{"serve", "lab", "explain", "screen", "dialplan trace", "provision apply", "provision export", "records", "check-config", "migrate", "version"} {
+	for _, command := range []string{"serve", "lab", "explain", "screen", "dialplan trace", "dialplan render", "provision apply", "provision export", "records", "check-config", "migrate", "version"} {
 		if !strings.Contains(all, "  "+command+" ") {
 			t.Errorf("--help does not list %s", command)
 		}
@@ -188,6 +188,11 @@ func TestWrongInputIsOneClearSentenceAndExitStatusOne(t *testing.T) {
 		{args: []string{"dialplan", "trace", "--destination", "1"}, want: []string{"--conf", "signalbox dialplan trace --help"}},
 		{args: []string{"dialplan", "trace", "--conf", "none.xml", "--destination", "1"}, want: []string{"none.xml", "no such file"}},
 		{args: []string{"dialplan", "trace", "--conf", "signalbox.yaml", "--destination", "1"}, want: []string{"signalbox.yaml"}},
+		{args: []string{"dialplan", "render"}, want: []string{"--conf", "signalbox dialplan render --help"}},
+		{args: []string{"dialplan", "render", "--conf", "none"}, want: []string{"none", "no such file"}},
+		{args: []string{"dialplan", "render", "--conf", "."}, want: []string{"holds no freeswitch.xml", "/etc/freeswitch"}},
+		{args: []string{"dialplan", "render", "--conf", ".", "--undo"}, want: []string{"holds nothing that signalbox dialplan render has written"}},
+		{args: []string{"dialplan", "render", "--conf", ".", "--socket", "192.0.2.1:8084"}, want: []string{"192.0.2.1:8084", "not on this machine"}},
 		{args: []string{"lab", "--story", "none"}, want: []string{"none"}},
 		{args: []string{"simulator", "--conf", "none"}, want: []string{"none"}},
 	} {

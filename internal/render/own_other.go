@@ -1,0 +1,8 @@
+//go:build !unix
+
+package render
+
+import "os"
+
+// own does nothing where files have no owner of that kind.
+func own(*os.File, string) {}
