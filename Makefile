@@ -1,6 +1,6 @@
 # Signalbox. `make help` lists what there is; `make check` is what CI runs.
 .DEFAULT_GOAL := help
-.PHONY: help build lab check lint test race e2e bench fuzz
+.PHONY: help build lab check lint test race e2e bench microbench fuzz
 
 # A real FreeSWITCH for the end-to-end suite; empty = none found, the suite then says loudly that it was skipped.
 SIGNALBOX_FREESWITCH ?= $(firstword $(wildcard /usr/local/freeswitch/bin/freeswitch /usr/bin/freeswitch /opt/freeswitch/bin/freeswitch) $(shell command -v freeswitch 2>/dev/null))
@@ -32,7 +32,10 @@ race: ## Tests of everything concurrent under the race detector
 e2e: build ## The end-to-end suite against a real FreeSWITCH (SIGNALBOX_FREESWITCH=path of its binary)
 	bash scripts/check.sh e2e
 
-bench: ## Benchmarks, as ratios within one run
+bench: ## Figures beside those of others, as ratios within one run; docs/performance.md says what they are
+	go run ./internal/bench events $(BENCHFLAGS)
+
+microbench: ## The Go benchmarks of all packages
 	go test -run '^$$' -bench . -benchmem ./esl/... ./dialplan/... ./internal/...
 
 fuzz: ## Every fuzz target for FUZZTIME (10m)

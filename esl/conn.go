@@ -83,10 +83,11 @@ type Conn struct {
 	dropped    atomic.Uint64
 	jobsListen atomic.Bool
 
-	mu      sync.Mutex
-	waiting []*request // written or being written, oldest first
-	jobs    map[string]chan *wire.Event
-	err     error
+	mu       sync.Mutex
+	waiting  []*request // written or being written, oldest first
+	jobs     map[string]chan *wire.Event
+	jobCount atomic.Int32 // len(jobs), for a look without the lock
+	err      error
 }
 
 // hooks are the reader's calls into a Session. They run on the reader goroutine and
@@ -298,7 +299,7 @@ func (c *Conn) BgAPI(ctx context.Context, command string) (string, error) {
 }
 
 func jobResult(command string, e *wire.Event) (string, error) {
-	text := strings.TrimRight(string(e.Body), "\r\n")
+	text := strings.TrimRight(string(e.Body()), "\r\n")
 	return text, replyError(command, text)
 }
 
@@ -309,6 +310,7 @@ func (c *Conn) addJob(id string, result chan *wire.Event) error {
 		return fmt.Errorf("%w: %d background jobs", ErrTooMany, MaxJobs)
 	}
 	c.jobs[id] = result
+	c.jobCount.Store(int32(len(c.jobs)))
 	return nil
 }
 
@@ -316,6 +318,7 @@ func (c *Conn) removeJob(id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.jobs, id)
+	c.jobCount.Store(int32(len(c.jobs)))
 }
 
 // Subscribe asks for events by name; a name with "::" is a subclass of CUSTOM.
@@ -370,11 +373,10 @@ func (c *Conn) write(req *request) bool {
 func (c *Conn) readLoop() {
 	defer c.wg.Done()
 	defer close(c.events)
-	r := wire.NewReader(c.nc, c.opt.Limits)
+	r := wire.NewReader(heard{c}, c.opt.Limits)
 	for {
 		m, err := r.Read()
 		if err == nil {
-			c.lastRead.Store(int64(time.Since(c.start)))
 			err = c.dispatch(m)
 		} else if errors.Is(err, io.EOF) {
 			err = ErrDisconnected
@@ -394,6 +396,17 @@ func (c *Conn) readLoop() {
 	if c.hooks.end != nil {
 		c.hooks.end(err)
 	}
+}
+
+// heard reads from the connection and notes when something came.
+type heard struct{ c *Conn }
+
+func (h heard) Read(b []byte) (int, error) {
+	n, err := h.c.nc.Read(b)
+	if n > 0 {
+		h.c.lastRead.Store(int64(time.Since(h.c.start)))
+	}
+	return n, err
 }
 
 // dispatch hands one message to whom it belongs; an error ends the connection.
@@ -449,10 +462,7 @@ func (c *Conn) answer(m *wire.Message) error {
 
 // deliver takes from an event what is awaited by key, and queues it.
 func (c *Conn) deliver(e *wire.Event) error {
-	c.mu.Lock()
-	jobs := len(c.jobs)
-	c.mu.Unlock()
-	if jobs > 0 && e.Name() == "BACKGROUND_JOB" {
+	if c.jobCount.Load() > 0 && e.Name() == "BACKGROUND_JOB" {
 		c.finishJob(e)
 	}
 	if c.hooks.event != nil {
@@ -478,6 +488,7 @@ func (c *Conn) finishJob(e *wire.Event) {
 	c.mu.Lock()
 	result := c.jobs[id]
 	delete(c.jobs, id)
+	c.jobCount.Store(int32(len(c.jobs)))
 	c.mu.Unlock()
 	if result != nil {
 		result <- e // has room for its one result

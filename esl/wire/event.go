@@ -1,24 +1,21 @@
 package wire
 
 import (
-	"bytes"
 	"fmt"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
 // Event is one event of FreeSWITCH, or the channel data that answers "connect".
 // It holds the bytes as they came; a value is found and decoded when it is asked
-// for. Plain and JSON events give the same answers. It is immutable and safe for
-// concurrent use.
+// for. Plain and JSON events give the same answers. It is immutable, safe for
+// concurrent use, and not to be copied.
 type Event struct {
-	// Body is the event's own body: the result in a BACKGROUND_JOB, the text
-	// of a MESSAGE. Nil when there is none.
-	Body []byte
-
-	plain []byte     // "Name: value\n" lines, URL-encoded
-	json  []jsonPair // the members of a JSON event, still escaped
+	raw   []byte     // "Name: value\n" lines, URL-encoded; behind a blank line the event's own body
+	json  *jsonEvent // of a JSON event, in the place of raw
+	index atomic.Pointer[index]
 }
 
 // ParseEvent looks into a message of type text/event-plain, text/event-json,
@@ -29,14 +26,14 @@ type Event struct {
 func ParseEvent(m *Message) (*Event, error) {
 	switch m.contentType {
 	case TypeEventPlain:
-		return parsePlain(m.Body), nil
+		return &m.event, nil
 	case TypeEventJSON:
 		return parseJSONEvent(m.Body)
 	case TypeEventXML:
 		return nil, ErrUnsupportedFormat
 	case TypeCommandReply:
 		if m.Header.Has("Event-Name") {
-			return &Event{plain: m.Header.block}, nil
+			return &Event{raw: m.Header.block}, nil
 		}
 	}
 	return nil, fmt.Errorf("%w: content type %.60q", ErrNotEvent, m.contentType)
@@ -45,25 +42,25 @@ func ParseEvent(m *Message) (*Event, error) {
 // NewEvent makes an event of decoded fields, as a test or a simulator needs it.
 // A field with an empty value stays (FreeSWITCH writes it "_undef_").
 func NewEvent(fields []Field, body []byte) *Event {
-	return &Event{plain: appendFields(nil, fields), Body: body}
+	raw := appendFields(nil, fields)
+	if len(body) > 0 {
+		raw = append(append(raw, '\n'), body...)
+	}
+	return &Event{raw: raw}
 }
 
-// parsePlain cuts the header lines from the event's own body. The frame's
-// length is what counts; the inner Content-Length is not needed for that.
-func parsePlain(b []byte) *Event {
-	head, body := b, []byte(nil)
-	if len(b) > 0 && b[0] == '\n' {
-		head, body = nil, b[1:]
-	} else if i := bytes.Index(b, blankLine); i >= 0 {
-		head, body = b[:i+1], b[i+2:]
+// Body gives the event's own body: the result in a BACKGROUND_JOB, the text of a
+// MESSAGE. Nil when there is none. It must not be changed.
+func (e *Event) Body() []byte {
+	if e.json != nil {
+		return e.json.body
 	}
-	if len(body) == 0 {
-		body = nil
+	// The frame's length is what counts; the inner Content-Length is not needed.
+	if head := e.indexed().head; head < len(e.raw)-1 {
+		return e.raw[head+1:]
 	}
-	return &Event{plain: head, Body: body}
+	return nil
 }
-
-var blankLine = []byte("\n\n")
 
 // Get gives the decoded value of the first header with exactly this name, or "".
 // An array comes in FreeSWITCH's own form, "ARRAY::a|:b"; see Array.
@@ -75,14 +72,9 @@ func (e *Event) Get(name string) string {
 // Lookup is Get that also tells whether the header is there at all.
 func (e *Event) Lookup(name string) (string, bool) {
 	if e.json != nil {
-		for i := range e.json {
-			if e.json[i].is(name) {
-				return e.json[i].decoded(), true
-			}
-		}
-		return "", false
+		return e.json.lookup(name)
 	}
-	v, ok := lookup(e.plain, name)
+	v, ok := e.find(name)
 	if !ok {
 		return "", false
 	}
@@ -114,12 +106,12 @@ func SplitArray(v string) []string {
 // Each calls fn for every header in order, with the value decoded.
 func (e *Event) Each(fn func(name, value string)) {
 	if e.json != nil {
-		for i := range e.json {
-			fn(e.json[i].decodedName(), e.json[i].decoded())
+		for i := range e.json.pairs {
+			fn(e.json.pairs[i].decodedName(), e.json.pairs[i].decoded())
 		}
 		return
 	}
-	eachLine(e.plain, func(name, value []byte) { fn(string(name), decodeBytes(value)) })
+	eachLine(e.raw, func(name, value []byte) { fn(string(name), decodeBytes(value)) })
 }
 
 // Fields gives every header in order, decoded.

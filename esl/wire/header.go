@@ -89,9 +89,9 @@ func lookup(block []byte, name string) ([]byte, bool) {
 	return v, true
 }
 
-// eachLine walks "name: value" lines; a line without ": " is passed over.
+// eachLine walks "name: value" lines up to a blank one; a line without ": " is passed over.
 func eachLine(block []byte, fn func(name, value []byte)) {
-	for len(block) > 0 {
+	for len(block) > 0 && block[0] != '\n' {
 		line := block
 		if end := bytes.IndexByte(block, '\n'); end >= 0 {
 			line, block = block[:end], block[end+1:]

@@ -7,6 +7,21 @@ import (
 	"strings"
 )
 
+// jsonEvent is a JSON event whose members have been found but not decoded.
+type jsonEvent struct {
+	pairs []jsonPair
+	body  []byte // of the member _body
+}
+
+func (j *jsonEvent) lookup(name string) (string, bool) {
+	for i := range j.pairs {
+		if j.pairs[i].is(name) {
+			return j.pairs[i].decoded(), true
+		}
+	}
+	return "", false
+}
+
 // jsonPair is one member of a JSON event: the name between its quotes and the
 // value, both as they stand in the text.
 type jsonPair struct {
@@ -61,7 +76,7 @@ func unescape(b []byte) string {
 const maxJSONMembers = 1 << 14
 
 // parseJSONEvent indexes the members of the object without decoding them. The
-// member _body becomes the event's Body and, as in a plain event's header, the
+// member _body becomes the event's body and, as in a plain event's header, the
 // Content-Length that FreeSWITCH adds for it stays.
 func parseJSONEvent(b []byte) (*Event, error) {
 	if !json.Valid(b) {
@@ -72,7 +87,7 @@ func parseJSONEvent(b []byte) (*Event, error) {
 	if !s.take('{') {
 		return nil, fmt.Errorf("%w: not a JSON object: %.40q", ErrMalformedEvent, b)
 	}
-	e := &Event{json: make([]jsonPair, 0, 64)}
+	e := &jsonEvent{pairs: make([]jsonPair, 0, 64)}
 	for s.space(); !s.take('}'); s.space() {
 		s.take(',')
 		s.space()
@@ -84,17 +99,17 @@ func parseJSONEvent(b []byte) (*Event, error) {
 		if len(name) < 2 || len(value) == 0 {
 			return nil, fmt.Errorf("%w: %.40q", ErrMalformedEvent, b)
 		}
-		if len(e.json) == maxJSONMembers {
+		if len(e.pairs) == maxJSONMembers {
 			return nil, errLimit(ErrTooManyHeaders, maxJSONMembers)
 		}
 		pair := jsonPair{name: name[1 : len(name)-1], value: value}
 		if string(pair.name) == "_body" {
-			e.Body = []byte(pair.decoded())
+			e.body = []byte(pair.decoded())
 			continue
 		}
-		e.json = append(e.json, pair)
+		e.pairs = append(e.pairs, pair)
 	}
-	return e, nil
+	return &Event{json: e}, nil
 }
 
 // jsonScan walks text that json.Valid has approved, so it need not check.

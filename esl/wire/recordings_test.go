@@ -74,10 +74,10 @@ func again(t *testing.T, m *wire.Message) []byte {
 			t.Fatal(err)
 		}
 		fields := e.Fields()
-		if len(e.Body) > 0 {
+		if len(e.Body()) > 0 {
 			fields = fields[:len(fields)-1] // the Content-Length the encoder adds
 		}
-		return wire.AppendEventPlain(nil, fields, e.Body)
+		return wire.AppendEventPlain(nil, fields, e.Body())
 	case wire.TypeCommandReply:
 		if e, err := wire.ParseEvent(m); err == nil {
 			fields := e.Fields()
@@ -114,10 +114,10 @@ func TestPlainAndJSONEventsAgree(t *testing.T) {
 func agree(t *testing.T, plain *wire.Event) {
 	t.Helper()
 	fields := plain.Fields()
-	if len(plain.Body) > 0 {
+	if len(plain.Body()) > 0 {
 		fields = fields[:len(fields)-1]
 	}
-	frame := wire.AppendEventJSON(nil, fields, plain.Body)
+	frame := wire.AppendEventJSON(nil, fields, plain.Body())
 	m, err := wire.NewReader(bytes.NewReader(frame), wire.Limits{}).Read()
 	if err != nil {
 		t.Fatal(err)
@@ -138,8 +138,8 @@ func agree(t *testing.T, plain *wire.Event) {
 			t.Errorf("Get(%s): JSON %q, plain %q", want[i].Name, v, plain.Get(want[i].Name))
 		}
 	}
-	if !bytes.Equal(js.Body, plain.Body) {
-		t.Errorf("body: JSON %q, plain %q", js.Body, plain.Body)
+	if !bytes.Equal(js.Body(), plain.Body()) {
+		t.Errorf("body: JSON %q, plain %q", js.Body(), plain.Body())
 	}
 	if js.Name() != plain.Name() || js.Sequence() != plain.Sequence() || !js.Time().Equal(plain.Time()) || js.UUID() != plain.UUID() {
 		t.Errorf("accessors differ for %s", plain.Name())

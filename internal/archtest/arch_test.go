@@ -133,7 +133,7 @@ func TestForeignLibrariesStayBehindTheirAdapters(t *testing.T) {
 		"github.com/emiago/sipgo":                    {"sipproxy", "internal/fssim", "internal/lab"},
 		"github.com/jackc/pgx/v5":                    {"internal/store/postgres"},
 		"modernc.org/sqlite":                         {"internal/store/sqlite"},
-		"github.com/percipia/eslgo":                  {"internal/fsw", "esl", "internal/fssim"},
+		"github.com/percipia/eslgo":                  {"internal/fsw", "esl", "internal/fssim", "internal/bench"},
 		module + "/internal/store/sqlite":            {"internal/store/sqlite", "internal/app"},
 		module + "/internal/store/postgres":          {"internal/store/postgres", "internal/app"},
 		"github.com/nyaruka/phonenumbers":            {"internal/tel", "internal/screen"},
@@ -144,7 +144,7 @@ func TestForeignLibrariesStayBehindTheirAdapters(t *testing.T) {
 		module + "/internal/fssim":                   {"internal/fssim", "internal/lab", "internal/e2e", "internal/fsw", "internal/sidecar", "cmd/signalbox", "internal/app"},
 		module + "/internal/resolve/resolvetest":     {"internal/resolve", "internal/lab", "internal/e2e", "internal/sidecar", "internal/app"},
 		"github.com/signalbox/signalbox/sipproxy":    {"sipproxy", "internal/edge", "internal/app", "internal/lab", "cmd/signalbox"},
-		"github.com/signalbox/signalbox/esl/esltest": {"esl", "internal/fssim", "internal/fsw"},
+		"github.com/signalbox/signalbox/esl/esltest": {"esl", "internal/fssim", "internal/fsw", "internal/bench"},
 	}
 	inTests := map[string][]string{
 		module + "/internal/store/sqlite": {"internal/sidecar"},

@@ -74,8 +74,8 @@ func TestScheduledExpandInTheBackground(t *testing.T) {
 	in.cmd("event plain BACKGROUND_JOB")
 	in.api("sched_api +1 g expand uuid:" + uuid + " bgapi ${cond(${variable_signalbox_stage} == unserved ? uuid_setvar : uuid_exists)} " +
 		uuid + " fired ${variable_signalbox_stage}")
-	if e := in.event("BACKGROUND_JOB"); e.Get("Job-Command") != "uuid_setvar" || string(e.Body) != "+OK\n" {
-		t.Errorf("BACKGROUND_JOB %s %q", e.Get("Job-Command"), e.Body)
+	if e := in.event("BACKGROUND_JOB"); e.Get("Job-Command") != "uuid_setvar" || string(e.Body()) != "+OK\n" {
+		t.Errorf("BACKGROUND_JOB %s %q", e.Get("Job-Command"), e.Body())
 	}
 	if got := in.api("uuid_getvar " + uuid + " fired"); got != "unserved" {
 		t.Errorf("fired: %q", got)

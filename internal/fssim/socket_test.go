@@ -113,8 +113,8 @@ func TestBgapiEchoesTheJobAndComesAsEvent(t *testing.T) {
 			t.Errorf("bgapi: %q", got)
 		}
 		e := c.event("BACKGROUND_JOB")
-		if e.Get("Job-UUID") != "my-own" || e.Get("Job-Command") != "expr" || e.Get("Job-Command-Arg") != "2*21" || string(e.Body) != "42" {
-			t.Errorf("%s event: %s %s %s %q", format, e.Get("Job-UUID"), e.Get("Job-Command"), e.Get("Job-Command-Arg"), e.Body)
+		if e.Get("Job-UUID") != "my-own" || e.Get("Job-Command") != "expr" || e.Get("Job-Command-Arg") != "2*21" || string(e.Body()) != "42" {
+			t.Errorf("%s event: %s %s %s %q", format, e.Get("Job-UUID"), e.Get("Job-Command"), e.Get("Job-Command-Arg"), e.Body())
 		}
 	}
 }
@@ -130,8 +130,8 @@ func TestEveryWordBehindCustomIsASubclass(t *testing.T) {
 	fmt.Fprint(c.conn, "\n") // the reader passes line ends over
 	send("signalbox::test")
 	e := c.next()
-	if e.Subclass() != "signalbox::test" || e.Get("X-Note") != "hello world & more" || string(e.Body) != "body" {
-		t.Errorf("event %s %s %q %q", e.Name(), e.Subclass(), e.Get("X-Note"), e.Body)
+	if e.Subclass() != "signalbox::test" || e.Get("X-Note") != "hello world & more" || string(e.Body()) != "body" {
+		t.Errorf("event %s %s %q %q", e.Name(), e.Subclass(), e.Get("X-Note"), e.Body())
 	}
 	c.cmd("event plain HEARTBEAT")
 	c.cmd("filter Event-Name NOTHING")
