@@ -24,10 +24,15 @@ type Result struct {
 	Extensions []string
 	// Actions are the queued applications in order. Inline ones are not among them, they have run.
 	Actions []Action
-	// Inline are the actions that ran during the hunt, in order.
+	// Inline are the actions that ran during the hunt, in order; their data is expanded, unless Call.Inline ran them.
 	Inline []Action
+	// Ended is the hangup cause with which an inline action ended the call, "" when none did. The hunt goes on all the
+	// same, but nothing of what it queues is executed.
+	Ended string
 	// Trace holds FreeSWITCH's own log lines, without "Dialplan: CHANNEL ".
 	Trace []string
+	// Places says for each line of Trace where the element stands that it speaks of.
+	Places []Pos
 	// Notices say what FreeSWITCH would log as an error and what could not be evaluated here.
 	Notices []Notice
 }
@@ -92,7 +97,7 @@ func (h *hunter) run(ctx context.Context) error {
 		if !hasCont {
 			shown = "false"
 		}
-		h.log("", "parsing [%s->%s] continue=%s", h.call.Context, name, shown)
+		h.log(x.Pos, "", "parsing [%s->%s] continue=%s", h.call.Context, name, shown)
 		proceed := h.extension(x, name, 0)
 		if h.err != nil {
 			return h.err
@@ -104,7 +109,7 @@ func (h *hunter) run(ctx context.Context) error {
 	return nil
 }
 
-func (h *hunter) log(indent, format string, args ...any) {
+func (h *hunter) log(pos Pos, indent, format string, args ...any) {
 	if len(h.result.Trace) >= maxTrace {
 		h.err = fmt.Errorf("more than %d lines of trace: %w", maxTrace, ErrLimit)
 		return
@@ -115,6 +120,7 @@ func (h *hunter) log(indent, format string, args ...any) {
 		return
 	}
 	h.result.Trace = append(h.result.Trace, line)
+	h.result.Places = append(h.result.Places, pos)
 }
 
 func (h *hunter) notice(pos Pos, kind NoticeKind, format string, args ...any) {
@@ -175,7 +181,7 @@ func (h *hunter) extension(x *Element, outer string, level int) bool {
 		if v, ok := x.Attr("require-nested"); ok {
 			needNested = isTrue(v)
 		}
-		h.log(indent, "Processing recursive conditions level:%d [%s] require-nested=%s", level, name, upper(needNested))
+		h.log(x.Pos, indent, "Processing recursive conditions level:%d [%s] require-nested=%s", level, name, upper(needNested))
 	}
 	proceed := false
 	for _, cond := range x.All("condition") {
@@ -227,10 +233,10 @@ func (h *hunter) condition(cond *Element, name, indent string) state {
 	times := h.time(cond)
 	switch times {
 	case timePass:
-		h.log(indent, "Date/Time Match (PASS) [%s] break=%s", name, shown)
+		h.log(cond.Pos, indent, "Date/Time Match (PASS) [%s] break=%s", name, shown)
 		s.passed, s.proceed = true, 1
 	case timeFail:
-		h.log(indent, "Date/TimeMatch (FAIL) [%s] break=%s", name, shown)
+		h.log(cond.Pos, indent, "Date/TimeMatch (FAIL) [%s] break=%s", name, shown)
 	}
 	if rule, ok := cond.Attr("regex"); ok {
 		h.regexes(cond, rule, name, indent, &s)
@@ -246,9 +252,12 @@ func (h *hunter) condition(cond *Element, name, indent string) state {
 }
 
 func (h *hunter) time(e *Element) timeMatch {
-	loc, known := zoneOf(h.resolve.Variable, h.call.Now.Location())
+	if !hasTime(e) {
+		return timeNone
+	}
+	loc, known := h.zoneOf()
 	if !known {
-		h.notice(e.Pos, NoticeUnknown, "time zone is not known here, the local one is taken")
+		h.notice(e.Pos, NoticeError, "the call's time zone is not in timezones.conf; the local one is taken here, FreeSWITCH takes any")
 	}
 	return checkTime(e, h.call.Now, loc)
 }
@@ -287,7 +296,7 @@ func (h *hunter) single(cond *Element, times timeMatch, name, indent string, s *
 	s.expression, _ = h.expressionOf(cond)
 	if !ok {
 		if times == timeNone {
-			h.log(indent, "Absolute Condition [%s]", name)
+			h.log(cond.Pos, indent, "Absolute Condition [%s]", name)
 			s.passed, s.proceed = true, 1
 		}
 		return
@@ -300,7 +309,7 @@ func (h *hunter) single(cond *Element, times timeMatch, name, indent string, s *
 	if s.proceed > 0 {
 		verdict, s.passed = "PASS", true
 	}
-	h.log(indent, "Regex (%s) [%s] %s(%s) =~ /%s/ break=%s", verdict, name, field, s.subject, s.expression, shown)
+	h.log(cond.Pos, indent, "Regex (%s) [%s] %s(%s) =~ /%s/ break=%s", verdict, name, field, s.subject, s.expression, shown)
 }
 
 // saved is a match of one regex element that FreeSWITCH keeps for the captures.
@@ -329,9 +338,9 @@ func (h *hunter) regexes(cond *Element, rule, name, indent string, s *state) {
 		times := h.time(x)
 		switch times {
 		case timePass:
-			h.log(indent, "Date/Time Match (PASS) [%s]", name)
+			h.log(x.Pos, indent, "Date/Time Match (PASS) [%s]", name)
 		case timeFail:
-			h.log(indent, "Date/TimeMatch (FAIL) [%s]", name)
+			h.log(x.Pos, indent, "Date/TimeMatch (FAIL) [%s]", name)
 		}
 		s.expression, expanded = h.expressionOf(x)
 		total++
@@ -375,7 +384,7 @@ func (h *hunter) oneRegex(x *Element, field string, hasField bool, times timeMat
 			return false
 		}
 		if times == timeNone {
-			h.log(indent, "Absolute Condition [%s] match=%s", name, word)
+			h.log(x.Pos, indent, "Absolute Condition [%s] match=%s", name, word)
 		}
 		s.proceed = 1
 		return true
@@ -392,7 +401,7 @@ func (h *hunter) oneRegex(x *Element, field string, hasField bool, times timeMat
 			s.found = m
 		}
 	}
-	h.log(indent, "Regex (%s) [%s] %s(%s) =~ /%s/ match=%s", verdict, name, field, s.subject, s.expression, word)
+	h.log(x.Pos, indent, "Regex (%s) [%s] %s(%s) =~ /%s/ match=%s", verdict, name, field, s.subject, s.expression, word)
 	return m.count > 0
 }
 
@@ -455,7 +464,7 @@ func (h *hunter) act(x *Element, data, name, indent, word string) {
 		if a.Inline {
 			suffix = " INLINE"
 		}
-		h.log(indent, "%s %s(%s)%s", word, a.Application, a.Data, suffix)
+		h.log(x.Pos, indent, "%s %s(%s)%s", word, a.Application, a.Data, suffix)
 		if h.err == nil && len(h.result.Actions)+len(h.result.Inline) >= maxActions {
 			h.err = errAt(x.Pos, "more than %d actions: %w", maxActions, ErrLimit)
 		}
@@ -473,7 +482,6 @@ func (h *hunter) act(x *Element, data, name, indent, word string) {
 			h.result.Actions = append(h.result.Actions, a)
 			continue
 		}
-		h.result.Inline = append(h.result.Inline, a)
 		if err := h.inline(a); err != nil {
 			h.notice(a.Pos, NoticeUnknown, "inline %s: %v", a.Application, err)
 			if errors.Is(err, ErrLimit) {
@@ -483,12 +491,25 @@ func (h *hunter) act(x *Element, data, name, indent, word string) {
 	}
 }
 
+// inline executes one inline action. Only some applications may be executed while the hunt goes on.
 func (h *hunter) inline(a Action) error {
+	known, ok := LookupApplication(a.Application)
+	if ok && !known.Inline {
+		h.notice(a.Pos, NoticeError, "FreeSWITCH does not execute %s inline", a.Application)
+		return nil
+	}
 	if h.call.Inline != nil {
+		h.result.Inline = append(h.result.Inline, a)
 		return h.call.Inline(a)
 	}
-	data, err := Expand(a.Data, h.resolve)
-	if !apply(h.call.Vars, h.resolve, a.Application, data) {
+	p := paper{resolver: h.resolve, end: func(cause string) { h.result.Ended = cause },
+		notice: func(kind NoticeKind, format string, args ...any) { h.notice(a.Pos, kind, format, args...) }}
+	data, err := p.prepare(a.Data)
+	a.Data = data
+	h.result.Inline = append(h.result.Inline, a)
+	done := p.apply(a.Application, data)
+	h.call.scope = nil
+	if !done {
 		h.notice(a.Pos, NoticeUnknown, "inline application %s is not executed here", a.Application)
 	}
 	return err

@@ -192,6 +192,7 @@ type Tree struct {
 	notices  []Notice
 	dropped  int
 	patterns *patternCache
+	zones    zones
 }
 
 // Load reads one XML file (root document, section, context, or the inside of an include file), or a whole

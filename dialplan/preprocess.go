@@ -357,12 +357,12 @@ func (p *preprocessor) command(cmd, arg, dir string, depth int, pos Pos, env boo
 			p.notice(pos, NoticeDirective, "X-PRE-PROCESS set without a value: %q", arg)
 			return nil
 		}
-		p.globals[strings.TrimRight(name, " ")] = strings.TrimLeft(value, " ")
+		p.globals[strings.TrimRight(name, " ")] = harmless(strings.TrimLeft(value, " "))
 	case "env-set":
 		name, value, ok := strings.Cut(arg, "=")
 		if source, dollar := strings.CutPrefix(value, "$"); env && ok && dollar {
 			if v := p.getenv(source); v != "" {
-				p.globals[name] = v
+				p.globals[name] = harmless(v)
 				return nil
 			}
 		}
@@ -375,6 +375,22 @@ func (p *preprocessor) command(cmd, arg, dir string, depth int, pos Pos, env boo
 		p.notice(pos, NoticeDirective, "FreeSWITCH does not know X-PRE-PROCESS %q", cmd)
 	}
 	return nil
+}
+
+// harmless makes %{name} of ${name}, as FreeSWITCH does with the value of a global variable.
+func harmless(value string) string {
+	b, dollar := []byte(value), -1
+	for i, c := range b {
+		switch {
+		case c == '$':
+			dollar = i
+		case c == '{' && dollar >= 0:
+			b[dollar], dollar = '%', -1
+		case c != '\\':
+			dollar = -1
+		}
+	}
+	return string(b)
 }
 
 // include reads the files that match a pattern, in FreeSWITCH's order: byte order of the paths. A relative pattern

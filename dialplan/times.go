@@ -2,6 +2,7 @@ package dialplan
 
 import (
 	"math"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -20,19 +21,31 @@ const (
 )
 
 // zoneOf returns the time zone that a call's variables ask for: tod_tz_offset (hours) goes before timezone (a name).
-// An unknown name means the local zone here.
-func zoneOf(get func(string) (string, bool), local *time.Location) (loc *time.Location, known bool) {
-	if off, ok := get("tod_tz_offset"); ok && isNumber(off) {
+// An unknown name means the local zone here; FreeSWITCH takes whatever its memory holds then.
+func (h *hunter) zoneOf() (loc *time.Location, known bool) {
+	if off, ok := h.resolve.Variable("tod_tz_offset"); ok && isNumber(off) {
 		return time.FixedZone("", atoi(off)*3600), true
 	}
-	name, ok := get("timezone")
+	local := h.call.Now.Location()
+	name, ok := h.resolve.Variable("timezone")
 	if !ok || name == "" {
 		return local, true
 	}
-	if loc, err := time.LoadLocation(name); err == nil {
+	if loc, known := h.tree.zone(name); known {
 		return loc, true
 	}
 	return local, false
+}
+
+// hasTime reports whether e speaks of time at all.
+func hasTime(e *Element) bool {
+	for i := range e.Attrs {
+		switch e.Attrs[i].Name {
+		case "tz-offset", "dst", "date-time", "year", "yday", "mon", "mday", "week", "mweek", "wday", "hour", "minute", "minute-of-day", "time-of-day":
+			return true
+		}
+	}
+	return false
 }
 
 // checkTime evaluates the time attributes of e at now, which carries the switch's own zone; loc is the zone of the
@@ -218,38 +231,39 @@ func dateRange(list string, now time.Time) bool {
 	return false
 }
 
-// date reads YYYY-MM-DD with an optional time, YYYYMMDDhhmmss, or a time of today.
+var (
+	timeOnly  = regexp.MustCompile(`^(\d*):{0,1}(\d*):{0,1}(\d*)$`)
+	dashed    = regexp.MustCompile(`^(\d+)-(\d+)-(\d+)\s*(\d*):{0,1}(\d*):{0,1}(\d*)`)
+	undivided = regexp.MustCompile(`^(\d{4})(\d{2})(\d{2})(\d{2})(\d{2})(\d{2})`)
+)
+
+// date reads a time of today, YYYY-MM-DD with an optional time, or YYYYMMDDhhmmss with something behind it. Fourteen
+// digits alone are an absurd number of hours of today: FreeSWITCH tries that form first.
 func date(s string, now time.Time) (time.Time, bool) {
-	if s == "" {
+	if m := timeOnly.FindStringSubmatch(s); m != nil && len(s) < 200 {
+		return time.Date(now.Year(), now.Month(), now.Day(), int(int32(atoi64(m[1]))), int(int32(atoi64(m[2]))), int(int32(atoi64(m[3]))), 0, now.Location()), true
+	}
+	m := dashed.FindStringSubmatch(s)
+	if m == nil {
+		m = undivided.FindStringSubmatch(s)
+	}
+	if m == nil {
 		return time.Time{}, false
 	}
-	if strings.Trim(s, "0123456789:") == "" && strings.Count(s, ":") <= 2 && (strings.Contains(s, ":") || len(s) != 14) {
-		h, rest, _ := strings.Cut(s, ":")
-		m, sec, _ := strings.Cut(rest, ":")
-		return time.Date(now.Year(), now.Month(), now.Day(), atoi(h), atoi(m), atoi(sec), 0, now.Location()), true
-	}
-	var n [6]int
-	rest := s
-	for i := range n {
-		var digits string
-		cut := len(rest) - len(strings.TrimLeft(rest, "0123456789"))
-		if i < 3 && strings.Trim(s, "0123456789") == "" {
-			cut = min(cut, [...]int{4, 2, 2}[i])
-		} else if strings.Trim(s, "0123456789") == "" {
-			cut = min(cut, 2)
-		}
-		digits, rest = rest[:cut], rest[cut:]
-		if i < 3 && digits == "" {
-			return time.Time{}, false
-		}
-		n[i] = atoi(digits)
-		if i < 2 {
-			rest = strings.TrimPrefix(rest, "-")
-		} else {
-			rest = strings.TrimPrefix(strings.TrimLeft(rest, " \t"), ":")
-		}
+	var n [7]int
+	for i := range 6 {
+		n[i] = min(atoi(m[i+1]), 100_000)
 	}
 	return time.Date(n[0], time.Month(n[1]), n[2], n[3], n[4], n[5], 0, now.Location()), true
+}
+
+// atoi64 reads digits as strtol does: too large a number is the largest one.
+func atoi64(s string) int64 {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil && s != "" {
+		return math.MaxInt64
+	}
+	return n
 }
 
 func atoi(s string) int { n, _ := leadingInt(s); return n }
@@ -268,4 +282,14 @@ func isTrue(s string) bool {
 		}
 	}
 	return isNumber(s) && atoi(s) != 0
+}
+
+// isFalse reports whether FreeSWITCH takes s for false.
+func isFalse(s string) bool {
+	for _, word := range [...]string{"no", "off", "false", "f", "disabled", "inactive", "disallow"} {
+		if strings.EqualFold(s, word) {
+			return true
+		}
+	}
+	return isNumber(s) && atoi(s) == 0
 }

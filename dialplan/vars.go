@@ -93,3 +93,13 @@ func push(v Variables, name, value string) {
 		v.Set(name, listMark+have+listSep+value)
 	}
 }
+
+// unshift puts a value before those of a list variable.
+func unshift(v Variables, name, value string) {
+	have, ok := v.Get(name)
+	if value == "" || !ok {
+		v.Set(name, value)
+		return
+	}
+	v.Set(name, listMark+value+listSep+strings.TrimPrefix(have, listMark))
+}

@@ -25,6 +25,7 @@ const patience = 30 * time.Second
 // Switch is a running FreeSWITCH and one Event Socket connection to it.
 type Switch struct {
 	tb      testing.TB
+	binary  string
 	conn    net.Conn
 	read    *textproto.Reader
 	LogFile string
@@ -32,6 +33,7 @@ type Switch struct {
 	Devices string // address of the profile "internal", which authenticates; "" without a directory
 	Socket  string // address of the Event Socket
 	events  []url.Values
+	logs    []LogLine
 }
 
 // Start starts FreeSWITCH with the given XML as its dialplan section. It skips the test when there is none.
@@ -40,8 +42,56 @@ func Start(tb testing.TB, dialplan string) *Switch {
 	return StartWith(tb, dialplan, "")
 }
 
+// StartTree starts FreeSWITCH with a copy of a whole configuration tree, which prepare may edit first. Where to log and
+// where to listen is written over the tree's own; it has no SIP profile unless prepare leaves one.
+func StartTree(tb testing.TB, tree string, prepare func(conf string)) *Switch {
+	tb.Helper()
+	s, dir := newSwitch(tb)
+	conf := filepath.Join(dir, "conf")
+	if err := os.CopyFS(conf, os.DirFS(tree)); err != nil {
+		tb.Fatal(err)
+	}
+	prepare(conf)
+	esl := freePort(tb, "tcp")
+	s.Socket = fmt.Sprintf("127.0.0.1:%d", esl)
+	for name, text := range map[string]string{"logfile": fmt.Sprintf(logfile, s.LogFile), "event_socket": fmt.Sprintf(eventSocket, esl)} {
+		if err := os.WriteFile(filepath.Join(conf, "autoload_configs", name+".conf.xml"), []byte(text), 0o644); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	s.run(dir)
+	s.connect(s.Socket, func() bool { return strings.Contains(s.API("status"), "is ready") })
+	return s
+}
+
 // StartWith is Start with users, <user> elements of the domain 127.0.0.1; they may register at Devices.
 func StartWith(tb testing.TB, dialplan, users string) *Switch {
+	tb.Helper()
+	s, dir := newSwitch(tb)
+	if err := os.Mkdir(filepath.Join(dir, "conf"), 0o755); err != nil {
+		tb.Fatal(err)
+	}
+	esl, sip := freePort(tb, "tcp"), freePort(tb, "udp")
+	devices, profile, directory := 0, "", ""
+	if users != "" {
+		devices = freePort(tb, "udp")
+		profile, directory = fmt.Sprintf(internal, devices), fmt.Sprintf(domain, users)
+	}
+	conf := fmt.Sprintf(template, fmt.Sprintf(logfile, s.LogFile)+fmt.Sprintf(eventSocket, esl), sip, profile, dialplan, directory)
+	if err := os.WriteFile(filepath.Join(dir, "conf", "freeswitch.xml"), []byte(conf), 0o644); err != nil {
+		tb.Fatal(err)
+	}
+	s.SIP, s.Socket = fmt.Sprintf("127.0.0.1:%d", sip), fmt.Sprintf("127.0.0.1:%d", esl)
+	if devices != 0 {
+		s.Devices = fmt.Sprintf("127.0.0.1:%d", devices)
+	}
+	s.run(dir)
+	s.connect(s.Socket, func() bool { return strings.Contains(s.API("sofia status profile external"), "127.0.0.1") })
+	return s
+}
+
+// newSwitch finds the binary and makes the folders, except for the configuration.
+func newSwitch(tb testing.TB) (s *Switch, dir string) {
 	tb.Helper()
 	binary := os.Getenv("SIGNALBOX_FREESWITCH")
 	if binary == "" {
@@ -50,39 +100,30 @@ func StartWith(tb testing.TB, dialplan, users string) *Switch {
 	if info, err := os.Stat(binary); err != nil || info.IsDir() {
 		tb.Skipf("SIGNALBOX_FREESWITCH=%s is no binary", binary)
 	}
-	dir := tb.TempDir()
-	esl, sip := freePort(tb, "tcp"), freePort(tb, "udp")
-	args := []string{"-nonat", "-nc", "-nf"}
-	for _, d := range []string{"conf", "log", "db", "run"} {
+	dir = tb.TempDir()
+	for _, d := range []string{"log", "db", "run"} {
 		if err := os.Mkdir(filepath.Join(dir, d), 0o755); err != nil {
 			tb.Fatal(err)
 		}
+	}
+	return &Switch{tb: tb, binary: binary, LogFile: filepath.Join(dir, "log", "fs.log")}, dir
+}
+
+// run starts the process; the end of the test ends it.
+func (s *Switch) run(dir string) {
+	args := []string{"-nonat", "-nc", "-nf"}
+	for _, d := range []string{"conf", "log", "db", "run"} {
 		args = append(args, "-"+d, filepath.Join(dir, d))
 	}
-	devices, profile, directory := 0, "", ""
-	if users != "" {
-		devices = freePort(tb, "udp")
-		profile, directory = fmt.Sprintf(internal, devices), fmt.Sprintf(domain, users)
-	}
-	conf := fmt.Sprintf(template, filepath.Join(dir, "log", "fs.log"), esl, sip, profile, dialplan, directory)
-	if err := os.WriteFile(filepath.Join(dir, "conf", "freeswitch.xml"), []byte(conf), 0o644); err != nil {
-		tb.Fatal(err)
-	}
-	cmd := exec.Command(binary, args...)
+	cmd := exec.Command(s.binary, args...)
 	cmd.Dir = dir
 	if err := cmd.Start(); err != nil {
-		tb.Skipf("FreeSWITCH does not start: %v", err)
+		s.tb.Skipf("FreeSWITCH does not start: %v", err)
 	}
-	tb.Cleanup(func() {
+	s.tb.Cleanup(func() {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait() // says that it was killed
 	})
-	s := &Switch{tb: tb, LogFile: filepath.Join(dir, "log", "fs.log"), SIP: fmt.Sprintf("127.0.0.1:%d", sip), Socket: fmt.Sprintf("127.0.0.1:%d", esl)}
-	if devices != 0 {
-		s.Devices = fmt.Sprintf("127.0.0.1:%d", devices)
-	}
-	s.connect(s.Socket)
-	return s
 }
 
 // freePort asks the system for a port that is free now.
@@ -103,8 +144,8 @@ func freePort(tb testing.TB, network string) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-// connect dials until FreeSWITCH answers and its SIP profile stands.
-func (s *Switch) connect(addr string) {
+// connect dials until FreeSWITCH answers and is ready.
+func (s *Switch) connect(addr string, ready func() bool) {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	limit := time.NewTimer(patience)
@@ -126,7 +167,7 @@ func (s *Switch) connect(addr string) {
 			s.frame()
 			s.Command("auth test")
 		}
-		if strings.Contains(s.API("sofia status profile external"), "127.0.0.1") {
+		if ready() {
 			return
 		}
 	}
@@ -159,6 +200,8 @@ func (s *Switch) Command(lines string) string {
 		switch h.Get("Content-Type") {
 		case "text/event-plain":
 			s.keep(body)
+		case "log/data":
+			s.logs = append(s.logs, LogLine{h.Get("User-Data"), body})
 		case "api/response":
 			return body
 		case "text/disconnect-notice":
@@ -197,14 +240,28 @@ func (s *Switch) Await(ok func(url.Values) bool) url.Values {
 		}
 		s.events = nil
 		_ = s.conn.SetDeadline(time.Now().Add(patience))
-		if h, body := s.frame(); h.Get("Content-Type") == "text/event-plain" {
+		switch h, body := s.frame(); h.Get("Content-Type") {
+		case "text/event-plain":
 			s.keep(body)
+		case "log/data":
+			s.logs = append(s.logs, LogLine{h.Get("User-Data"), body})
 		}
 	}
 }
 
 // Version returns what FreeSWITCH calls itself.
 func (s *Switch) Version() string { return strings.TrimSpace(s.API("version short")) }
+
+// LogLine is one message of the log as the Event Socket gives it, and the channel that it belongs to. Unlike the file it
+// is not changed in any way.
+type LogLine struct{ UUID, Text string }
+
+// Logs returns what came since the command "log debug"; it asks once more, so that all that was logged before is there.
+func (s *Switch) Logs() []LogLine {
+	s.tb.Helper()
+	s.API("status")
+	return s.logs
+}
 
 // Log returns the log file from offset on.
 func (s *Switch) Log(offset int64) string {
@@ -228,8 +285,7 @@ const template = `<?xml version="1.0"?>
 <section name="configuration">
 <configuration name="switch.conf"><settings><param name="colorize-console" value="false"/><param name="max-sessions" value="200"/><param name="sessions-per-second" value="200"/><param name="loglevel" value="debug"/></settings></configuration>
 <configuration name="modules.conf"><modules><load module="mod_logfile"/><load module="mod_event_socket"/><load module="mod_commands"/><load module="mod_dptools"/><load module="mod_expr"/><load module="mod_loopback"/><load module="mod_dialplan_xml"/><load module="mod_sofia"/></modules></configuration>
-<configuration name="logfile.conf"><settings><param name="rotate-on-hup" value="true"/></settings><profiles><profile name="default"><settings><param name="logfile" value="%s"/><param name="uuid" value="false"/></settings><mappings><map name="all" value="debug,info,notice,warning,err,crit,alert"/></mappings></profile></profiles></configuration>
-<configuration name="event_socket.conf"><settings><param name="listen-ip" value="127.0.0.1"/><param name="listen-port" value="%d"/><param name="password" value="test"/></settings></configuration>
+%s
 <configuration name="acl.conf"><network-lists></network-lists></configuration>
 <configuration name="sofia.conf"><profiles><profile name="external"><settings><param name="context" value="public"/><param name="dialplan" value="XML"/><param name="sip-ip" value="127.0.0.1"/><param name="rtp-ip" value="127.0.0.1"/><param name="sip-port" value="%d"/><param name="inbound-codec-prefs" value="PCMU"/><param name="outbound-codec-prefs" value="PCMU"/><param name="auth-calls" value="false"/></settings></profile>%s</profiles></configuration>
 </section>
@@ -238,6 +294,12 @@ const template = `<?xml version="1.0"?>
 </section>
 %s
 </document>
+`
+
+const logfile = `<configuration name="logfile.conf"><settings><param name="rotate-on-hup" value="true"/></settings><profiles><profile name="default"><settings><param name="logfile" value="%s"/><param name="uuid" value="false"/></settings><mappings><map name="all" value="debug,info,notice,warning,err,crit,alert"/></mappings></profile></profiles></configuration>
+`
+
+const eventSocket = `<configuration name="event_socket.conf"><settings><param name="listen-ip" value="127.0.0.1"/><param name="listen-port" value="%d"/><param name="password" value="test"/></settings></configuration>
 `
 
 const internal = `<profile name="internal"><settings><param name="context" value="public"/><param name="dialplan" value="XML"/><param name="sip-ip" value="127.0.0.1"/><param name="rtp-ip" value="127.0.0.1"/><param name="sip-port" value="%d"/><param name="inbound-codec-prefs" value="PCMU"/><param name="outbound-codec-prefs" value="PCMU"/><param name="auth-calls" value="true"/><param name="force-register-domain" value="127.0.0.1"/></settings></profile>`
