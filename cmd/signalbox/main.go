@@ -31,16 +31,7 @@ type cli struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	parser, err := kong.New(&cli{},
-		kong.Name("signalbox"),
-		kong.Description("A sidecar and screening proxy for FreeSWITCH: screens callers before any media exists and treats calls that the subscriber's phone did not take."),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.BindTo(ctx, (*context.Context)(nil)),
-	)
-	if err != nil {
-		panic(err) // the structs above are wrong; no operator can cause it
-	}
-	command, err := parser.Parse(os.Args[1:])
+	command, err := newParser(ctx).Parse(os.Args[1:])
 	if err != nil {
 		wrongUsage(err)
 		stop()
@@ -51,6 +42,20 @@ func main() {
 		stop()
 		os.Exit(1) //nolint:gocritic // stop has run
 	}
+}
+
+// newParser is the command line's parser. The context is what commands run under.
+func newParser(ctx context.Context) *kong.Kong {
+	parser, err := kong.New(&cli{},
+		kong.Name("signalbox"),
+		kong.Description("A sidecar and screening proxy for FreeSWITCH: screens callers before any media exists and treats calls that the subscriber's phone did not take."),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+	)
+	if err != nil {
+		panic(err) // the structs above are wrong; no operator can cause it
+	}
+	return parser
 }
 
 // wrongUsage says what is wrong with a command line and where the right one is described. Without any command it lists

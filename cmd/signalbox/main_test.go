@@ -127,30 +127,6 @@ func (f folder) good(args ...string) string {
 	return r.out
 }
 
-func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
-	t.Parallel()
-	f := newFolder(t)
-	for _, command := range []string{
-		"serve", "lab", "explain", "screen", "dialplan", "dialplan trace", "dialplan render", "provision", "provision apply", "provision export",
-		"records", "check-config", "migrate", "version", "simulator",
-	} {
-		text := f.good(append(strings.Fields(command), "--help")...)
-		_, example, ok := strings.Cut(text, "Example")
-		if !ok || !strings.Contains(example, "signalbox "+command) {
-			t.Errorf("%s --help has no example of it:\n%s", command, text)
-		}
-	}
-	all := f.good("--help")
-	for _, command := range []string{"serve", "lab", "explain", "screen", "dialplan trace", "dialplan render", "provision apply", "provision export", "records", "check-config", "migrate", "version"} {
-		if !strings.Contains(all, "  "+command+" ") {
-			t.Errorf("--help does not list %s", command)
-		}
-	}
-	if strings.Contains(all, "simulator") {
-		t.Error("--help lists the simulator, which is for the lab")
-	}
-}
-
 const invite = "INVITE sip:+14155550100@203.0.113.1 SIP/2.0\r\nVia: SIP/2.0/UDP 203.0.113.2:5060;branch=z9hG4bK1\r\n" +
 	"From: <sip:+12125550199@203.0.113.2>;tag=1\r\nTo: <sip:+14155550100@203.0.113.1>\r\nCall-ID: 1@203.0.113.2\r\nCSeq: 1 INVITE\r\n" +
 	"Contact: <sip:203.0.113.2>\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
