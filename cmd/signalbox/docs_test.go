@@ -26,6 +26,9 @@ var elsewhere = map[string]string{
 	"lab": "scripts/check.sh plays it whole",
 }
 
+// verbs follow the program's name in its log and in sentences about it.
+var verbs = []string{"has", "is", "runs", "stops"}
+
 // reader is somebody who follows the pages: a checkout, and the conf folder of a FreeSWITCH.
 type reader struct {
 	folder
@@ -113,6 +116,9 @@ func TestCommandsOfThePages(t *testing.T) {
 			words := r.here(c.Words)
 			switch words[0] {
 			case "signalbox":
+				if !c.Run && slices.Contains(verbs, words[1]) {
+					continue
+				}
 				if err := parse(words); err != nil && (c.Run || !incomplete(err)) {
 					t.Errorf("%v: %v", c, err)
 				}
@@ -201,7 +207,7 @@ func (r reader) loads() {
 	}
 }
 
-var listening = regexp.MustCompile(`(^|\.)listen(\[\d+\])?$`)
+var listening = regexp.MustCompile(`(^|[._])listen(\[\d+\])?$`)
 
 // serve starts the product, on free ports, and stops it as an init system does.
 func (r reader) serve(c docstest.Command, args []string) {
