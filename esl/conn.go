@@ -90,12 +90,13 @@ type Conn struct {
 	err      error
 }
 
-// hooks are the reader's calls into a Session. They run on the reader goroutine and
+// hooks are the calls into a Session. They run on the reader goroutine, unless they say another, and
 // must not block.
 type hooks struct {
 	event  func(*wire.Event)
 	linger func()
 	end    func(error)
+	wrote  func() // on the writer goroutine, after each command
 }
 
 // request is one command on its way.
@@ -364,6 +365,9 @@ func (c *Conn) write(req *request) bool {
 	if _, err := c.nc.Write(req.frame); err != nil {
 		c.fail(fmt.Errorf("writing to the event socket: %w", err))
 		return false
+	}
+	if c.hooks.wrote != nil {
+		c.hooks.wrote()
 	}
 	return true
 }

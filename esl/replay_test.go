@@ -85,7 +85,7 @@ func TestRecordedSessionsReplay(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 			defer cancel()
-			s, err := openSession(ctx, replay(t, rec), ConnOptions{}, time.Second)
+			s, err := openSession(ctx, replay(t, rec), ConnOptions{}, begun{timeout: time.Second})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -48,6 +48,9 @@ type ServerOptions struct {
 	// connection, the drain time, or the return; write what must be written
 	// under context.WithoutCancel.
 	Handler func(ctx context.Context, s *Session)
+	// Opened, when set, is told how long the beginning of each session took, as soon as its
+	// first command is on the wire. It must not block.
+	Opened func(Opening)
 	// Conn bounds each connection. Its EventQueue defaults to 256 events here.
 	Conn ConnOptions
 	// Logger, nil is none.
@@ -238,6 +241,7 @@ func (s *Server) accept(sessions context.Context) error {
 
 // take admits one connection or closes it.
 func (s *Server) take(sessions context.Context, nc net.Conn) {
+	taken := time.Now()
 	if !allowed(s.opt.Allow, nc.RemoteAddr()) {
 		s.refused.Add(1)
 		_ = nc.Close()
@@ -259,13 +263,13 @@ func (s *Server) take(sessions context.Context, nc net.Conn) {
 		defer s.wg.Done()
 		defer func() { <-s.slots }()
 		defer s.active.Add(-1)
-		s.serve(sessions, nc)
+		s.serve(sessions, nc, taken)
 	}()
 }
 
 // serve runs one connection from connect to close.
-func (s *Server) serve(sessions context.Context, nc net.Conn) {
-	session, err := openSession(sessions, nc, s.opt.Conn, s.opt.ConnectTimeout)
+func (s *Server) serve(sessions context.Context, nc net.Conn, taken time.Time) {
+	session, err := openSession(sessions, nc, s.opt.Conn, begun{at: taken, timeout: s.opt.ConnectTimeout, opened: s.opt.Opened})
 	if err != nil {
 		s.gone.Add(1)
 		s.log.Info("event socket connection without a call", zap.Error(err))

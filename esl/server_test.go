@@ -321,3 +321,39 @@ func TestShutdownBeforeRunClosesTheListener(t *testing.T) {
 		t.Error("a server without a handler was made")
 	}
 }
+
+// TestOpeningIsReportedOnce: how long FreeSWITCH took to answer connect, and how long we took to say the first word; a caller
+// who was gone before is not reported.
+func TestOpeningIsReportedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got []Opening
+		_, l, cancel, over := start(t, ServerOptions{
+			Opened: func(o Opening) { got = append(got, o) },
+			Handler: func(ctx context.Context, s *Session) {
+				time.Sleep(3 * time.Millisecond)
+				for range 3 {
+					if _, err := s.API(ctx, "status"); err != nil {
+						t.Error(err)
+					}
+				}
+			},
+		})
+		far, _ := l.dial()
+		time.Sleep(20 * time.Millisecond)
+		connected(t, far)
+		for range 3 {
+			_, err := far.Expect("api status")
+			must(t, err)
+			must(t, far.API("+OK"))
+		}
+		gone, _ := l.dial()
+		_, err := gone.Expect("connect")
+		must(t, err)
+		must(t, gone.Close())
+		cancel()
+		must(t, <-over)
+		if want := (Opening{Connect: 20 * time.Millisecond, Command: 3 * time.Millisecond}); len(got) != 1 || got[0] != want {
+			t.Errorf("reported %v, want %v once", got, want)
+		}
+	})
+}

@@ -21,6 +21,7 @@ import (
 type Session struct {
 	*Conn
 
+	begun    begun
 	uuid     string
 	channel  *wire.Event
 	draining <-chan struct{} // of the Server; nil = never
@@ -35,6 +36,8 @@ type Session struct {
 
 // sessionState is what the reader has learnt; guarded by Session.stateMu.
 type sessionState struct {
+	answered   time.Time // when connect was answered
+	opened     bool      // the first command behind it is on the wire
 	subscribed bool
 	lingering  bool
 	hungUp     bool
@@ -42,6 +45,22 @@ type sessionState struct {
 	finalEvent *wire.Event
 	ended      bool
 	endErr     error
+}
+
+// Opening is how long the beginning of a session took.
+type Opening struct {
+	// Connect is the time from taking the connection to FreeSWITCH's answer to connect.
+	Connect time.Duration
+	// Command is the time from that answer to the first command on the wire: until then nobody answers for
+	// the call but the dialplan's own guard.
+	Command time.Duration
+}
+
+// begun is a connection that was just taken.
+type begun struct {
+	at      time.Time
+	timeout time.Duration // for the answer to connect
+	opened  func(Opening) // may be nil
 }
 
 // Execution is one application that was started on a session.
@@ -55,18 +74,19 @@ type Execution struct {
 	err     error
 }
 
-// openSession sends "connect" on an outbound connection and waits timeout
-// for the answer; none means that the caller is gone.
-func openSession(ctx context.Context, nc net.Conn, opt ConnOptions, timeout time.Duration) (*Session, error) {
+// openSession sends "connect" on an outbound connection and waits for the answer; none in time means that
+// the caller is gone.
+func openSession(ctx context.Context, nc net.Conn, opt ConnOptions, from begun) (*Session, error) {
 	s := &Session{
+		begun:    from,
 		events:   make(chan struct{}, 1),
 		hangup:   make(chan struct{}),
 		final:    make(chan struct{}),
 		inflight: make(map[string]*Execution),
 	}
 	s.events <- struct{}{}
-	s.Conn = newConn(nc, opt, hooks{event: s.see, linger: s.seeLinger, end: s.seeEnd})
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	s.Conn = newConn(nc, opt, hooks{event: s.see, linger: s.seeLinger, end: s.seeEnd, wrote: s.wrote})
+	ctx, cancel := context.WithTimeout(ctx, from.timeout)
 	defer cancel()
 	r, err := s.Send(ctx, Raw("connect"))
 	if err == nil {
@@ -81,8 +101,20 @@ func openSession(ctx context.Context, nc net.Conn, opt ConnOptions, timeout time
 	}
 	s.stateMu.Lock()
 	s.uuid = s.channel.UUID()
+	s.state.answered = time.Now()
 	s.stateMu.Unlock()
 	return s, nil
+}
+
+// wrote reports the opening when the first command behind connect is on the wire. It runs on the writer's goroutine.
+func (s *Session) wrote() {
+	s.stateMu.Lock()
+	answered, first := s.state.answered, !s.state.opened && !s.state.answered.IsZero()
+	s.state.opened = s.state.opened || first
+	s.stateMu.Unlock()
+	if first && s.begun.opened != nil {
+		s.begun.opened(Opening{Connect: answered.Sub(s.begun.at), Command: time.Since(answered)})
+	}
 }
 
 // UUID is the channel's Unique-ID.

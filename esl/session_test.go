@@ -26,7 +26,7 @@ func call(t *testing.T, opt ConnOptions, script func(far *esltest.Far)) *Session
 		must(t, far.Connect(field("Event-Name", "CHANNEL_DATA"), field("Unique-ID", callUUID), field("variable_socket_path", "gold")))
 		script(far)
 	}()
-	s, err := openSession(t.Context(), client, opt, time.Second)
+	s, err := openSession(t.Context(), client, opt, begun{timeout: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -73,6 +73,11 @@ func (r *Rig) newStage(i int, story Story) (s *Stage, err error) {
 // newTarget makes one target of the stage's voicemail system.
 func (s *Stage) newTarget(n int, state TargetState, agent func(string, byte, netip.Addr, Behaviour) (*Agent, error)) (err error) {
 	name := fmt.Sprintf("%s-%d", ColVoicemail, n+1)
+	if at := s.Line.At[n]; at.IsValid() {
+		s.mail[n] = at.String()
+		s.Rig.names.Set(at, name)
+		return nil
+	}
 	if state == TargetDead {
 		dead, err := holdDeadPort(0)
 		if err != nil {

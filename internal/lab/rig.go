@@ -33,6 +33,7 @@ type SwitchAt struct {
 	Internal     netip.AddrPort `json:"internal"` // profile where phones register
 	Domain       string         `json:"domain"`   // of FreeSWITCH's directory
 	UserPassword string         `json:"-"`        // of users 1001 to 1019 there, 1234 in vanilla
+	PID          int            `json:"-"`        // its process id; 0 = the lab did not start it
 }
 
 // RigOptions describe a rig.
@@ -192,7 +193,7 @@ func (r *Rig) simulate(ctx context.Context, files Dropins) (SwitchAt, func(), er
 		stop()
 		return SwitchAt{}, nil, fmt.Errorf("reading the simulator's addresses from %q: %w", line, err)
 	}
-	at.Password, at.Domain, at.UserPassword = eventSocketPassword, domain, password
+	at.Password, at.Domain, at.UserPassword, at.PID = eventSocketPassword, domain, password, p.PID()
 	return at, stop, nil
 }
 

@@ -3,6 +3,7 @@ package lab
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/signalbox/signalbox/internal/call"
@@ -34,7 +35,8 @@ const (
 type Line struct {
 	Phone    PhoneKind
 	Targets  [2]TargetState
-	Operator bool // the operator's own extension for the number appears in the ladder
+	At       [2]netip.AddrPort // where a user agent that is not the lab's stands for a target; it says itself what it does
+	Operator bool              // the operator's own extension for the number appears in the ladder
 }
 
 // Story is one call, or a few, with what a user would notice about it.

@@ -60,7 +60,7 @@ func (v Vanilla) Start(ctx context.Context, files Dropins) (SwitchAt, func(), er
 	stop := func() { p.Stop(5 * time.Second) }
 	at := SwitchAt{
 		EventSocket: ports.eventSocket.String(), Password: eventSocketPassword, External: ports.external, Internal: ports.internal,
-		Domain: loopback.String(), UserPassword: "1234",
+		Domain: loopback.String(), UserPassword: "1234", PID: p.PID(),
 	}
 	if err := v.ready(ctx, p, at); err != nil {
 		stop()
