@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -22,6 +23,7 @@ const (
 	DefaultDrainTimeout   = 30 * time.Second
 	handlerGrace          = 5 * time.Second // behind the drain, for handlers whose context is cancelled
 	sessionEventQueue     = 256
+	acceptTurn            = time.Second // how often the accept loop looks up; see Alive
 )
 
 // ServerOptions configure a Server; zero values mean the defaults.
@@ -85,6 +87,8 @@ type Server struct {
 	accepted, refused, full, gone, panics atomic.Uint64
 	active                                atomic.Int64
 	running                               atomic.Bool
+	began                                 time.Time
+	turned                                atomic.Int64 // when the accept loop turned last, in nanoseconds since began; 0 = it does not run
 }
 
 // NewServer opens the listener. FreeSWITCH is answered only once Run runs.
@@ -124,7 +128,7 @@ func NewServer(opt ServerOptions) (*Server, error) {
 		opt.Listener = l
 	}
 	return &Server{
-		opt: opt, log: opt.Logger, listener: opt.Listener,
+		opt: opt, log: opt.Logger, listener: opt.Listener, began: time.Now(),
 		slots: make(chan struct{}, opt.MaxSessions),
 		stop:  make(chan struct{}), stopped: make(chan struct{}), draining: make(chan struct{}), now: make(chan struct{}),
 	}, nil
@@ -139,6 +143,19 @@ func (s *Server) Stats() ServerStats {
 		Accepted: s.accepted.Load(), Refused: s.refused.Load(), Full: s.full.Load(),
 		CallerGone: s.gone.Load(), Panics: s.panics.Load(), Active: s.active.Load(),
 	}
+}
+
+// Alive reports whether the loop that accepts connections still turns, which it does at least once a second. It is nil before
+// Run, and when Run no longer accepts.
+func (s *Server) Alive() error {
+	turned := s.turned.Load()
+	if turned == 0 {
+		return nil
+	}
+	if silent := time.Since(s.began) - time.Duration(turned); silent > 3*acceptTurn {
+		return fmt.Errorf("the event socket server has accepted nothing and not even tried for %s", silent.Round(time.Millisecond))
+	}
+	return nil
 }
 
 // Run accepts and serves until ctx ends or Shutdown is called. Then it closes
@@ -217,11 +234,19 @@ func (s *Server) drain(cancel context.CancelFunc) error {
 // accept takes connections until the listener is closed. When the process has
 // no descriptors left it waits and goes on.
 func (s *Server) accept(sessions context.Context) error {
+	defer s.turned.Store(0)
+	limited, _ := s.listener.(interface{ SetDeadline(time.Time) error })
 	for wait := time.Duration(0); ; {
+		if limited != nil {
+			s.turned.Store(int64(time.Since(s.began)) + 1)
+			_ = limited.SetDeadline(time.Now().Add(acceptTurn))
+		}
 		nc, err := s.listener.Accept()
 		switch {
 		case errors.Is(err, net.ErrClosed):
 			return nil
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			continue
 		case err != nil:
 			wait = min(max(2*wait, 5*time.Millisecond), time.Second)
 			s.log.Warn("accepting from freeswitch", zap.Error(err), zap.Duration("again_in", wait))

@@ -40,6 +40,7 @@ type Proxy struct {
 	stop    <-chan struct{} // ctx.Done()
 	stopped sync.Once
 	started atomic.Bool
+	serving atomic.Bool // the shards run
 	wg      sync.WaitGroup
 }
 
@@ -176,6 +177,31 @@ func (p *Proxy) Addr(network string) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
+// Alive asks every shard whether it still turns and waits until ctx ends. It is nil before Run and after the end.
+func (p *Proxy) Alive(ctx context.Context) error {
+	if !p.serving.Load() {
+		return nil
+	}
+	for i, s := range p.shards {
+		answered := make(chan struct{})
+		select {
+		case s.in <- event{alive: answered}:
+		case <-p.stop:
+			return nil
+		case <-ctx.Done():
+			return fmt.Errorf("shard %d of %d of the proxy takes nothing: its queue of %d is full: %w", i+1, len(p.shards), shardQueue, ctx.Err())
+		}
+		select {
+		case <-answered:
+		case <-p.stop:
+			return nil
+		case <-ctx.Done():
+			return fmt.Errorf("shard %d of %d of the proxy does not answer, %d events wait: %w", i+1, len(p.shards), len(s.in), ctx.Err())
+		}
+	}
+	return nil
+}
+
 // Stats gives the counts since New.
 func (p *Proxy) Stats() Stats { return p.n.snapshot() }
 
@@ -199,6 +225,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 	for _, s := range p.shards {
 		p.wg.Go(s.run)
 	}
+	p.serving.Store(true)
 	for _, l := range p.lis {
 		if l.pc != nil {
 			p.wg.Go(func() { p.readUDP(l) })

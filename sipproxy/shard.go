@@ -19,6 +19,7 @@ type event struct {
 	decision *Decision
 	hops     []Hop
 	routed   bool
+	alive    chan<- struct{} // closed when the shard comes to it
 }
 
 // shard owns every transaction of the calls whose Call-ID falls on it. Its state is touched by run alone; everybody else sends events.
@@ -95,6 +96,8 @@ func (s *shard) handle(e event) {
 		e.ex.decided(*e.decision)
 	case e.routed:
 		e.ex.routed(e.hops)
+	case e.alive != nil:
+		close(e.alive)
 	}
 }
 

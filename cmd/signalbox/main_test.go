@@ -55,6 +55,8 @@ proxy:
     - {name: carrier, prefixes: [203.0.113.0/28], screening: enforce}
 sidecar:
   listen: 127.0.0.1:0
+http:
+  listen: 127.0.0.1:0
 token:
   keys: [{id: k1, secret: 0123456789abcdef0123456789abcdef}]
 screening:

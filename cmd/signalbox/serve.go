@@ -12,6 +12,7 @@ import (
 
 	"github.com/signalbox/signalbox/internal/app"
 	"github.com/signalbox/signalbox/internal/config"
+	"github.com/signalbox/signalbox/internal/sdnotify"
 )
 
 // configFlag is shared by every command that reads the configuration.
@@ -34,7 +35,8 @@ func (serveCmd) Help() string {
 
 SIGHUP reads the file again; a bad file changes nothing. SIGTERM drains: new calls go to the operator's own dialplan,
 callers who wait are served to the end, for sidecar.drain at most, talking parties are left to FreeSWITCH. A second SIGTERM
-ends the drain at once.`
+ends the drain at once. /healthz, /readyz and /metrics are answered at http.listen; a service manager that names NOTIFY_SOCKET
+(systemd, Type=notify) is told of every change, and its watchdog is fed while the main loops turn.`
 }
 
 // Run serves until a signal.
@@ -48,7 +50,11 @@ func (c *serveCmd) Run(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = log.Sync() }()
-	a, err := app.New(app.Options{Config: cfg, Role: app.Role(c.Role), Logger: log})
+	notify, err := sdnotify.New(os.Environ())
+	if err != nil {
+		return err
+	}
+	a, err := app.New(app.Options{Config: cfg, Role: app.Role(c.Role), Logger: log, Notify: notify})
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.Config, err)
 	}

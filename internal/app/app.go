@@ -21,6 +21,7 @@ import (
 	"github.com/signalbox/signalbox/internal/config"
 	"github.com/signalbox/signalbox/internal/fsw"
 	"github.com/signalbox/signalbox/internal/resolve"
+	"github.com/signalbox/signalbox/internal/sdnotify"
 	"github.com/signalbox/signalbox/internal/sidecar"
 	"github.com/signalbox/signalbox/internal/store"
 	"github.com/signalbox/signalbox/internal/token"
@@ -42,6 +43,7 @@ type Options struct {
 	Config *config.Config
 	Role   Role
 	Logger *zap.Logger
+	Notify *sdnotify.Notifier // tells systemd; nil = nobody is told
 }
 
 // App is one running Signalbox.
@@ -63,6 +65,7 @@ type App struct {
 	certs    certificates
 	resolver *resolve.Resolver
 	checker  *token.Checker
+	operator *operator // tells operators and systemd how we are
 
 	now    chan struct{} // closed by EndNow
 	endNow sync.Once
@@ -85,6 +88,9 @@ func New(o Options) (*App, error) {
 	}
 	if err == nil && o.Role != Sidecar {
 		err = a.openProxy()
+	}
+	if err == nil {
+		err = a.openOperator(o.Notify)
 	}
 	if err != nil {
 		return nil, errors.Join(err, a.close())
@@ -255,6 +261,14 @@ func (a *App) SIPAddrs() []netip.AddrPort {
 	return a.proxy.Addrs()
 }
 
+// HTTPAddr is where /healthz, /readyz and /metrics are answered; nil when the configuration does not want them.
+func (a *App) HTTPAddr() net.Addr {
+	if a.operator.http == nil {
+		return nil
+	}
+	return a.operator.http.Addr()
+}
+
 func (a *App) addresses() []zap.Field {
 	fields := []zap.Field{zap.String("role", string(a.role)), zap.String("instance", a.instance)}
 	if a.server != nil {
@@ -263,11 +277,16 @@ func (a *App) addresses() []zap.Field {
 	if a.proxy != nil {
 		fields = append(fields, zap.Stringers("sip", a.proxy.Addrs()))
 	}
+	if addr := a.HTTPAddr(); addr != nil {
+		fields = append(fields, zap.Stringer("http", addr))
+	}
 	return fields
 }
 
 // Reload swaps the settings that can change while calls run. An error leaves everything as it was.
 func (a *App) Reload(c *config.Config) error {
+	a.operator.reloading()
+	defer a.operator.reloaded()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	resolver, checker := a.resolver, a.checker

@@ -38,6 +38,7 @@ func settings(t *testing.T) *config.Config {
 	c := config.Default()
 	c.Store.SQLite = filepath.Join(t.TempDir(), "signalbox.db")
 	c.Sidecar.Listen, c.Sidecar.Drain = "127.0.0.1:0", 0
+	c.HTTP = config.HTTP{Listen: "127.0.0.1:0", ProxyListen: "127.0.0.1:0"}
 	c.Proxy.Listen = []config.Listen{{Network: "udp", Addr: "127.0.0.1:0"}, {Network: "tcp", Addr: "127.0.0.1:0"}}
 	c.Nodes = []config.Node{{Name: "fs1", SIP: config.AddrPort{AddrPort: netip.MustParseAddrPort("127.0.0.1:1")}}}
 	c.Proxy.Trunks = []config.Trunk{{Name: "carrier", Prefixes: []config.Prefix{{Prefix: netip.PrefixFrom(carrierIP, 32)}}, Screening: "enforce"}}

@@ -23,6 +23,7 @@ func (a *App) Run(ctx context.Context) error {
 	defer stopBehind()
 	first, firstCtx := errgroup.WithContext(ctx)
 	var last errgroup.Group
+	last.Go(func() error { return a.operator.run(behind) })
 	if a.server != nil {
 		last.Go(func() error { return a.ledger.Run(behind) })
 		first.Go(func() error { return trimRecords(firstCtx, a.store, a.keepRecords, a.log) })
@@ -47,6 +48,7 @@ func (a *App) Run(ctx context.Context) error {
 		})
 	}
 	a.log.Info("signalbox runs", a.addresses()...)
+	a.operator.ready()
 	stopping := make(chan stop, 1)
 	drained := make(chan struct{})
 	go func() { stopping <- a.tellOfStop(firstCtx, drained) }()
@@ -83,6 +85,7 @@ type stop struct {
 func (a *App) tellOfStop(ctx context.Context, over <-chan struct{}) stop {
 	<-ctx.Done()
 	began := stop{at: time.Now()}
+	a.operator.draining()
 	fields := []zap.Field{zap.NamedError("reason", context.Cause(ctx))}
 	if a.server != nil {
 		began.calls = a.server.Stats().Active

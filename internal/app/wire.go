@@ -125,6 +125,7 @@ func needRestart(old, now *config.Config) []string {
 		"proxy.max_udp_bytes":  old.Proxy.MaxUDPBytes == now.Proxy.MaxUDPBytes,
 		"proxy.screen_timeout": old.Proxy.ScreenTime == now.Proxy.ScreenTime,
 		"sidecar":              reflect.DeepEqual(old.Sidecar, now.Sidecar),
+		"http":                 old.HTTP == now.HTTP,
 		"log":                  old.Log == now.Log,
 	} {
 		if !same {

@@ -19,6 +19,7 @@ type Config struct {
 	Screening Screening `yaml:"screening"`
 	DNS       DNS       `yaml:"dns"`
 	Voicemail Voicemail `yaml:"voicemail"`
+	HTTP      HTTP      `yaml:"http"`
 	Log       Log       `yaml:"log"`
 }
 
@@ -138,6 +139,13 @@ type Voicemail struct {
 	DownPrompt      string        `yaml:"down_prompt"`      // played when none answers; "" = the special information tone
 }
 
+// HTTP is where a process answers an operator's questions: /healthz, /readyz, /metrics. It authenticates nobody.
+type HTTP struct {
+	Listen      string `yaml:"listen"`       // of the roles all and sidecar; "" = nowhere
+	ProxyListen string `yaml:"proxy_listen"` // of the role proxy, which may share the file and the host; "" = nowhere
+	Pprof       bool   `yaml:"pprof"`        // /debug/pprof/ is there too
+}
+
 // Log says how much is written to standard error and how.
 type Log struct {
 	Level  string `yaml:"level"`  // debug, info, warn or error; below info numbers are in clear
@@ -164,6 +172,7 @@ func Default() Config {
 		Screening: Screening{Impossible: 603, DenyAnswer: 603, DNOAnswer: 603},
 		DNS:       DNS{Timeout: 2 * time.Second},
 		Voicemail: Voicemail{ProgressTimeout: 4 * time.Second, AnswerTimeout: 20 * time.Second, TotalTimeout: 30 * time.Second},
+		HTTP:      HTTP{Listen: "127.0.0.1:8090", ProxyListen: "127.0.0.1:8091"},
 		Log:       Log{Level: "info", Format: "json"},
 	}
 }

@@ -33,7 +33,7 @@ func TestTheExampleLoads(t *testing.T) {
 // TestDefaultPortsDoNotCollideWithVanilla holds the ports that a vanilla FreeSWITCH on the same host uses.
 func TestDefaultPortsDoNotCollideWithVanilla(t *testing.T) {
 	c := Default()
-	addrs := []string{c.Sidecar.Listen}
+	addrs := []string{c.Sidecar.Listen, c.HTTP.Listen, c.HTTP.ProxyListen}
 	for _, l := range c.Proxy.Listen {
 		addrs = append(addrs, l.Addr)
 	}

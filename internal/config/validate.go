@@ -42,6 +42,7 @@ func (c *Config) Validate() error {
 	v.between("voicemail.answer_timeout", c.Voicemail.AnswerTimeout, time.Second, 2*time.Minute)
 	v.between("voicemail.total_timeout", c.Voicemail.TotalTimeout, 2*time.Second, 5*time.Minute)
 	v.check(!strings.ContainsAny(c.Voicemail.DownPrompt, "$\r\n\x00"), "voicemail.down_prompt", "contains $ or a line break, which FreeSWITCH would execute or cut")
+	v.http(c.HTTP)
 	v.check(slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level), "log.level", "is %q: write debug, info, warn or error", c.Log.Level)
 	v.check(slices.Contains([]string{"json", "console"}, c.Log.Format), "log.format", "is %q: write json or console", c.Log.Format)
 	return errors.Join(v.faults...)
@@ -161,6 +162,17 @@ func (v *validation) screening(s Screening) {
 		u, err := url.Parse(s.RedressURL)
 		v.check(err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "", "screening.redress_url", "is %q: write an https URL", s.RedressURL)
 	}
+}
+
+func (v *validation) http(h HTTP) {
+	if h.Listen != "" {
+		v.address("http.listen", h.Listen)
+	}
+	if h.ProxyListen != "" {
+		v.address("http.proxy_listen", h.ProxyListen)
+	}
+	_, port, _ := net.SplitHostPort(h.Listen)
+	v.check(h.Listen == "" || port == "0" || h.Listen != h.ProxyListen, "http.proxy_listen", "is http.listen: proxy and sidecar of one host need two ports")
 }
 
 // cut parts "udp:127.0.0.1:5090".

@@ -1,6 +1,10 @@
 package config
 
-import "fmt"
+import (
+	"fmt"
+	"net"
+	"net/netip"
+)
 
 // exampleSecret is the token secret of examples/signalbox.yaml.
 const exampleSecret = "0123456789abcdef0123456789abcdef"
@@ -33,5 +37,23 @@ func (c *Config) Warnings() []Warning {
 				"is the one of examples/signalbox.yaml, with which everybody can sign: make one of your own with openssl rand -hex 32"})
 		}
 	}
+	for key, addr := range map[string]string{"http.listen": c.HTTP.Listen, "http.proxy_listen": c.HTTP.ProxyListen} {
+		if c.HTTP.Pprof && addr != "" && !Loopback(addr) {
+			out = append(out, Warning{"http.pprof", "is true and " + key + " is not loopback: everybody who reaches " + addr + " can read the program's memory and slow it down; switch it off when you have measured"})
+		}
+	}
 	return out
+}
+
+// Loopback reports whether HOST:PORT can be reached from this machine alone, as far as it can be told without asking anybody.
+func Loopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback()
 }

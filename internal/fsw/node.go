@@ -65,6 +65,12 @@ func (n *Node) CoreUUID() string {
 	return ""
 }
 
+// Up reports whether the link is attached.
+func (n *Node) Up() bool {
+	link := n.link.Load()
+	return link != nil && link.Up()
+}
+
 // Run keeps the link up until ctx ends.
 func (n *Node) Run(ctx context.Context) error {
 	link := esl.NewLink(esl.LinkOptions{

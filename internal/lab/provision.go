@@ -160,6 +160,7 @@ screening:
 dns:
   servers: [%q]
 voicemail: {progress_timeout: 2s}
+http: {listen: "127.0.0.1:0", proxy_listen: "127.0.0.1:0"}
 log: {level: debug, format: console}
 `, filepath.Join(r.dir, "lab.db"), r.at.External, r.at.EventSocket, r.at.Password, r.proxyAddr, r.proxyAddr, carrierLoopback,
 		r.sidecar, token()+token()+token()+token(), deniedCaller, r.dns.Addr())
