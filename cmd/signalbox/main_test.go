@@ -44,6 +44,7 @@ type folder struct {
 }
 
 const settings = `region: US
+http: {listen: "127.0.0.1:0"}
 domain: pbx.example.net
 nodes:
   - name: fs1
@@ -54,8 +55,6 @@ proxy:
   trunks:
     - {name: carrier, prefixes: [203.0.113.0/28], screening: enforce}
 sidecar:
-  listen: 127.0.0.1:0
-http:
   listen: 127.0.0.1:0
 token:
   keys: [{id: k1, secret: 0123456789abcdef0123456789abcdef}]
