@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -335,6 +336,7 @@ func (c *Conn) Subscribe(ctx context.Context, names ...string) error {
 // writeLoop is the one writer.
 func (c *Conn) writeLoop() {
 	defer c.wg.Done()
+	defer c.caught()
 	for {
 		select {
 		case req := <-c.queue:
@@ -372,11 +374,21 @@ func (c *Conn) write(req *request) bool {
 	return true
 }
 
+// caught ends the connection when its goroutine panics: a fault costs one call, not the process and with it every call.
+func (c *Conn) caught() {
+	if p := recover(); p != nil {
+		c.log.Error("panic on an event socket connection, closing it", zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
+		c.fail(ErrFault)
+	}
+}
+
 // readLoop is the one reader. It ends the connection with what it saw, stops
 // the timers, tells the session, and closes the event queue.
 func (c *Conn) readLoop() {
 	defer c.wg.Done()
 	defer close(c.events)
+	defer c.tellEnd()
+	defer c.caught()
 	r := wire.NewReader(heard{c}, c.opt.Limits)
 	for {
 		m, err := r.Read()
@@ -387,9 +399,13 @@ func (c *Conn) readLoop() {
 		}
 		if err != nil {
 			c.fail(err)
-			break
+			return
 		}
 	}
+}
+
+// tellEnd is the reader's last word.
+func (c *Conn) tellEnd() {
 	c.mu.Lock()
 	for _, req := range c.waiting {
 		req.timer.Stop()

@@ -426,3 +426,24 @@ func TestSubscribeLinePutsCustomLast(t *testing.T) {
 		}
 	}
 }
+
+// A fault of ours costs the connection it happens on: the process, and every other call in it, goes on.
+func TestAPanicEndsItsConnectionAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, far := esltest.Pipe()
+		defer func() { _ = far.Close() }()
+		ended := make(chan error, 1)
+		c := newConn(client, ConnOptions{}, hooks{event: func(*wire.Event) { panic("a fault") }, end: func(err error) { ended <- err }})
+		must(t, far.Event(field("Event-Name", "HEARTBEAT")))
+		if err := <-ended; !errors.Is(err, ErrFault) {
+			t.Errorf("the session is told %v, want ErrFault", err)
+		}
+		if _, open := <-c.Events(); open {
+			t.Error("the event queue is still open")
+		}
+		if _, err := c.API(t.Context(), "status"); !errors.Is(err, ErrFault) {
+			t.Errorf("a command gets %v, want ErrFault", err)
+		}
+		_ = c.Close()
+	})
+}

@@ -19,6 +19,8 @@ var (
 	ErrTimeout = errors.New("freeswitch did not answer on the event socket in time")
 	// ErrSilent: nothing at all, no heartbeat either, came for LinkOptions.HeartbeatTimeout.
 	ErrSilent = errors.New("freeswitch has been silent longer than its heartbeat")
+	// ErrFault: a panic in our own code, or in a callback; the log has its stack.
+	ErrFault = errors.New("fault of our own on the event socket connection, the log has its stack")
 	// ErrRejected: FreeSWITCH turned our address away (text/rude-rejection).
 	ErrRejected = errors.New("freeswitch refuses our address on the event socket, look at apply-inbound-acl in event_socket.conf.xml")
 	// ErrAuth: the password or the user was not accepted.

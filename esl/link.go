@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -191,9 +192,17 @@ func backoff(n int, lowest, highest time.Duration, random float64) time.Duration
 	return d/2 + time.Duration(random*float64(d-d/2))
 }
 
-// once is one connection from dialling to its end.
+// once is one connection from dialling to its end. A callback that panics ends the connection: after the next attach what is
+// seen is whole again.
 func (l *Link) once(ctx context.Context) (wasUp bool, err error) {
 	l.attempts.Add(1)
+	defer func() {
+		if p := recover(); p != nil {
+			l.setConn(nil)
+			l.log.Error("panic on an event socket link, connecting again", zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
+			err = ErrFault
+		}
+	}()
 	c, err := Dial(ctx, l.opt.Dial)
 	if err != nil {
 		return false, err

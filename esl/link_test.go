@@ -240,6 +240,36 @@ func TestFailingAttachIsTriedAgain(t *testing.T) {
 	})
 }
 
+// A callback that panics costs the connection; the next one shows everything again.
+func TestAPanicOfACallbackStartsTheLinkAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &node{in: esltest.Inbound{CoreUUID: "core-1"}}
+		var mu sync.Mutex
+		attaches := 0
+		l := runLink(t, n, LinkOptions{
+			OnAttach: func(context.Context, *Conn) error { mu.Lock(); defer mu.Unlock(); attaches++; return nil },
+			OnEvent: func(e *wire.Event) {
+				if e.Name() == "BAD" {
+					panic("a fault")
+				}
+			},
+		})
+		synctest.Wait()
+		n.event(t, field("Event-Name", "BAD"))
+		synctest.Wait()
+		if l.Up() {
+			t.Error("up after a panic")
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
+		if !l.Up() || attaches != 2 {
+			t.Errorf("up %v, %d attaches", l.Up(), attaches)
+		}
+	})
+}
+
 func TestBackoffDoublesWithJitterAndABound(t *testing.T) {
 	for _, tt := range []struct {
 		n      int

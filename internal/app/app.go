@@ -142,7 +142,8 @@ func (a *App) openSidecar() error {
 	}
 	a.profiles = store.NewCache(store.CacheOptions{Profiles: s, Logger: a.log})
 	a.undo = append(a.undo, func() error { a.profiles.Close(); return nil })
-	a.ledger = sidecar.NewLedger(s, a.log)
+	a.ledger = sidecar.NewLedger(s, a.config.Store.SQLite+".spool", a.log)
+	undertaker := sidecar.NewUndertaker(s, a.ledger, a.instance, a.linked, a.log)
 	if a.resolver, err = newResolver(a.config, a.log); err != nil {
 		return err
 	}
@@ -150,7 +151,8 @@ func (a *App) openSidecar() error {
 		return err
 	}
 	a.sidecar = sidecar.New(sidecar.Options{
-		Instance: a.instance, Node: a.nodeName, Linked: a.linked, Profiles: a.profiles, Ledger: a.ledger, Settings: sidecarSettings(a.config, a.resolver, a.checker), Logger: a.log,
+		Instance: a.instance, Node: a.nodeName, Linked: a.linked, Profiles: a.profiles, Ledger: a.ledger,
+		Settings: sidecarSettings(a.config, a.resolver, a.checker), Orphans: undertaker, Logger: a.log,
 	})
 	listener, err := net.Listen("tcp", a.config.Sidecar.Listen)
 	if err != nil {
@@ -164,12 +166,11 @@ func (a *App) openSidecar() error {
 	if err != nil {
 		return err
 	}
-	a.openNodes()
+	a.openNodes(undertaker)
 	return nil
 }
 
-func (a *App) openNodes() {
-	undertaker := sidecar.NewUndertaker(a.store, a.instance, a.log)
+func (a *App) openNodes(undertaker *sidecar.Undertaker) {
 	for _, n := range a.config.Nodes {
 		if n.EventSocket.Addr == "" {
 			continue
@@ -180,7 +181,7 @@ func (a *App) openNodes() {
 			Attached: func(ctx context.Context, sw *fsw.Switch) error {
 				return undertaker.Attach(ctx, n.Name, sw, time.Now())
 			},
-			Event:  func(ctx context.Context, event *wire.Event) { undertaker.Event(ctx, event) },
+			Event:  func(_ context.Context, event *wire.Event) { undertaker.Event(event) },
 			Logger: a.log,
 		}))
 	}

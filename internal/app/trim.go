@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"fmt"
+	"runtime/debug"
 	"time"
 
 	"go.uber.org/zap"
@@ -54,9 +56,14 @@ func trimAll(ctx context.Context, s trimmer, before time.Time) (int, error) {
 	}
 }
 
-func trimBatch(ctx context.Context, s trimmer, before time.Time) (int, error) {
+func trimBatch(ctx context.Context, s trimmer, before time.Time) (n int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, trimTimeout)
 	defer cancel()
+	defer func() {
+		if p := recover(); p != nil { // tidying up shall not end the process and with it every call
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
 	return s.Trim(ctx, before)
 }
 

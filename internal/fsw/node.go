@@ -3,6 +3,7 @@ package fsw
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -153,15 +154,28 @@ type Switch struct{ conn *esl.Conn }
 
 // Alive reports whether a channel still exists.
 func (s *Switch) Alive(ctx context.Context, uuid string) (bool, error) {
+	answer, err := s.about(ctx, "uuid_exists", uuid, "")
+	return answer == "true", err
+}
+
+// Talked reports whether a channel exists and the dialplan's hook has noted that its caller was connected.
+func (s *Switch) Talked(ctx context.Context, uuid string) (bool, error) {
+	answer, err := s.about(ctx, "uuid_getvar", uuid, " signalbox_stage")
+	var refused *esl.ReplyError
+	if errors.As(err, &refused) { // no such channel
+		return false, nil
+	}
+	return answer == "talked", err
+}
+
+// about asks one question about a channel.
+func (s *Switch) about(ctx context.Context, command, uuid, rest string) (string, error) {
 	uuid, err := encode.UUID(uuid)
 	if err != nil {
-		return false, err
+		return "", err
 	}
 	ctx, cancel := context.WithTimeout(ctx, aliveTimeout)
 	defer cancel()
-	answer, err := s.conn.API(ctx, "uuid_exists "+uuid)
-	if err != nil {
-		return false, err
-	}
-	return strings.TrimSpace(answer) == "true", nil
+	answer, err := s.conn.API(ctx, command+" "+uuid+rest)
+	return strings.TrimSpace(answer), err
 }

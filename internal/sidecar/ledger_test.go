@@ -132,7 +132,7 @@ func running(l *Ledger) func() error {
 func TestLedgerWritesEachStateInItsOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShelf()
-		l := NewLedger(s, nil)
+		l := NewLedger(s, "", nil)
 		stop := running(l)
 		for _, r := range []call.Record{record("1", "", false), record("1", call.NoAnswer, false), record("2", "", false), record("1", call.Answered, true)} {
 			l.Keep(r)
@@ -151,7 +151,7 @@ func TestLedgerWritesEachStateInItsOrder(t *testing.T) {
 func TestLedgerOfAShortCallOpensAndClosesItsRecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShelf()
-		l := NewLedger(s, nil)
+		l := NewLedger(s, "", nil)
 		l.Keep(record("1", call.CallerGone, true)) // the only state anybody saw
 		stop := running(l)
 		synctest.Wait()
@@ -168,7 +168,7 @@ func TestLedgerNeverMakesACallWaitForASlowStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShelf()
 		s.slow = time.Second
-		l := NewLedger(s, nil)
+		l := NewLedger(s, "", nil)
 		stop := running(l)
 		start := time.Now()
 		for i := range 1000 {
@@ -196,7 +196,7 @@ func TestLedgerLosesNothingWhileTheStoreIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShelf()
 		s.down = store.ErrUnavailable
-		l := NewLedger(s, nil)
+		l := NewLedger(s, "", nil)
 		stop := running(l)
 		for i := range 50 {
 			id := fmt.Sprint(i)
@@ -243,7 +243,7 @@ func TestLedgerOneBadRecordDoesNotStopTheOthers(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newShelf()
 				s.refuse["bad"] = err
-				l := NewLedger(s, nil)
+				l := NewLedger(s, "", nil)
 				stop := running(l)
 				l.Keep(record("bad", "", false))
 				for i := range 10 {
@@ -271,7 +271,7 @@ func TestLedgerOneBadRecordDoesNotStopTheOthers(t *testing.T) {
 }
 
 func TestLedgerIsBoundedAndCountsWhatItDrops(t *testing.T) {
-	l := NewLedger(newShelf(), nil)
+	l := NewLedger(newShelf(), "", nil)
 	for i := range ledgerSize + 7 {
 		l.Keep(record(fmt.Sprint(i), "", false))
 	}
@@ -292,7 +292,7 @@ func TestLedgerWritesTheLastRecordsAtTheEnd(t *testing.T) {
 		// The end comes together with the last records, as when calls drain.
 		for range 50 {
 			s := newShelf()
-			l := NewLedger(s, nil)
+			l := NewLedger(s, "", nil)
 			stop := running(l)
 			synctest.Wait() // it waits for work
 			l.Keep(record("1", call.Answered, true))
@@ -310,7 +310,7 @@ func TestLedgerKeepsTryingAtTheEndAndSaysWhatItLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShelf()
 		s.down = store.ErrUnavailable
-		l := NewLedger(s, nil)
+		l := NewLedger(s, "", nil)
 		stop := running(l)
 		l.Keep(record("1", call.Answered, true))
 		synctest.Wait()
@@ -324,7 +324,7 @@ func TestLedgerKeepsTryingAtTheEndAndSaysWhatItLost(t *testing.T) {
 
 		s = newShelf()
 		s.down = store.ErrUnavailable
-		l = NewLedger(s, nil)
+		l = NewLedger(s, "", nil)
 		stop = running(l)
 		for i := range 3 {
 			l.Keep(record(fmt.Sprint(i), call.Answered, true))
@@ -345,7 +345,7 @@ func TestLedgerGivesUpOnAStoreThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShelf()
 		s.slow = time.Hour
-		l := NewLedger(s, nil)
+		l := NewLedger(s, "", nil)
 		stop := running(l)
 		l.Keep(record("1", call.Answered, true))
 		synctest.Wait()

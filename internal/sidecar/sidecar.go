@@ -44,7 +44,9 @@ type Options struct {
 	Profiles Profiles
 	Ledger   *Ledger
 	Settings Settings
-	Logger   *zap.Logger
+	// Orphans takes over the records of calls that go on without us; nil = nobody does.
+	Orphans *Undertaker
+	Logger  *zap.Logger
 }
 
 // Sidecar serves calls that FreeSWITCH hands over.
@@ -53,6 +55,8 @@ type Sidecar struct {
 	settings atomic.Pointer[Settings]
 	log      *zap.Logger
 	counts   Counts
+
+	verbs func(*fsw.Leg) call.Leg // what a plan is run on; tests put faults in here
 }
 
 // Counts are what a Sidecar has done since it started. LeftTalking and LeftWaiting are the calls that FreeSWITCH had to go on with
@@ -63,7 +67,7 @@ type Counts struct {
 
 // New makes a Sidecar.
 func New(o Options) *Sidecar {
-	s := &Sidecar{options: o, log: o.Logger}
+	s := &Sidecar{options: o, log: o.Logger, verbs: func(leg *fsw.Leg) call.Leg { return leg }}
 	if s.log == nil {
 		s.log = zap.NewNop()
 	}
@@ -100,17 +104,15 @@ func (s *Sidecar) Serve(ctx context.Context, session *esl.Session) {
 	}
 	rec := call.Record{
 		ID: uuid.NewString(), Owner: s.options.Instance, UUID: arrival.UUID, Node: arrival.Node,
-		Arrival: arrival, Plan: treat.Plan(arrival, profile, settings.Treat),
-		Started: arrival.At, Updated: arrival.At,
+		Arrival: arrival, Started: arrival.At, Updated: arrival.At,
 	}
-	s.run(ctx, leg, rec, settings, profile != nil, log)
+	s.run(ctx, leg, rec, settings, profile, log)
 }
 
-func (s *Sidecar) run(ctx context.Context, leg *fsw.Leg, rec call.Record, settings *Settings, ours bool, log *zap.Logger) {
-	keep := func(call.Record) {}
+func (s *Sidecar) run(ctx context.Context, leg *fsw.Leg, rec call.Record, settings *Settings, profile *account.Profile, log *zap.Logger) {
+	keep, ours := func(call.Record) {}, profile != nil
 	if ours {
 		keep = s.options.Ledger.Keep
-		keep(rec)
 		leg.OnAnswer(func(at time.Time) {
 			rec.Answered, rec.Updated = at, at
 			keep(rec)
@@ -118,14 +120,20 @@ func (s *Sidecar) run(ctx context.Context, leg *fsw.Leg, rec call.Record, settin
 	}
 	safe := false
 	defer func() {
-		if !safe { // a panic, which the server catches: FreeSWITCH has the call
-			rec.Result, rec.Ended = call.Broken, time.Now()
-			rec.Updated, rec.Note = rec.Ended, "a fault of the sidecar, the operator's own dialplan has the call"
-			s.counts.Broken.Add(1)
-			keep(rec)
+		if safe { // else a panic, which the server catches
+			return
 		}
+		s.counts.Broken.Add(1)
+		rec.Updated = time.Now()
+		if ours && s.orphaned(ctx, leg, rec, "a fault of the sidecar") {
+			return
+		}
+		rec.Result, rec.Ended, rec.Note = call.Broken, rec.Updated, "a fault of the sidecar, the operator's own dialplan has the call"
+		keep(rec)
 	}()
-	done, err := treat.Run(ctx, leg, rec, treat.Tools{Settings: settings.Treat, Resolver: settings.Resolver, Progress: func(r call.Record) {
+	rec.Plan = treat.Plan(rec.Arrival, profile, settings.Treat)
+	keep(rec)
+	done, err := treat.Run(ctx, s.verbs(leg), rec, treat.Tools{Settings: settings.Treat, Resolver: settings.Resolver, Progress: func(r call.Record) {
 		rec.Steps, rec.Result = r.Steps, r.Result
 		r.Answered = rec.Answered
 		keep(r)
@@ -150,6 +158,9 @@ func (s *Sidecar) run(ctx context.Context, leg *fsw.Leg, rec call.Record, settin
 	}
 	if err != nil {
 		s.broke(&done, err, log)
+		if s.orphaned(ctx, leg, done, "the connection to the call was lost") {
+			return
+		}
 	} else {
 		done.Cause = leg.Over(context.WithoutCancel(ctx))
 		if done.Result == call.CallerGone && leg.TakenBack() {
@@ -187,6 +198,26 @@ func (s *Sidecar) leave(rec *call.Record, log *zap.Logger) {
 		}
 	}
 	log.Info("call left to freeswitch", zap.Bool("talking", !rec.Answered.IsZero()))
+}
+
+// orphaned deals with a call of parties who talk and go on without us, and reports whether it was one. Its record stays open for
+// the Undertaker, who sees the end on the node's link; where there is no link it is closed with what is known.
+func (s *Sidecar) orphaned(ctx context.Context, leg *fsw.Leg, rec call.Record, why string) bool {
+	if leg.HungUp() {
+		return false
+	}
+	rec.Result, rec.Updated = "", time.Now()
+	rec.Note = why + " during the conversation, freeswitch went on with it"
+	if s.options.Orphans != nil && s.options.Orphans.Adopt(context.WithoutCancel(ctx), rec) {
+		return true
+	}
+	if rec.Answered.IsZero() {
+		return false
+	}
+	rec.Result, rec.Ended = call.Answered, rec.Updated
+	rec.Note += "; its end was not seen, for its node has no event_socket configured"
+	s.options.Ledger.Keep(rec)
+	return true
 }
 
 // stopped reports whether it was us who ended a session, because the time to drain was over. ctx ends with the connection

@@ -14,8 +14,11 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/signalbox/signalbox/esl"
+	"github.com/signalbox/signalbox/esl/wire"
 	"github.com/signalbox/signalbox/internal/account"
 	"github.com/signalbox/signalbox/internal/call"
+	"github.com/signalbox/signalbox/internal/fsw"
 	"github.com/signalbox/signalbox/internal/fsw/fswtest"
 	"github.com/signalbox/signalbox/internal/lab"
 	"github.com/signalbox/signalbox/internal/sidecar"
@@ -43,15 +46,6 @@ func (s system) Lookup(context.Context, string, string) ([]mailbox.Target, error
 func (system) Failed(mailbox.Target) {}
 func (system) Worked(mailbox.Target) {}
 
-// broken is a resolver with a fault in it.
-type broken struct{}
-
-func (broken) Lookup(context.Context, string, string) ([]mailbox.Target, error) {
-	panic("a fault in a treatment")
-}
-func (broken) Failed(mailbox.Target) {}
-func (broken) Worked(mailbox.Target) {}
-
 // rig is a sidecar with a store in front of a switch, one phone and one voicemail system.
 type rig struct {
 	*fswtest.Bench
@@ -69,6 +63,8 @@ type rig struct {
 type options struct {
 	profiles func(store.Store) sidecar.Profiles
 	resolver mailbox.Resolver
+	verbs    func(*fsw.Leg) call.Leg // what plans are run on
+	linked   bool                    // with an inbound link to the switch
 }
 
 func newRig(t *testing.T, o options) *rig {
@@ -100,7 +96,7 @@ func newRig(t *testing.T, o options) *rig {
 	if o.resolver == nil {
 		o.resolver = system{[]mailbox.Target{{Addr: r.vm.Addr(), Transport: "udp"}}}
 	}
-	ledger := sidecar.NewLedger(s, log)
+	ledger := sidecar.NewLedger(s, "", log)
 	ctx, cancel := context.WithCancel(context.Background())
 	written := make(chan error, 1)
 	go func() { written <- ledger.Run(ctx) }()
@@ -111,11 +107,47 @@ func newRig(t *testing.T, o options) *rig {
 		}
 	})
 	r.settings = sidecar.Settings{Region: "US", Treat: treat.Defaults(), Resolver: o.resolver, Tokens: r.checker}
-	r.sidecar = sidecar.New(sidecar.Options{
+	undertaker := sidecar.NewUndertaker(s, ledger, "me", func(string) bool { return true }, log)
+	so := sidecar.Options{
 		Instance: "me", Node: func(string, string) string { return "fs1" }, Profiles: profiles, Ledger: ledger, Logger: log, Settings: r.settings,
-	})
+	}
+	if o.linked {
+		so.Orphans = undertaker
+	}
+	r.sidecar = sidecar.New(so)
+	if o.verbs != nil {
+		r.sidecar.SetVerbs(o.verbs)
+	}
 	r.Bench = fswtest.New(t, fswtest.Options{Handler: r.sidecar.Serve, Logger: log})
+	if o.linked {
+		r.link(undertaker, log)
+	}
 	return r
+}
+
+// link runs the inbound link to the switch, until the test ends, and waits until it is up.
+func (r *rig) link(u *sidecar.Undertaker, log *zap.Logger) {
+	r.t.Helper()
+	up := make(chan struct{}, 100)
+	node := fsw.NewNode(fsw.NodeOptions{
+		Name: "fs1", Dial: esl.DialOptions{Addr: r.Switch.EventSocketAddr().String(), Password: fswtest.Password}, Logger: log,
+		Attached: func(ctx context.Context, sw *fsw.Switch) error {
+			err := u.Attach(ctx, "fs1", sw, time.Now())
+			up <- struct{}{}
+			return err
+		},
+		Event: func(_ context.Context, event *wire.Event) { u.Event(event) },
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- node.Run(ctx) }()
+	r.t.Cleanup(func() {
+		cancel()
+		if err := fswtest.Wait(r.t, "the link's end", done); err != nil {
+			r.t.Error(err)
+		}
+	})
+	fswtest.Wait(r.t, "the link", up)
 }
 
 // provision gives Ada her number, one phone at a fixed address, and voicemail when she is busy or does not answer.
@@ -427,30 +459,6 @@ func (r *rig) refused(callID, number, header string) {
 		_, _ = conn.Write([]byte(request("ACK", m.Get("To"), "Content-Length: 0\r\n\r\n")))
 		return
 	}
-}
-
-func TestAFaultInATreatmentCostsOneCallOnly(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, options{resolver: broken{}})
-	r.phone.Behave(lab.Refuses(486))
-	c := r.Call(r.caller, served)
-	if m := r.Status(c, 486, 480); m.Phrase() != fswtest.Fallback {
-		t.Errorf("the caller got %d %s, want the operator's extension", m.Status(), m.Phrase())
-	}
-	rec := r.record("closed", closed)
-	if rec.Result != call.Broken || !strings.Contains(rec.Note, "fault of the sidecar") || len(rec.Steps) != 1 || rec.Steps[0].Result != call.Busy {
-		t.Errorf("record %+v", rec)
-	}
-	if n := r.Server.Stats().Panics; n != 1 {
-		t.Errorf("%d panics counted", n)
-	}
-	// The next call works, here with settings that were put right meanwhile.
-	s := r.settings
-	s.Resolver = system{[]mailbox.Target{{Addr: r.vm.Addr(), Transport: "udp"}}}
-	r.sidecar.Reload(s)
-	c = r.Call(r.caller, served)
-	r.Status(c, 200)
-	c.Hangup()
 }
 
 // A call in which the guard fires, or that somebody transfers away, is not ours any more: the record says so and is closed.

@@ -18,125 +18,150 @@ import (
 type Switch interface {
 	// Alive reports whether a channel still exists.
 	Alive(ctx context.Context, uuid string) (bool, error)
+	// Talked reports whether a channel exists and a plan of ours connected its caller with somebody.
+	Talked(ctx context.Context, uuid string) (bool, error)
 }
 
-// Undertaker closes the records of calls that an earlier sidecar left open: those that ended while nobody looked, with
-// what is known about when; those that still live, when they end. It never touches a call.
+// Undertaker closes the records of calls that nobody serves any more: those that an earlier sidecar left open, and those of our
+// own whose connection was lost while the parties talked. Calls that ended while nobody looked are closed with what is known
+// about when; those that still live, when they end. It never touches a call.
 //
-// Attach and Event are called by the one goroutine of the node's link.
+// Attach and Event are called by the one goroutine of each node's link, Adopt by those of calls.
 type Undertaker struct {
 	records  store.Records
-	instance string // this process; its own records are not touched
+	ledger   *Ledger // takes the ends
+	instance string  // this process; its own records are touched only when they were adopted
+	linked   func(node string) bool
 	log      *zap.Logger
 
 	mu       sync.Mutex
 	watching map[string]call.Record // by UUID: they live
-	unburied []call.Record          // they have ended, and the store did not take it
+	switches map[string]Switch      // by node: as it was attached last
 }
 
-// NewUndertaker makes an Undertaker. instance is the owner name of this process's own records.
-func NewUndertaker(records store.Records, instance string, log *zap.Logger) *Undertaker {
+// NewUndertaker makes an Undertaker. instance is the owner name of this process's own records; linked says which nodes have a link.
+func NewUndertaker(records store.Records, ledger *Ledger, instance string, linked func(node string) bool, log *zap.Logger) *Undertaker {
 	if log == nil {
 		log = zap.NewNop()
 	}
-	return &Undertaker{records: records, instance: instance, log: log, watching: map[string]call.Record{}}
+	return &Undertaker{
+		records: records, ledger: ledger, instance: instance, linked: linked, log: log,
+		watching: map[string]call.Record{}, switches: map[string]Switch{},
+	}
 }
 
-// Attach looks at every open record of a node, after the link to it came up.
+// Attach looks at every open record of a node that nobody serves, after the link to it came up.
 func (u *Undertaker) Attach(ctx context.Context, node string, sw Switch, now time.Time) error {
-	u.again(ctx)
+	u.mu.Lock()
+	u.switches[node] = sw
+	var orphans []call.Record
+	for _, rec := range u.watching {
+		if rec.Node == node {
+			orphans = append(orphans, rec)
+		}
+	}
+	u.mu.Unlock()
 	open, err := u.records.OpenRecords(ctx, node)
 	if err != nil {
 		return fmt.Errorf("reading open records: %w", err)
 	}
 	for _, rec := range open {
-		if rec.Owner == u.instance || u.hasEnded(rec.ID) {
-			continue
+		if rec.Owner != u.instance && !u.ledger.Ended(rec.ID) && !slices.ContainsFunc(orphans, func(o call.Record) bool { return o.ID == rec.ID }) {
+			orphans = append(orphans, rec)
 		}
-		alive, err := sw.Alive(ctx, rec.UUID)
-		if err != nil {
-			return err
-		}
-		if alive {
-			u.watch(rec)
-			continue
-		}
-		rec.Note = fmt.Sprintf("ended between %s and %s, cause unknown: no sidecar was there",
-			rec.Updated.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
-		if err := u.bury(ctx, rec, now); err != nil {
+	}
+	for _, rec := range orphans {
+		u.watch(rec) // before the question, so that an end between question and answer is seen
+		if err := u.look(ctx, rec, sw, now); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// hasEnded reports whether the end of a record is known and only waits for the store.
-func (u *Undertaker) hasEnded(id string) bool {
+// Adopt takes over the open record of a call of our own whose parties talk and that we can follow no more. It reports false, and
+// leaves the record alone, when its node has no link, so that nobody would see the end, or nobody talks.
+func (u *Undertaker) Adopt(ctx context.Context, rec call.Record) bool {
+	if !u.linked(rec.Node) {
+		return false
+	}
 	u.mu.Lock()
-	defer u.mu.Unlock()
-	return slices.ContainsFunc(u.unburied, func(rec call.Record) bool { return rec.ID == id })
+	sw := u.switches[rec.Node]
+	u.mu.Unlock()
+	if rec.Answered.IsZero() { // the connection may have been lost at the very moment of the answer
+		if sw == nil {
+			return false
+		}
+		if talked, err := sw.Talked(ctx, rec.UUID); err != nil || !talked {
+			return false
+		}
+		rec.Answered = rec.Updated
+	}
+	u.ledger.Keep(rec)
+	u.watch(rec)
+	if sw == nil {
+		return true // the link looks when it comes up
+	}
+	if err := u.look(ctx, rec, sw, time.Now()); err != nil {
+		u.log.Info("freeswitch does not say whether an orphaned call lives; the link asks again when it is up", zap.String("uuid", rec.UUID), zap.Error(err))
+	}
+	return true
+}
+
+// look closes the record of a watched call that has ended.
+func (u *Undertaker) look(ctx context.Context, rec call.Record, sw Switch, now time.Time) error {
+	alive, err := sw.Alive(ctx, rec.UUID)
+	if err != nil {
+		return err
+	}
+	if alive {
+		u.log.Info("call that no sidecar serves still lives", zap.String("uuid", rec.UUID))
+		return nil
+	}
+	if _, watched := u.unwatch(rec.UUID); watched {
+		rec.Note = fmt.Sprintf("ended between %s and %s, cause unknown: no sidecar was there",
+			rec.Updated.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+		u.bury(rec, now)
+	}
+	return nil
 }
 
 func (u *Undertaker) watch(rec call.Record) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.watching[rec.UUID] = rec
-	u.log.Info("call of an earlier sidecar still lives", zap.String("uuid", rec.UUID))
 }
 
-// Event sees the events of the link and closes a watched call at its CHANNEL_HANGUP_COMPLETE. What the store did not take
-// then is tried again at each event, the heartbeat for example.
-func (u *Undertaker) Event(ctx context.Context, event *wire.Event) {
-	u.again(ctx)
+func (u *Undertaker) unwatch(uuid string) (call.Record, bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	rec, ok := u.watching[uuid]
+	delete(u.watching, uuid)
+	return rec, ok
+}
+
+// Event sees the events of the link and closes a watched call at its CHANNEL_HANGUP_COMPLETE.
+func (u *Undertaker) Event(event *wire.Event) {
 	if event.Name() != "CHANNEL_HANGUP_COMPLETE" {
 		return
 	}
-	u.mu.Lock()
-	rec, ok := u.watching[event.UUID()]
-	delete(u.watching, event.UUID())
-	u.mu.Unlock()
+	rec, ok := u.unwatch(event.UUID())
 	if !ok {
 		return
 	}
 	rec.Cause = event.Get("Hangup-Cause")
 	rec.Note = "the sidecar that served the call had gone; the end was seen by the next one"
+	if rec.Owner == u.instance {
+		rec.Note = "the sidecar had lost its connection to the call; the end was seen on the node's link"
+	}
 	end := event.Time()
 	if end.IsZero() {
 		end = time.Now()
 	}
-	if err := u.bury(ctx, rec, end); err != nil {
-		u.later(rec, end, err)
-	}
+	u.bury(rec, end)
 }
 
-// later keeps a record that has ended for the next try.
-func (u *Undertaker) later(rec call.Record, end time.Time, err error) {
-	u.log.Warn("record of a call not closed, trying again", zap.String("uuid", rec.UUID), zap.Error(err))
-	rec.Ended = end
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.unburied = append(u.unburied, rec)
-}
-
-// again closes what the store did not take before.
-func (u *Undertaker) again(ctx context.Context) {
-	u.mu.Lock()
-	unburied := u.unburied
-	u.unburied = nil
-	u.mu.Unlock()
-	for i, rec := range unburied {
-		if err := u.bury(ctx, rec, rec.Ended); err != nil {
-			u.mu.Lock()
-			u.unburied = append(u.unburied, unburied[i:]...)
-			u.mu.Unlock()
-			return
-		}
-	}
-}
-
-func (u *Undertaker) bury(ctx context.Context, rec call.Record, end time.Time) error {
-	ctx, cancel := context.WithTimeout(ctx, writeTimeout) // the link's events wait meanwhile
-	defer cancel()
+func (u *Undertaker) bury(rec call.Record, end time.Time) {
 	rec.Ended, rec.Updated = end, end
 	if !rec.Result.Final() {
 		rec.Result = call.Broken
@@ -144,17 +169,6 @@ func (u *Undertaker) bury(ctx context.Context, rec call.Record, end time.Time) e
 			rec.Result = call.Answered
 		}
 	}
-	u.mu.Lock()
-	delete(u.watching, rec.UUID)
-	u.mu.Unlock()
-	if err := u.records.Close(ctx, rec); err != nil {
-		err = fmt.Errorf("closing the record of %s: %w", rec.UUID, err)
-		if !hopeless(err) {
-			return err
-		}
-		u.log.Error("record left as it is", zap.Error(err)) // somebody else has it now, or nobody
-		return nil
-	}
+	u.ledger.Keep(rec)
 	u.log.Info("record closed", zap.String("uuid", rec.UUID), zap.String("note", rec.Note))
-	return nil
 }

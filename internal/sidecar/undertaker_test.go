@@ -26,6 +26,21 @@ func (c channels) Alive(_ context.Context, uuid string) (bool, error) {
 	return true, nil
 }
 
+func (c channels) Talked(ctx context.Context, uuid string) (bool, error) { return c.Alive(ctx, uuid) }
+
+// under makes an undertaker of this process, "me", and the function that has its ledger write what it can.
+func under(t *testing.T, s *shelf) (*Undertaker, func()) {
+	t.Helper()
+	l := NewLedger(s, "", nil)
+	return NewUndertaker(s, l, "me", func(node string) bool { return node == "fs1" }, nil), func() {
+		for {
+			if wrote, err := l.step(t.Context()); err != nil || !wrote {
+				return
+			}
+		}
+	}
+}
+
 func left(t *testing.T, s *shelf, records ...call.Record) {
 	t.Helper()
 	for _, r := range records {
@@ -73,10 +88,11 @@ func TestUndertakerClosesWhatEndedWhileNobodyLooked(t *testing.T) {
 	left(t, s, of("dead", "1", nil), of("dead", "2", func(r *call.Record) { r.Answered = began.Add(3 * time.Second) }),
 		of("dead", "3", func(r *call.Record) { r.Result = call.NoAnswer }), of("dead", "4", func(r *call.Record) { r.Result = call.CallerGone }),
 		of("me", "mine", nil), of("dead", "elsewhere", func(r *call.Record) { r.Node = "fs2" }))
-	u := NewUndertaker(s, "me", nil)
+	u, write := under(t, s)
 	if err := u.Attach(t.Context(), "fs1", channels{}, attached); err != nil {
 		t.Fatal(err)
 	}
+	write()
 	for id, want := range map[string]call.Result{"1": call.Broken, "2": call.Answered, "3": call.Broken, "4": call.CallerGone} {
 		r := s.kept[id]
 		if !s.closed[id] || r.Result != want || r.Cause != "" || !r.Ended.Equal(attached) {
@@ -96,44 +112,51 @@ func TestUndertakerClosesWhatEndedWhileNobodyLooked(t *testing.T) {
 func TestUndertakerSeesTheEndOfACallThatStillLives(t *testing.T) {
 	s := newShelf()
 	left(t, s, of("dead", "1", func(r *call.Record) { r.Answered = began.Add(3 * time.Second) }), of("dead", "2", nil), of("me", "mine", nil))
-	u := NewUndertaker(s, "me", nil)
+	u, write := under(t, s)
 	if err := u.Attach(t.Context(), "fs1", channels{"u-1": true, "u-2": true, "u-mine": true}, attached); err != nil {
 		t.Fatal(err)
 	}
 	for _, e := range []*wire.Event{hangup(t, "u-mine"), hangup(t, "u-another"), event(t, "Event-Name", "CHANNEL_ANSWER", "Unique-ID", "u-1"), event(t, "Event-Name", "HEARTBEAT")} {
-		u.Event(t.Context(), e)
+		u.Event(e)
 	}
+	write()
 	if s.closed["1"] || s.closed["2"] || s.closed["mine"] {
 		t.Fatalf("closed before the end: %v", s.closed)
 	}
-	u.Event(t.Context(), hangup(t, "u-1"))
+	u.Event(hangup(t, "u-1"))
+	write()
 	r := s.kept["1"]
 	if !s.closed["1"] || r.Result != call.Answered || r.Cause != "NORMAL_CLEARING" || !r.Ended.Equal(time.UnixMicro(1772366520000000)) || !strings.Contains(r.Note, "seen by the next one") {
 		t.Errorf("record %+v", r)
 	}
 	// An event without a time is no reason to leave the record open.
-	u.Event(t.Context(), event(t, "Event-Name", "CHANNEL_HANGUP_COMPLETE", "Unique-ID", "u-2", "Hangup-Cause", "USER_BUSY"))
+	u.Event(event(t, "Event-Name", "CHANNEL_HANGUP_COMPLETE", "Unique-ID", "u-2", "Hangup-Cause", "USER_BUSY"))
+	write()
 	if r := s.kept["2"]; !s.closed["2"] || r.Open() || r.Cause != "USER_BUSY" || r.Result != call.Broken {
 		t.Errorf("record %+v", r)
 	}
 }
 
-func TestUndertakerTriesAgainWhatTheStoreDidNotTake(t *testing.T) {
+func TestUndertakersEndsWaitForAStoreThatIsDown(t *testing.T) {
 	s := newShelf()
 	left(t, s, of("dead", "1", nil), of("dead", "2", nil))
-	u := NewUndertaker(s, "me", nil)
+	u, write := under(t, s)
 	if err := u.Attach(t.Context(), "fs1", channels{"u-1": true, "u-2": true}, attached); err != nil {
 		t.Fatal(err)
 	}
 	s.set(func() { s.down = store.ErrUnavailable })
-	u.Event(t.Context(), hangup(t, "u-1"))
-	u.Event(t.Context(), hangup(t, "u-2"))
-	u.Event(t.Context(), event(t, "Event-Name", "HEARTBEAT"))
+	u.Event(hangup(t, "u-1"))
+	u.Event(hangup(t, "u-2"))
+	write()
 	if s.closed["1"] || s.closed["2"] {
 		t.Fatal("a store that is down has closed records")
 	}
 	s.set(func() { s.down = nil })
-	u.Event(t.Context(), event(t, "Event-Name", "HEARTBEAT"))
+	// Meanwhile the link was lost: the next look must not invent another end.
+	if err := u.Attach(t.Context(), "fs1", channels{}, attached.Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	write()
 	for _, id := range []string{"1", "2"} {
 		if r := s.kept[id]; !s.closed[id] || r.Cause != "NORMAL_CLEARING" || !r.Ended.Equal(time.UnixMicro(1772366520000000)) {
 			t.Errorf("record %s: closed %v, %+v", id, s.closed[id], r)
@@ -144,39 +167,67 @@ func TestUndertakerTriesAgainWhatTheStoreDidNotTake(t *testing.T) {
 func TestUndertakerTellsItsNodeWhenItCouldNotLook(t *testing.T) {
 	s := newShelf()
 	left(t, s, of("dead", "1", nil), of("dead", "2", func(r *call.Record) { r.Started = began.Add(time.Second) }))
-	u := NewUndertaker(s, "me", nil)
+	u, write := under(t, s)
 	s.down = store.ErrUnavailable
 	if err := u.Attach(t.Context(), "fs1", channels{}, attached); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("store down: %v", err)
 	}
 	s.down = nil
-	if err := u.Attach(t.Context(), "fs1", channels{"u-1": false}, attached); err == nil || s.closed["1"] {
+	if err := u.Attach(t.Context(), "fs1", channels{"u-1": false}, attached); err == nil {
 		t.Errorf("a switch that does not answer: %v, closed %v", err, s.closed["1"])
 	}
-	if err := u.Attach(t.Context(), "fs1", channels{}, attached); err != nil || !s.closed["1"] || !s.closed["2"] {
+	err := u.Attach(t.Context(), "fs1", channels{}, attached)
+	if write(); err != nil || !s.closed["1"] || !s.closed["2"] {
 		t.Errorf("the next look: %v, closed %v", err, s.closed)
 	}
 }
 
-// The end was seen, the store did not take it, and the link was lost: the next look must not invent another end.
-func TestUndertakerKeepsTheEndItHasSeen(t *testing.T) {
-	s := newShelf()
-	left(t, s, of("dead", "1", nil))
-	u := NewUndertaker(s, "me", nil)
-	if err := u.Attach(t.Context(), "fs1", channels{"u-1": true}, attached); err != nil {
-		t.Fatal(err)
-	}
-	s.refuse["1"] = store.ErrUnavailable
-	u.Event(t.Context(), hangup(t, "u-1"))
-	if err := u.Attach(t.Context(), "fs1", channels{}, attached.Add(time.Hour)); err != nil {
-		t.Fatal(err)
-	}
-	delete(s.refuse, "1")
-	if err := u.Attach(t.Context(), "fs1", channels{}, attached.Add(2*time.Hour)); err != nil {
-		t.Fatal(err)
-	}
-	if r := s.kept["1"]; !s.closed["1"] || r.Cause != "NORMAL_CLEARING" || !r.Ended.Equal(time.UnixMicro(1772366520000000)) {
-		t.Errorf("record %+v", r)
+// A connection is lost while the parties talk: the record stays open until the link sees the end.
+func TestUndertakerAdoptsACallThatGoesOnWithoutUs(t *testing.T) {
+	answered := func(r *call.Record) { r.Answered = began.Add(3 * time.Second) }
+	for _, tt := range []struct {
+		name    string
+		rec     call.Record
+		sw      channels // nil = the link has not been up yet
+		adopted bool
+		closed  call.Result // before anything else happens; "" = open
+	}{
+		{"they talk", of("me", "1", answered), channels{"u-1": true}, true, ""},
+		{"they talk, the answer was not heard of", of("me", "1", nil), channels{"u-1": true}, true, ""},
+		{"they have hung up meanwhile", of("me", "1", answered), channels{}, true, call.Answered},
+		{"the switch does not answer", of("me", "1", answered), channels{"u-1": false}, true, ""},
+		{"the link is down", of("me", "1", answered), nil, true, ""},
+		{"nobody talks", of("me", "1", nil), channels{}, false, ""},
+		{"nobody talks, and the link is down", of("me", "1", nil), nil, false, ""},
+		{"a node without a link", of("me", "1", func(r *call.Record) { answered(r); r.Node = "fs2" }), channels{"u-1": true}, false, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newShelf()
+			u, write := under(t, s)
+			if tt.sw != nil {
+				if err := u.Attach(t.Context(), "fs1", tt.sw, attached); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := u.Adopt(t.Context(), tt.rec); got != tt.adopted {
+				t.Fatalf("adopted %v, want %v", got, tt.adopted)
+			}
+			write()
+			if r, known := s.kept["1"]; known != tt.adopted || s.closed["1"] != (tt.closed != "") || known && r.Answered.IsZero() {
+				t.Errorf("kept %v, closed %v, %+v", known, s.closed["1"], r)
+			}
+			if !tt.adopted || tt.closed != "" {
+				return
+			}
+			if err := u.Attach(t.Context(), "fs1", channels{"u-1": true}, attached); err != nil { // the link comes (back) up
+				t.Fatal(err)
+			}
+			u.Event(hangup(t, "u-1"))
+			write()
+			if r := s.kept["1"]; !s.closed["1"] || r.Result != call.Answered || r.Cause != "NORMAL_CLEARING" || !r.Ended.Equal(time.UnixMicro(1772366520000000)) {
+				t.Errorf("closed %v, record %+v", s.closed["1"], r)
+			}
+		})
 	}
 }
 
@@ -184,10 +235,11 @@ func TestUndertakerLeavesARecordThatIsNotTheDeadOnes(t *testing.T) {
 	s := newShelf()
 	left(t, s, of("dead", "1", nil), of("dead", "2", func(r *call.Record) { r.Started = began.Add(time.Second) }))
 	s.refuse["1"] = store.ErrOwner
-	u := NewUndertaker(s, "me", nil)
+	u, write := under(t, s)
 	if err := u.Attach(t.Context(), "fs1", channels{}, attached); err != nil {
 		t.Errorf("a record that somebody else has: %v", err)
 	}
+	write()
 	if !s.closed["2"] {
 		t.Error("it kept the next record from being closed")
 	}

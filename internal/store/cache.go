@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -196,8 +197,11 @@ func (c *Cache) join(key flightKey) *flight {
 	f := &flight{begun: time.Now(), done: make(chan struct{})}
 	c.flights[key] = f
 	c.running.Go(func() {
-		f.err = errors.New("read of the store broke off")
 		defer func() {
+			if p := recover(); p != nil { // the process, and with it every call, shall not end for one read
+				f.err = fmt.Errorf("panic while reading: %v", p)
+				c.opt.Logger.Error("panic while reading the store", zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
+			}
 			c.mu.Lock()
 			delete(c.flights, key)
 			c.note(f.err)

@@ -276,6 +276,30 @@ func TestCallerWhoHangsUpDoesNotWait(t *testing.T) {
 	})
 }
 
+// crazy is a store with a fault in it.
+type crazy struct{ *shelf }
+
+func (c crazy) Profile(ctx context.Context, number tel.Number) (account.Profile, error) {
+	if fail, _ := c.state(); fail != nil {
+		panic(fail)
+	}
+	return c.shelf.Profile(ctx, number)
+}
+
+func TestAStoreThatPanicsIsNotAvailable(t *testing.T) {
+	s := newShelf()
+	c := store.NewCache(store.CacheOptions{Profiles: crazy{s}})
+	defer c.Close()
+	s.set(errors.New("a fault in the driver"), false)
+	if _, err := c.Profile(t.Context(), alice); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("got %v, want ErrUnavailable", err)
+	}
+	s.set(nil, false)
+	if p, err := c.Profile(t.Context(), alice); err != nil || p.Account.Name != "first" {
+		t.Errorf("the next read: %+v, %v", p, err)
+	}
+}
+
 func TestNoNumberIsNobodys(t *testing.T) {
 	inBubble(t, store.CacheOptions{}, func(t *testing.T, _ *shelf, c *store.Cache) {
 		if _, err := c.Profile(t.Context(), ""); !errors.Is(err, store.ErrNotFound) {
