@@ -17,8 +17,6 @@ var (
 	// ErrTimeout: FreeSWITCH did not answer a command in time. The connection
 	// was closed, because what comes later would be an answer to nobody.
 	ErrTimeout = errors.New("freeswitch did not answer on the event socket in time")
-	// ErrSilent: nothing at all, no heartbeat either, came for LinkOptions.HeartbeatTimeout.
-	ErrSilent = errors.New("freeswitch has been silent longer than its heartbeat")
 	// ErrFault: a panic in our own code, or in a callback; the log has its stack.
 	ErrFault = errors.New("fault of our own on the event socket connection, the log has its stack")
 	// ErrRejected: FreeSWITCH turned our address away (text/rude-rejection).

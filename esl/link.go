@@ -17,12 +17,13 @@ import (
 
 // Defaults of a Link.
 const (
-	DefaultHeartbeatTimeout = 45 * time.Second // FreeSWITCH's heartbeat comes every 20 s
-	DefaultAttachTimeout    = 15 * time.Second
-	DefaultLookAgain        = 250 * time.Millisecond
-	DefaultBackoffMin       = 250 * time.Millisecond
-	DefaultBackoffMax       = 10 * time.Second
-	linkEventQueue          = 8192
+	DefaultProbeAfter    = 8 * time.Second
+	DefaultProbeTimeout  = 4 * time.Second
+	DefaultAttachTimeout = 15 * time.Second
+	DefaultLookAgain     = 250 * time.Millisecond
+	DefaultBackoffMin    = 250 * time.Millisecond
+	DefaultBackoffMax    = 10 * time.Second
+	linkEventQueue       = 8192
 )
 
 // LinkOptions configure a Link; zero values mean the defaults.
@@ -50,9 +51,11 @@ type LinkOptions struct {
 	OnRestart func(old, now string)
 	// OnDown is called when a connection that was up has ended, with the reason.
 	OnDown func(error)
-	// HeartbeatTimeout closes a connection on which nothing at all has come for so long,
-	// default 45 s.
-	HeartbeatTimeout time.Duration
+	// ProbeAfter is how long nothing may have come before FreeSWITCH is asked for a word,
+	// default 8 s, and ProbeTimeout how long it may take to answer, default 4 s. A
+	// half-open connection, and a frozen FreeSWITCH, are noticed within their sum; the
+	// connection is closed with ErrTimeout.
+	ProbeAfter, ProbeTimeout time.Duration
 	// AttachTimeout bounds OnAttach with its repetitions, default 15 s.
 	AttachTimeout time.Duration
 	// LookAgain is the pause between two looks, default 250 ms.
@@ -66,8 +69,8 @@ type LinkOptions struct {
 }
 
 // Link keeps one inbound connection to a FreeSWITCH up: it connects, logs in,
-// subscribes, looks until what it sees is complete, hands out events, watches the
-// heartbeat, and starts again when the connection ends. It never hangs up a call.
+// subscribes, looks until what it sees is complete, hands out events, asks for a
+// word where it hears none, and starts again when the connection ends. It never hangs up a call.
 type Link struct {
 	opt      LinkOptions
 	log      *zap.Logger
@@ -81,7 +84,8 @@ type Link struct {
 
 // NewLink makes a Link; Run brings it up.
 func NewLink(opt LinkOptions) *Link {
-	setDefault(&opt.HeartbeatTimeout, DefaultHeartbeatTimeout)
+	setDefault(&opt.ProbeAfter, DefaultProbeAfter)
+	setDefault(&opt.ProbeTimeout, DefaultProbeTimeout)
 	setDefault(&opt.AttachTimeout, DefaultAttachTimeout)
 	setDefault(&opt.LookAgain, DefaultLookAgain)
 	setDefault(&opt.BackoffMin, DefaultBackoffMin)
@@ -271,11 +275,16 @@ func (l *Link) attach(ctx context.Context, c *Conn) error {
 	}
 }
 
-// pump hands out the events and watches the heartbeat until the connection ends. The
+// pump hands out the events and watches the connection until it ends. The
 // events that had arrived before the end are handed out too.
 func (l *Link) pump(ctx context.Context, c *Conn) error {
-	watch := time.NewTimer(l.opt.HeartbeatTimeout)
-	defer watch.Stop()
+	ctx, stop := context.WithCancel(ctx)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		l.watch(ctx, c)
+	}()
+	defer func() { stop(); <-watched }()
 	for {
 		select {
 		case e, ok := <-c.Events():
@@ -285,14 +294,29 @@ func (l *Link) pump(ctx context.Context, c *Conn) error {
 			if l.opt.OnEvent != nil {
 				l.opt.OnEvent(e)
 			}
-		case <-watch.C:
-			idle := c.Idle()
-			if idle >= l.opt.HeartbeatTimeout {
-				c.fail(fmt.Errorf("%w: %s", ErrSilent, idle.Round(time.Millisecond)))
-			}
-			watch.Reset(max(l.opt.HeartbeatTimeout-idle, time.Millisecond))
 		case <-ctx.Done():
 			return ctx.Err()
+		}
+	}
+}
+
+// watch asks for a word each time nothing has come for ProbeAfter; no answer closes the connection.
+func (l *Link) watch(ctx context.Context, c *Conn) {
+	for {
+		timer := time.NewTimer(max(l.opt.ProbeAfter-c.Idle(), time.Millisecond))
+		select {
+		case <-timer.C:
+		case <-c.Done():
+		case <-ctx.Done():
+		}
+		timer.Stop()
+		if ctx.Err() != nil || c.Err() != nil {
+			return
+		}
+		if c.Idle() >= l.opt.ProbeAfter {
+			probe, cancel := context.WithTimeout(ctx, l.opt.ProbeTimeout)
+			_, _ = c.API(probe, "global_getvar core_uuid") // its end is the connection's, see Conn.Send
+			cancel()
 		}
 	}
 }

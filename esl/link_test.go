@@ -18,8 +18,43 @@ type node struct {
 	mu   sync.Mutex
 	in   esltest.Inbound
 	down bool
+	ice  chan struct{} // closed: what was sent to a frozen node arrives now; nil = it is not frozen
 	far  *esltest.Far
 	wg   sync.WaitGroup
+}
+
+// icy is a connection whose far end reads nothing while it is frozen.
+type icy struct {
+	net.Conn
+	node *node
+}
+
+func (c icy) Read(b []byte) (int, error) {
+	c.node.thawed()
+	read, err := c.Conn.Read(b)
+	c.node.thawed()
+	return read, err
+}
+
+func (n *node) thawed() {
+	n.mu.Lock()
+	ice := n.ice
+	n.mu.Unlock()
+	if ice != nil {
+		<-ice
+	}
+}
+
+func (n *node) freeze(frozen bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.ice != nil {
+		close(n.ice)
+		n.ice = nil
+	}
+	if frozen {
+		n.ice = make(chan struct{})
+	}
 }
 
 var errRefused = errors.New("connection refused")
@@ -30,7 +65,8 @@ func (n *node) dial(context.Context, string, string) (net.Conn, error) {
 	if n.down {
 		return nil, errRefused
 	}
-	client, far := esltest.Pipe()
+	client, end := net.Pipe()
+	far := esltest.NewFar(icy{end, n})
 	n.far = far
 	in := n.in
 	n.wg.Go(func() { _ = in.Serve(far) })
@@ -167,30 +203,34 @@ func TestLinkComesBackAndNoticesARestart(t *testing.T) {
 	})
 }
 
-// TestHeartbeatWatchdog: a silent FreeSWITCH is left after the timeout, one with
-// a heartbeat is not.
-func TestHeartbeatWatchdog(t *testing.T) {
+// A link on which nothing comes asks for a word: a FreeSWITCH that answers is kept, also without any heartbeat; a half-open
+// connection, or a frozen FreeSWITCH, is left within the two bounds and tried again until there is an answer.
+func TestSilentLinkIsProbed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := &node{in: esltest.Inbound{CoreUUID: "core-1"}}
 		down := make(chan error, 1)
-		l := runLink(t, n, LinkOptions{OnDown: func(err error) {
-			select {
-			case down <- err:
-			default:
-			}
-		}})
+		l := runLink(t, n, LinkOptions{OnDown: func(err error) { down <- err }})
 		synctest.Wait()
-		for range 9 { // three minutes of heartbeats
-			time.Sleep(20 * time.Second)
-			n.event(t, field("Event-Name", "HEARTBEAT"))
-		}
+		time.Sleep(3 * time.Minute) // without a word but answers
 		if !l.Up() || l.Attempts() != 1 {
 			t.Errorf("up %v after %d connections", l.Up(), l.Attempts())
 		}
+		n.freeze(true)
 		begin := time.Now()
-		if err := <-down; !errors.Is(err, ErrSilent) || time.Since(begin) != DefaultHeartbeatTimeout {
-			t.Errorf("%v after %s", err, time.Since(begin))
+		err := <-down
+		if took := time.Since(begin); !errors.Is(err, ErrTimeout) || took > DefaultProbeAfter+DefaultProbeTimeout {
+			t.Errorf("%v after %s", err, took)
 		}
+		time.Sleep(time.Minute)
+		if tries := l.Attempts() - 1; l.Up() || tries < 4 || tries > 12 { // each takes 5 s to be greeted, and a pause
+			t.Errorf("up %v after %d tries in a minute", l.Up(), tries)
+		}
+		n.freeze(false)
+		time.Sleep(DefaultDialTimeout + DefaultBackoffMax)
+		if !l.Up() {
+			t.Error("the link is not up again")
+		}
+		n.event(t, field("Event-Name", "HEARTBEAT"))
 	})
 }
 

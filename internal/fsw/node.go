@@ -112,7 +112,7 @@ func (n *Node) attach(ctx context.Context, conn *esl.Conn) error {
 			zap.Int("channels", listed), zap.Int("sessions", counted), zap.Int("looks", n.looks))
 	}
 	if n.options.Attached != nil {
-		if err := n.options.Attached(ctx, &Switch{conn}); err != nil {
+		if err := n.options.Attached(ctx, &Switch{conn, n.CoreUUID()}); err != nil {
 			return err
 		}
 	}
@@ -150,7 +150,13 @@ func sessionCount(status string) (int, bool) {
 const aliveTimeout = 5 * time.Second
 
 // Switch is FreeSWITCH behind one connection of a Node.
-type Switch struct{ conn *esl.Conn }
+type Switch struct {
+	conn *esl.Conn
+	core string
+}
+
+// CoreUUID is another after each start of FreeSWITCH.
+func (s *Switch) CoreUUID() string { return s.core }
 
 // Alive reports whether a channel still exists.
 func (s *Switch) Alive(ctx context.Context, uuid string) (bool, error) {

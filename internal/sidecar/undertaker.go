@@ -20,6 +20,8 @@ type Switch interface {
 	Alive(ctx context.Context, uuid string) (bool, error)
 	// Talked reports whether a channel exists and a plan of ours connected its caller with somebody.
 	Talked(ctx context.Context, uuid string) (bool, error)
+	// CoreUUID is another after each start of FreeSWITCH.
+	CoreUUID() string
 }
 
 // Undertaker closes the records of calls that nobody serves any more: those that an earlier sidecar left open, and those of our
@@ -53,6 +55,10 @@ func NewUndertaker(records store.Records, ledger *Ledger, instance string, linke
 // Attach looks at every open record of a node that nobody serves, after the link to it came up.
 func (u *Undertaker) Attach(ctx context.Context, node string, sw Switch, now time.Time) error {
 	u.mu.Lock()
+	why := "no sidecar was there"
+	if old := u.switches[node]; old != nil && old.CoreUUID() != sw.CoreUUID() {
+		why = "freeswitch was restarted"
+	}
 	u.switches[node] = sw
 	var orphans []call.Record
 	for _, rec := range u.watching {
@@ -72,7 +78,7 @@ func (u *Undertaker) Attach(ctx context.Context, node string, sw Switch, now tim
 	}
 	for _, rec := range orphans {
 		u.watch(rec) // before the question, so that an end between question and answer is seen
-		if err := u.look(ctx, rec, sw, now); err != nil {
+		if err := u.look(ctx, rec, sw, now, why); err != nil {
 			return err
 		}
 	}
@@ -102,28 +108,39 @@ func (u *Undertaker) Adopt(ctx context.Context, rec call.Record) bool {
 	if sw == nil {
 		return true // the link looks when it comes up
 	}
-	if err := u.look(ctx, rec, sw, time.Now()); err != nil {
+	if err := u.look(ctx, rec, sw, time.Now(), "the connection to the call was lost"); err != nil {
 		u.log.Info("freeswitch does not say whether an orphaned call lives; the link asks again when it is up", zap.String("uuid", rec.UUID), zap.Error(err))
 	}
 	return true
 }
 
-// look closes the record of a watched call that has ended.
-func (u *Undertaker) look(ctx context.Context, rec call.Record, sw Switch, now time.Time) error {
+// look closes the record of a watched call that has ended; why says why nobody saw the end.
+func (u *Undertaker) look(ctx context.Context, rec call.Record, sw Switch, now time.Time, why string) error {
 	alive, err := sw.Alive(ctx, rec.UUID)
 	if err != nil {
 		return err
 	}
 	if alive {
 		u.log.Info("call that no sidecar serves still lives", zap.String("uuid", rec.UUID))
+		u.lives(rec.UUID, now)
 		return nil
 	}
 	if _, watched := u.unwatch(rec.UUID); watched {
-		rec.Note = fmt.Sprintf("ended between %s and %s, cause unknown: no sidecar was there",
-			rec.Updated.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+		rec.Note = fmt.Sprintf("ended between %s and %s, cause unknown: %s",
+			rec.Updated.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339), why)
 		u.bury(rec, now)
 	}
 	return nil
+}
+
+// lives notes when a watched call was seen to live.
+func (u *Undertaker) lives(uuid string, now time.Time) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if rec, ok := u.watching[uuid]; ok {
+		rec.Updated = now
+		u.watching[uuid] = rec
+	}
 }
 
 func (u *Undertaker) watch(rec call.Record) {

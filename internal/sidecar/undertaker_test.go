@@ -28,6 +28,13 @@ func (c channels) Alive(_ context.Context, uuid string) (bool, error) {
 
 func (c channels) Talked(ctx context.Context, uuid string) (bool, error) { return c.Alive(ctx, uuid) }
 
+func (channels) CoreUUID() string { return "core" }
+
+// restarted is a switch after a restart: nothing of before lives on it.
+type restarted struct{ channels }
+
+func (restarted) CoreUUID() string { return "another core" }
+
 // under makes an undertaker of this process, "me", and the function that has its ledger write what it can.
 func under(t *testing.T, s *shelf) (*Undertaker, func()) {
 	t.Helper()
@@ -242,5 +249,37 @@ func TestUndertakerLeavesARecordThatIsNotTheDeadOnes(t *testing.T) {
 	write()
 	if !s.closed["2"] {
 		t.Error("it kept the next record from being closed")
+	}
+}
+
+// Calls that live are gone after a restart of FreeSWITCH, those of an earlier sidecar and our own: the first figure is when they were seen last.
+func TestUndertakerForgetsTheCallsOfAnOldCore(t *testing.T) {
+	talked := func(r *call.Record) { r.Answered = began.Add(3 * time.Second) }
+	s := newShelf()
+	left(t, s, of("dead", "1", nil), of("me", "2", talked))
+	u, write := under(t, s)
+	lives := channels{"u-1": true, "u-2": true}
+	if err := u.Attach(t.Context(), "fs1", lives, attached); err != nil {
+		t.Fatal(err)
+	}
+	lives["u-2"] = false // the link goes as the connection of the call does
+	if !u.Adopt(t.Context(), of("me", "2", talked)) {
+		t.Fatal("not adopted")
+	}
+	if err := u.Attach(t.Context(), "fs1", restarted{channels{}}, attached.Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	write()
+	for id, since := range map[string]string{"1": "12:05:00", "2": "12:00:10"} {
+		r := s.kept[id]
+		if !s.closed[id] || r.Note != "ended between 2026-03-01T"+since+"Z and 2026-03-01T12:06:00Z, cause unknown: freeswitch was restarted" {
+			t.Errorf("record %s: %+v", id, r)
+		}
+	}
+	if r := s.kept["2"]; r.Result != call.Answered {
+		t.Errorf("the call of those who talked is %s", r.Result)
+	}
+	if len(u.watching) != 0 {
+		t.Errorf("watches on: %v", u.watching)
 	}
 }
