@@ -221,6 +221,7 @@ func (ex *exchange) routed(hops []Hop) {
 		}
 	}
 	ex.inv = nil
+	ex.hops = p.healthy(ex.hops)
 	if len(ex.hops) == 0 {
 		p.n.unroutable.Add(1)
 		ex.final(response(ex.req, 500, "No Route", nil))

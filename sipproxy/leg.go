@@ -30,6 +30,7 @@ type leg struct {
 	sent    *message
 	raw     []byte
 	bySize  bool // TCP was our choice: when it fails, UDP is tried
+	probe   bool // asks a node whether it is there
 
 	state     legState
 	rang      bool // a provisional above 100
@@ -68,7 +69,7 @@ func (l *leg) start() bool {
 		s.after(&l.resend, l.interval, l.sendAgain)
 	}
 	d := 64 * o.T1
-	if l.method == "INVITE" && l.ex != nil && !l.ex.fixed {
+	if l.method == "INVITE" && l.ex != nil && !l.ex.fixed || l.probe {
 		d = min(d, o.FirstResponse)
 	}
 	s.after(&l.timeout, d, l.timedOut)
@@ -99,6 +100,7 @@ func (l *leg) sendFailed() {
 	ex := l.ex
 	if ex == nil || l.abandoned {
 		l.forget()
+		l.probed(0)
 		return
 	}
 	if l.network != "udp" && !l.retried && l.conn != nil && l.conn.up.Load() {
@@ -133,6 +135,11 @@ func (l *leg) connLost() {
 // timedOut is timer B, F or C, or the short wait for a first response.
 func (l *leg) timedOut() {
 	s, ex := l.shard, l.ex
+	if l.probe {
+		l.forget()
+		l.probed(0)
+		return
+	}
 	s.p.log.Info("no answer from a hop", zap.Stringer("hop", l.hop.Addr), zap.String("method", l.method), zap.String("call_id", l.sent.get("call-id")))
 	if ex == nil || l.abandoned {
 		l.forget()
@@ -292,6 +299,7 @@ func (l *leg) plainResponse(m *message) {
 		return
 	}
 	l.state = legDone
+	l.probed(m.code)
 	s.cancel(&l.timeout)
 	l.sent, l.raw = nil, nil
 	keep := time.Duration(0)
@@ -302,6 +310,13 @@ func (l *leg) plainResponse(m *message) {
 	if ex != nil && ex.state == exTrying {
 		m.pop("via")
 		ex.final(m)
+	}
+}
+
+// probed ends a probe.
+func (l *leg) probed(code int) {
+	if l.probe {
+		l.shard.p.probed(l.hop, code)
 	}
 }
 

@@ -181,6 +181,9 @@ type Options struct {
 	ScreenTimeout time.Duration
 	// FirstResponse is how long a hop may be silent to an initial INVITE before the next is tried. Default 2 s.
 	FirstResponse time.Duration
+	// ProbeEvery is how often each node is asked with OPTIONS whether it takes calls; 0 is never. A node that misses two probes,
+	// each within FirstResponse, is tried after the others until it answers one.
+	ProbeEvery time.Duration
 	// TimerC is how long a call may ring without a further provisional response (RFC 3261 16.6). Default 180 s.
 	TimerC time.Duration
 	// T1, T2 are RFC 3261's retransmission timers. Defaults 500 ms and 4 s.

@@ -28,6 +28,7 @@ type Proxy struct {
 	lis      []*listener
 	shards   []*shard
 	conns    connTable
+	health   health
 	messages *buckets
 	calls    *buckets
 	refusals *buckets
@@ -232,6 +233,9 @@ func (p *Proxy) Run(ctx context.Context) error {
 		} else {
 			p.wg.Go(func() { p.acceptTCP(l) })
 		}
+	}
+	if p.opt.ProbeEvery > 0 {
+		p.wg.Go(p.probeLoop)
 	}
 	select {
 	case <-ctx.Done():

@@ -20,6 +20,7 @@ type event struct {
 	hops     []Hop
 	routed   bool
 	alive    chan<- struct{} // closed when the shard comes to it
+	probe    *probe
 }
 
 // shard owns every transaction of the calls whose Call-ID falls on it. Its state is touched by run alone; everybody else sends events.
@@ -98,6 +99,8 @@ func (s *shard) handle(e event) {
 		e.ex.routed(e.hops)
 	case e.alive != nil:
 		close(e.alive)
+	case e.probe != nil:
+		s.probe(e.probe)
 	}
 }
 

@@ -1,0 +1,56 @@
+package sipproxy
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestANodeThatMissesItsProbesIsTriedLast(t *testing.T) {
+	second := newUA(t, "second", "127.0.0.4")
+	w := newWorld(t, func(o *Options, w *world) {
+		o.Peers = append(o.Peers, Peer{Name: "fs2", Kind: Node, Addr: second.addr})
+		o.ProbeEvery, o.FirstResponse = 50*time.Millisecond, 150*time.Millisecond
+	})
+	health := func(up1, up2 bool) func(Stats) bool {
+		return func(Stats) bool {
+			for { // the nodes answer meanwhile
+				select {
+				case g := <-second.in:
+					if strings.HasPrefix(g.raw, "OPTIONS") {
+						second.answer(g, "200 OK")
+					}
+					continue
+				case g := <-w.node.in:
+					if up1 && strings.HasPrefix(g.raw, "OPTIONS") {
+						w.node.answer(g, "403 Forbidden") // whatever it says, it is there
+					}
+					continue
+				default:
+				}
+				break
+			}
+			h := w.p.Health()
+			return len(h) == 2 && h[0].Name == "fs1" && h[0].Up == up1 && h[1].Up == up2
+		}
+	}
+	w.wait("the first node is down", health(false, true))
+	w.trunk.udp(w.udp, w.trunk.invite("h1"))
+	second.answer(second.expect("INVITE", "OPTIONS"), "486 Busy Here")
+	w.trunk.expect("SIP/2.0 486", "SIP/2.0 100")
+	w.node.quiet("OPTIONS")
+	w.wait("the first node is up", health(true, true))
+	w.trunk.udp(w.udp, w.trunk.invite("h2"))
+	w.node.expect("INVITE", "OPTIONS")
+	second.quiet("OPTIONS", "ACK")
+}
+
+func TestHopsThatAreDownAreStillTried(t *testing.T) {
+	w := newWorld(t, func(o *Options, w *world) {
+		o.ProbeEvery, o.FirstResponse = 50*time.Millisecond, 150*time.Millisecond
+	})
+	w.wait("the node is down", func(Stats) bool { h := w.p.Health(); return len(h) == 1 && !h[0].Up && !h[0].Since.IsZero() })
+	w.trunk.udp(w.udp, w.trunk.invite("h3"))
+	w.node.answer(w.node.expect("INVITE", "OPTIONS"), "486 Busy Here")
+	w.trunk.expect("SIP/2.0 486", "SIP/2.0 100")
+}
