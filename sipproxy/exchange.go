@@ -267,10 +267,43 @@ func (ex *exchange) try(h Hop, noTCP bool) bool {
 	ex.attempt++
 	l := &leg{
 		shard: s, ex: ex, hop: h, network: network, out: out, branch: branch, method: ex.req.method,
-		sent: forwarded(ex.req, ex.back.lis, out, branch, ex.add, carrierOf(ex.req, ex.pk.peer, ex.pk.src, h.Addr, ex.pk.table)), bySize: h.Transport == "" && network == "tcp",
+		sent: forwarded(ex.req, ex.back.lis, out, branch, ex.add, ex.wayBack(h)), bySize: h.Transport == "" && network == "tcp",
 	}
 	ex.current = l
 	return l.start()
+}
+
+// wayBack is what our Record-Route, or the Path of a registration, has to say for requests that come later.
+func (ex *exchange) wayBack(h Hop) wayBack {
+	switch {
+	case h.flow != nil:
+		return wayBack{token: h.flow.token}
+	case ex.pk.peer.Kind == Device:
+		return wayBack{token: ex.shard.p.flowToken(&ex.pk)}
+	}
+	return wayBack{carrier: carrierOf(ex.req, ex.pk.peer, ex.pk.src, h.Addr, ex.pk.table)}
+}
+
+// registered takes from the answer to a device's REGISTER whether its flow may make calls.
+func (ex *exchange) registered(res *message) {
+	p := ex.shard.p
+	if ex.pk.peer.Kind != Device {
+		return
+	}
+	switch {
+	case res.code < 300:
+		d, ok := registerExpires(ex.req, res)
+		if !ok {
+			return
+		}
+		to, _ := parseAddress(ex.req.get("to"))
+		if !p.flows.set(keyOf(&ex.pk), to.User+"@"+to.Host, d, ex.shard.now) {
+			p.log.Warn("no room for a registered flow: the device can be called but makes no calls", zap.Stringer("source", ex.pk.src))
+		}
+		p.bans.forgive(ex.pk.src.Addr())
+	case res.code == 403 || res.code == 404:
+		p.offend(ex.pk.lis, ex.pk.conn, ex.pk.src, "registration refused")
+	}
 }
 
 // send writes a response upstream and remembers it.

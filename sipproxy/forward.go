@@ -1,6 +1,7 @@
 package sipproxy
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"net/netip"
@@ -29,6 +30,8 @@ func phrase(code int) string {
 		return "Request Timeout"
 	case 420:
 		return "Bad Extension"
+	case 430:
+		return "Flow Failed"
 	case 433:
 		return "Anonymity Disallowed"
 	case 480:
@@ -173,6 +176,8 @@ type fate struct {
 	extra   []HeaderField
 	call    bool           // an initial INVITE of a trunk: screen it and route it
 	to      netip.AddrPort // else forward it here
+	hops    []Hop          // or to the first of these that answers
+	flow    *flowRef       // or down this
 	network string         // "" is by size
 	peer    *Peer
 	absorb  bool // an ACK that has nowhere to go
@@ -187,7 +192,7 @@ func answer(code int, why string) fate { return fate{code: code, why: why} }
 
 // judge decides about a request outside of any transaction. It takes our own Route entries off req, and nothing else.
 // self says whether a host and port are ours.
-func judge(req *message, from *Peer, t *table, self func(string, uint16) bool) fate {
+func judge(req *message, from *Peer, t *table, self func(string, uint16) bool, s sender) fate {
 	if from == nil {
 		return answer(403, "stranger")
 	}
@@ -208,12 +213,32 @@ func judge(req *message, from *Peer, t *table, self func(string, uint16) bool) f
 	if unknown := req.all("proxy-require"); len(unknown) > 0 && req.method != "ACK" {
 		return fate{code: 420, extra: []HeaderField{{"Unsupported", strings.Join(unknown, ", ")}}, why: "proxy-require"}
 	}
-	hint := ownRoutes(req, self)
+	hint, token := ownRoutes(req, self)
+	ref, state := s.find(token)
+	switch {
+	case from.Kind == Device:
+		return judgeDevice(req, t, s.registered || state == flowOpen && ref.sends(s.pk), self)
+	case from.Kind == Node && state != flowNone:
+		return judgeFlow(req, ref, state)
+	}
 	to, _ := parseAddress(req.get("to"))
 	if to.Tag() != "" || req.method == "ACK" {
 		return judgeInDialog(req, from, t, hint, self)
 	}
 	return judgeInitial(req, from, t, self)
+}
+
+// judgeFlow decides about a node's request for a device: it goes down the flow, wherever its Request-URI leads.
+func judgeFlow(req *message, ref *flowRef, state flowState) fate {
+	switch {
+	case state == flowOpen:
+		return fate{flow: ref, to: ref.addr, network: ref.lis.network, peer: devicePeer}
+	case req.method == "ACK":
+		return fate{absorb: true, why: "ack for a flow that is gone"}
+	case state == flowGone:
+		return answer(430, "flow is gone")
+	}
+	return answer(403, "no flow of ours")
 }
 
 // looped is the cheap form of RFC 3261 16.3: our address and our branch with the same loop part are on some Via below the top.
@@ -235,8 +260,9 @@ func looped(req *message, self func(string, uint16) bool) bool {
 }
 
 // ownRoutes takes off the Route entries that name us, one for each side (RFC 5658), and undoes what a strict router did to the
-// Request-URI (RFC 3261 16.4). What it gives is the carrier's address that recordRoute wrote into one of them, if any.
-func ownRoutes(req *message, self func(string, uint16) bool) (hint netip.AddrPort) {
+// Request-URI (RFC 3261 16.4). What it gives is the carrier's address and the token of a flow that recordRoute wrote into one
+// of them, if any.
+func ownRoutes(req *message, self func(string, uint16) bool) (hint netip.AddrPort, token string) {
 	u := parseURI(req.uri)
 	if _, lr := param(u.URIParams, "lr"); lr && self(u.Host, u.Port) {
 		if routes := SplitList(req.all("route")); len(routes) > 0 {
@@ -254,12 +280,13 @@ func ownRoutes(req *message, self func(string, uint16) bool) (hint netip.AddrPor
 	for {
 		s, ok := req.top("route")
 		if !ok {
-			return hint
+			return hint, token
 		}
 		r, err := parseAddress(s)
 		if err != nil || !self(r.Host, r.Port) {
-			return hint
+			return hint, token
 		}
+		token = cmp.Or(r.User, token)
 		if v, ok := param(r.URIParams, carrierParam); ok {
 			if a, err := netip.ParseAddrPort(v); err == nil {
 				hint = a
@@ -350,18 +377,23 @@ func judgeInitial(req *message, from *Peer, t *table, self func(string, uint16) 
 }
 
 // forwarded builds what goes out: Max-Forwards, our Record-Routes, our Via, and what the Screener added.
-func forwarded(req *message, in, out *listener, branch string, add []HeaderField, carrier netip.AddrPort) *message {
+func forwarded(req *message, in, out *listener, branch string, add []HeaderField, way wayBack) *message {
 	m := req.clone()
 	n, _, _ := hopsLeft(req)
 	m.set("Max-Forwards", strconv.FormatUint(n, 10))
 	for _, h := range add {
 		m.add(h.Name, h.Value)
 	}
-	if m.method == "INVITE" || m.method == "SUBSCRIBE" || m.method == "REFER" || m.method == "NOTIFY" {
+	switch m.method {
+	case "INVITE", "SUBSCRIBE", "REFER", "NOTIFY":
 		// The entry nearest to whoever gets the message is on top (RFC 5658 6).
-		m.push("Record-Route", recordRoute(in, carrier))
+		m.push("Record-Route", recordRoute(in, way))
 		if in != out {
-			m.push("Record-Route", recordRoute(out, netip.AddrPort{}))
+			m.push("Record-Route", recordRoute(out, wayBack{}))
+		}
+	case "REGISTER":
+		if way.token != "" {
+			m.push("Path", path(req, out, way))
 		}
 	}
 	m.push("Via", "SIP/2.0/"+strings.ToUpper(out.network)+" "+out.adv+";rport;branch="+branch)
@@ -372,14 +404,39 @@ func forwarded(req *message, in, out *listener, branch string, add []HeaderField
 // its Contact does not say it, and believed only inside a trunk's prefix.
 const carrierParam = "sb-carrier"
 
-func recordRoute(l *listener, carrier netip.AddrPort) string {
-	s := "<sip:" + l.adv
-	if l.network != "udp" {
+// wayBack is what an entry of ours remembers for requests that come back later: the carrier's address, or the flow of a device.
+type wayBack struct {
+	carrier netip.AddrPort
+	token   string
+}
+
+func recordRoute(l *listener, way wayBack) string {
+	s := "<sip:"
+	if way.token != "" {
+		s += way.token + "@"
+	}
+	s += l.adv
+	switch {
+	case l.webSocket():
+		s += ";transport=ws" // RFC 7118 section 5.2 has no other
+	case l.network != "udp":
 		s += ";transport=" + l.network
 	}
 	s += ";lr"
-	if carrier.IsValid() {
-		s += ";" + carrierParam + "=" + carrier.String()
+	if way.carrier.IsValid() {
+		s += ";" + carrierParam + "=" + way.carrier.String()
+	}
+	return s + ">"
+}
+
+// path is the Path of a registration (RFC 3327), in the address that the node reaches; "ob" when the device asks for
+// outbound (RFC 5626 section 5.1).
+func path(req *message, out *listener, way wayBack) string {
+	s := strings.TrimSuffix(recordRoute(out, way), ">")
+	if c, err := parseAddress(firstOf(req, "contact")); err == nil {
+		if _, ok := c.Param("reg-id"); ok {
+			s += ";ob"
+		}
 	}
 	return s + ">"
 }

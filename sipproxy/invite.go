@@ -15,7 +15,7 @@ type Invite struct {
 	Peer Peer
 	// Source is the address the packet or connection came from.
 	Source netip.AddrPort
-	// Transport is "udp", "tcp" or "tls".
+	// Transport is "udp", "tcp", "tls", "ws" or "wss".
 	Transport string
 	// CallID and FromTag identify the call attempt.
 	CallID, FromTag string

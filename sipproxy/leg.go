@@ -56,7 +56,7 @@ func (l *leg) start() bool {
 	s.client[k] = l
 	s.p.n.legs.Add(1)
 	var ok bool
-	l.conn, ok = s.send(l.network, l.out, l.hop.Addr, l.raw, l)
+	l.conn, ok = s.send(l.network, l.out, l.hop, l.raw, l)
 	if !ok {
 		l.forget()
 		if l.bySize && l.ex != nil && l.ex.state == exTrying {
@@ -81,7 +81,7 @@ func (l *leg) sendAgain() {
 	if l.state > legProceeding || (l.method == "INVITE" && (l.state != legCalling || l.abandoned)) {
 		return
 	}
-	s.send(l.network, l.out, l.hop.Addr, l.raw, l)
+	s.send(l.network, l.out, l.hop, l.raw, l)
 	l.interval *= 2
 	if l.method != "INVITE" {
 		l.interval = min(l.interval, o.T2)
@@ -103,10 +103,10 @@ func (l *leg) sendFailed() {
 		l.probed(0)
 		return
 	}
-	if l.network != "udp" && !l.retried && l.conn != nil && l.conn.up.Load() {
+	if l.network != "udp" && l.hop.flow == nil && !l.retried && l.conn != nil && l.conn.up.Load() {
 		// A pooled connection may have been dead without our knowing: once more, on a new one.
 		l.retried = true
-		if c, ok := l.shard.send(l.network, l.out, l.hop.Addr, l.raw, l); ok {
+		if c, ok := l.shard.send(l.network, l.out, l.hop, l.raw, l); ok {
 			l.conn = c
 			return
 		}
@@ -221,12 +221,12 @@ func (l *leg) response(m *message) {
 			return
 		}
 		if l.ack != nil {
-			s.send(l.network, l.out, l.hop.Addr, l.ack, nil)
+			s.send(l.network, l.out, l.hop, l.ack, nil)
 			return
 		}
 		l.state = legFailed
 		l.ack = ackFor(l.sent, m).bytes()
-		s.send(l.network, l.out, l.hop.Addr, l.ack, nil)
+		s.send(l.network, l.out, l.hop, l.ack, nil)
 		s.cancel(&l.timeout)
 		l.raw = nil
 		s.after(&l.linger, 64*s.p.opt.T1, l.forget)
@@ -265,7 +265,7 @@ func (l *leg) hangUpGhost(m *message) {
 	s := l.shard
 	tag := m.get("to")
 	ack := ghost(l.sent, m, "ACK", 0, branchPrefix+digest(l.branch, tag, "ack"), s.p.isUs)
-	s.send(l.network, l.out, l.hop.Addr, ack.bytes(), nil)
+	s.send(l.network, l.out, l.hop, ack.bytes(), nil)
 	if l.ghosted {
 		return
 	}
@@ -308,6 +308,9 @@ func (l *leg) plainResponse(m *message) {
 	}
 	s.after(&l.linger, keep, l.forget)
 	if ex != nil && ex.state == exTrying {
+		if l.method == "REGISTER" {
+			ex.registered(m)
+		}
 		m.pop("via")
 		ex.final(m)
 	}
@@ -343,6 +346,10 @@ func (ex *exchange) legFailed(l *leg, res *message) {
 		}
 		ex.final(res)
 		return
+	}
+	if res == nil && l.hop.flow != nil {
+		ex.shard.p.n.flowsGone.Add(1)
+		res = response(ex.req, 430, "", nil)
 	}
 	ex.best = better(ex.best, res)
 	ex.next()

@@ -22,14 +22,19 @@ var (
 
 // Listener is one address the proxy takes SIP on.
 type Listener struct {
-	// Network is "udp", "tcp" or "tls".
+	// Network is "udp", "tcp", "tls", and for devices also "ws" and "wss" (RFC 7118).
 	Network string
 	// Addr is the address to bind, as "127.0.0.1:5090"; port 0 takes a free one (see Proxy.Addr).
 	Addr string
 	// Advertise is the host:port written into Via and Record-Route; empty means the bound address.
 	// A listener on 0.0.0.0 or :: must have it.
 	Advertise string
-	// TLS is for "tls" and gives the configuration of one connection, so that certificates are renewed without a restart:
+	// Devices takes phones, apps and browsers from everywhere: they may register, and once registered, call (see
+	// Options.FlowKey). Peers are taken on it as on others.
+	Devices bool
+	// Origins are the pages whose browsers may open a WebSocket, as "https://phone.example.net"; none means all.
+	Origins []string
+	// TLS is for "tls" and "wss" and gives the configuration of one connection, so that certificates are renewed without a restart:
 	// Certificates for both roles (a client shows it when it is asked for one), RootCAs for the peers we call, ClientCAs and
 	// ClientAuth for those that call us. TLS 1.2 is the least that is spoken.
 	TLS func() *tls.Config
@@ -41,14 +46,19 @@ type PeerKind int
 const (
 	// Trunk is a carrier: the outside. Its requests are stripped, screened and routed.
 	Trunk PeerKind = iota
-	// Node is a FreeSWITCH: the inside. Its initial requests go to configured trunks only.
+	// Node is a FreeSWITCH: the inside. Its initial requests go to configured trunks and down flows of devices only.
 	Node
+	// Device is whoever comes to a listener for devices and is no configured peer. It is not configured itself.
+	Device
 )
 
 // String names the kind in logs.
 func (k PeerKind) String() string {
-	if k == Node {
+	switch k {
+	case Node:
 		return "node"
+	case Device:
+		return "device"
 	}
 	return "trunk"
 }
@@ -68,6 +78,9 @@ type Peer struct {
 	Port uint16
 	// Addr is where requests for it are sent. A trunk may leave it empty when it only calls in.
 	Addr netip.AddrPort
+	// DeviceAddr is where a node takes the requests of devices: a profile that authenticates each of them, never the one of
+	// trunks. Empty means that the node takes none.
+	DeviceAddr netip.AddrPort
 	// Transport is "udp", "tcp", "tls" or empty: by size (see Options.MaxUDP).
 	Transport string
 	// TLSName is the domain that a peer's certificate must be for (RFC 5922 section 7), when we connect and, with a
@@ -87,6 +100,8 @@ type Hop struct {
 	Transport string
 	// Name is for logs.
 	Name string
+
+	flow *flowRef // the way to a device
 }
 
 // HeaderField is one header field; a field with CR, LF or NUL in it is never written.
@@ -160,6 +175,15 @@ type Limits struct {
 	MessagesPerSecond float64
 	// CallsPerSecond is the rate of initial INVITEs from one address of a trunk, 500, burst two seconds. More: 503 with Retry-After.
 	CallsPerSecond float64
+	// MaxDevices is the number of connections of devices, 10,000, and DevicesPerAddress that from one address, 256. More: closed.
+	MaxDevices, DevicesPerAddress int
+	// MaxFlows is the number of flows on which devices are registered, 100,000. More: the device can be called but makes no calls.
+	MaxFlows int
+	// DeviceMessagesPerSecond from one address on a listener for devices, 100, with a burst of two seconds' worth. More: dropped.
+	DeviceMessagesPerSecond float64
+	// StrangerMessagesPerSecond bounds, for all devices together that are not registered, what reaches FreeSWITCH, 500, with a
+	// burst of two seconds' worth. More: dropped.
+	StrangerMessagesPerSecond float64
 	// RefusalsPerSecond bounds, for all strangers together, the 403 answers, 10. More: silence.
 	RefusalsPerSecond float64
 }
@@ -174,6 +198,11 @@ type Options struct {
 	Screener Screener
 	// Router names hops; nil takes every Node with an Addr, in order.
 	Router Router
+	// FlowKey signs the tokens by which a device is found again (RFC 5626), at least 32 bytes. All proxies of one address have the
+	// same. Listeners for devices need it.
+	FlowKey []byte
+	// BanTime is for how long an address that misbehaves on a listener for devices is not listened to. Default 5 minutes.
+	BanTime time.Duration
 	// MaxUDP is the size in bytes up to which a request goes by UDP when its hop names no transport; above it goes
 	// by TCP (RFC 3261 18.1.1), and back to UDP when nobody takes the connection. Default 1,300.
 	MaxUDP int
@@ -212,12 +241,18 @@ func (l Limits) withDefaults() Limits {
 	withDefault(&l.MaxScreening, 1024)
 	withDefault(&l.MessagesPerSecond, 2000)
 	withDefault(&l.CallsPerSecond, 500)
+	withDefault(&l.MaxDevices, 10000)
+	withDefault(&l.DevicesPerAddress, 256)
+	withDefault(&l.MaxFlows, 100000)
+	withDefault(&l.DeviceMessagesPerSecond, 100)
+	withDefault(&l.StrangerMessagesPerSecond, 500)
 	withDefault(&l.RefusalsPerSecond, 10)
 	return l
 }
 
 func (o Options) withDefaults() Options {
 	withDefault(&o.MaxUDP, 1300)
+	withDefault(&o.BanTime, 5*time.Minute)
 	withDefault(&o.ScreenTimeout, time.Second)
 	withDefault(&o.FirstResponse, 2*time.Second)
 	withDefault(&o.TimerC, 180*time.Second)
@@ -257,6 +292,11 @@ func checkPeers(peers []Peer) ([]Peer, error) {
 				return nil, fmt.Errorf("%w: %s: address %s has no port", ErrOptions, key, p.Addr)
 			}
 			p.Addr = unmapped(p.Addr)
+		}
+		if p.DeviceAddr.IsValid() {
+			if p.DeviceAddr = unmapped(p.DeviceAddr); p.Kind != Node || p.DeviceAddr == p.Addr || p.DeviceAddr.Port() == 0 {
+				return nil, fmt.Errorf("%w: %s: devices go to a profile of a node that is not the one of trunks: %s", ErrOptions, key, p.DeviceAddr)
+			}
 		}
 		if len(p.Prefixes) == 0 {
 			if !p.Addr.IsValid() {

@@ -215,7 +215,7 @@ func TestStrictRouterIsUndone(t *testing.T) {
 	m.add("To", "<sip:a@b>;tag=1")
 	m.add("From", "<sip:a@b>;tag=2")
 	m.add("Route", "<sip:192.0.2.9:5090;transport=tcp;lr>, <sip:x@192.0.2.2:5080>")
-	f := judge(m, &tab.peers[0], tab, self)
+	f := judge(m, &tab.peers[0], tab, self, sender{})
 	if f.code != 0 || f.to.String() != "192.0.2.2:5080" || m.uri != "sip:x@192.0.2.2:5080" || m.count("route") != 0 {
 		t.Errorf("fate %+v, uri %s, routes %q", f, m.uri, m.all("route"))
 	}
@@ -380,14 +380,14 @@ func FuzzForward(f *testing.F) {
 		}
 		for i := range tab.peers {
 			c := m.clone()
-			fate := judge(c, &tab.peers[i], tab, self)
+			fate := judge(c, &tab.peers[i], tab, self, sender{})
 			if fate.code != 0 || fate.absorb {
 				continue
 			}
 			if !fate.call && !fate.peer.contains(fate.to.Addr()) {
 				t.Fatalf("it would go to %s", fate.to)
 			}
-			sent := forwarded(c, in, out, branchFor("k", loopPart(c), 0), []HeaderField{{"X-Signalbox", "ours"}}, carrierOf(c, &tab.peers[i], src, fate.to, tab))
+			sent := forwarded(c, in, out, branchFor("k", loopPart(c), 0), []HeaderField{{"X-Signalbox", "ours"}}, wayBack{carrier: carrierOf(c, &tab.peers[i], src, fate.to, tab)})
 			wire := sent.bytes()
 			head, _, _ := bytes.Cut(wire, headEnd)
 			tokens := 0

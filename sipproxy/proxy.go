@@ -32,6 +32,10 @@ type Proxy struct {
 	messages *buckets
 	calls    *buckets
 	refusals *buckets
+	devices  *buckets // messages of one address of devices
+	unknown  *buckets // messages of all devices that are not registered
+	bans     offenders
+	flows    registered
 	screens  chan struct{}
 	routes   chan struct{}
 	n        counters
@@ -54,7 +58,10 @@ type listener struct {
 	adv     string // host:port for Via and Record-Route
 	pc      *net.UDPConn
 	ln      *net.TCPListener
-	tls     func() *tls.Config // set for "tls"
+	tls     func() *tls.Config // set for "tls" and "wss"
+	index   int                // in Options.Listen
+	devices bool
+	origins []string
 }
 
 // New validates the options and binds the listeners; Run serves them. After an error nothing is bound.
@@ -72,19 +79,26 @@ func New(opt Options) (*Proxy, error) {
 		opt: opt, log: opt.Logger, parser: newParser(l),
 		messages: newBuckets(l.MessagesPerSecond), calls: newBuckets(l.CallsPerSecond),
 		refusals: newBuckets(l.RefusalsPerSecond),
-		screens:  make(chan struct{}, l.MaxScreening), routes: make(chan struct{}, l.MaxScreening),
+		devices:  newBuckets(l.DeviceMessagesPerSecond), unknown: newBuckets(l.StrangerMessagesPerSecond),
+		bans: offenders{ban: opt.BanTime}, flows: registered{limit: l.MaxFlows},
+		screens: make(chan struct{}, l.MaxScreening), routes: make(chan struct{}, l.MaxScreening),
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.stop = p.ctx.Done()
 	p.conns.init()
 	p.table.Store(&table{peers, opt.Screener, opt.Router})
-	for _, o := range opt.Listen {
+	for i, o := range opt.Listen {
 		lis, err := listen(o)
+		if err == nil && o.Devices && len(opt.FlowKey) < minFlowKey {
+			lis.close()
+			err = fmt.Errorf("%w: listener %s %s: devices need a FlowKey of at least %d bytes", ErrOptions, o.Network, o.Addr, minFlowKey)
+		}
 		if err != nil {
 			p.cancel()
 			p.closeListeners()
 			return nil, err
 		}
+		lis.index, lis.devices, lis.origins = i, o.Devices, o.Origins
 		p.lis = append(p.lis, lis)
 	}
 	for range min(8, max(1, runtime.GOMAXPROCS(0))) {
@@ -107,10 +121,13 @@ func listen(o Listener) (*listener, error) {
 		}
 		_ = l.pc.SetReadBuffer(4 << 20) // what the kernel allows; less only drops earlier
 		l.bound = unmapped(l.pc.LocalAddr().(*net.UDPAddr).AddrPort())
-	case "tcp", "tls":
-		if o.Network == "tls" {
+	case "tcp", "tls", "ws", "wss":
+		if l.webSocket() && !o.Devices {
+			return nil, fmt.Errorf("%w: %s: WebSocket is for devices", ErrOptions, key)
+		}
+		if o.Network == "tls" || o.Network == "wss" {
 			if o.TLS == nil || len(o.TLS().Certificates) == 0 {
-				return nil, fmt.Errorf("%w: %s: a tls listener needs a certificate", ErrOptions, key)
+				return nil, fmt.Errorf("%w: %s: a %s listener needs a certificate", ErrOptions, key, o.Network)
 			}
 			l.tls = o.TLS
 		}
@@ -123,7 +140,7 @@ func listen(o Listener) (*listener, error) {
 		}
 		l.bound = unmapped(l.ln.Addr().(*net.TCPAddr).AddrPort())
 	default:
-		return nil, fmt.Errorf("%w: %s: write udp, tcp or tls", ErrOptions, key)
+		return nil, fmt.Errorf("%w: %s: write udp, tcp, tls, ws or wss", ErrOptions, key)
 	}
 	l.host, l.port = l.bound.Addr().String(), l.bound.Port()
 	if o.Advertise != "" {
@@ -168,7 +185,7 @@ func (p *Proxy) Addrs() []netip.AddrPort {
 	return out
 }
 
-// Addr gives the first bound address of a network, "udp", "tcp" or "tls"; the zero AddrPort if there is none.
+// Addr gives the first bound address of a network ("udp", "tcp", "tls", "ws", "wss"); the zero AddrPort if there is none.
 func (p *Proxy) Addr(network string) netip.AddrPort {
 	for _, l := range p.lis {
 		if l.network == network {
@@ -278,8 +295,9 @@ func (p *Proxy) isUs(host string, port uint16) bool {
 	return false
 }
 
-// listenerFor picks whose address stands in Via and Record-Route towards dst: the preferred one where the network fits, else
-// the first of that network and address family; nil if there is none.
+// listenerFor picks whose address stands in Via and Record-Route towards a peer: the preferred one where the network fits, else
+// the first of that network and address family; nil if there is none. One for devices is taken only where there is no other:
+// what faces the world does not face the nodes.
 func (p *Proxy) listenerFor(network string, dst netip.Addr, prefer *listener) *listener {
 	fits := func(l *listener) bool {
 		if l == nil || l.network != network {
@@ -288,20 +306,20 @@ func (p *Proxy) listenerFor(network string, dst netip.Addr, prefer *listener) *l
 		a := l.bound.Addr()
 		return a.Is4() == dst.Is4() || a == netip.IPv6Unspecified()
 	}
-	if fits(prefer) {
+	if fits(prefer) && !prefer.devices {
 		return prefer
 	}
+	var best *listener
 	for _, l := range p.lis {
-		if fits(l) && prefer != nil && l.host == prefer.host {
+		switch {
+		case !fits(l):
+		case !l.devices && prefer != nil && l.host == prefer.host:
 			return l
+		case best == nil || best.devices && !l.devices:
+			best = l
 		}
 	}
-	for _, l := range p.lis {
-		if fits(l) {
-			return l
-		}
-	}
-	return nil
+	return best
 }
 
 // shardFor keeps all messages of one call on one timeline.
@@ -360,6 +378,7 @@ func (p *Proxy) read(raw []byte, src netip.AddrPort, lis *listener, c *conn) (pk
 	m, err := parseMessage(p.parser, raw, p.opt.Limits)
 	if m == nil {
 		p.n.malformed.Add(1)
+		p.offend(lis, c, src, "malformed")
 		p.log.Debug("message dropped", zap.Stringer("source", src), zap.Error(err))
 		return pk, false
 	}
@@ -388,6 +407,9 @@ func (p *Proxy) read(raw []byte, src netip.AddrPort, lis *listener, c *conn) (pk
 	}
 	if pk.peer = pk.table.match(src.Addr(), port); pk.peer != nil && c != nil && !c.mayBe(pk.peer) {
 		pk.peer = nil
+	}
+	if pk.peer == nil && lis.devices {
+		pk.peer = devicePeer
 	}
 	return pk, true
 }

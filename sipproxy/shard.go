@@ -203,8 +203,7 @@ func flowOf(pk *packet) flow {
 // sendBack writes a response to where its request came from.
 func (s *shard) sendBack(f flow, t *table, raw []byte) {
 	if f.lis.network == "udp" {
-		if !t.knows(f.addr.Addr()) {
-			f.addr = netip.AddrPort{}
+		if !f.lis.devices && !t.knows(f.addr.Addr()) {
 			s.p.n.stray.Add(1)
 			return
 		}
@@ -253,6 +252,7 @@ func (s *shard) request(pk *packet) {
 		return
 	}
 	if pk.code != 0 {
+		p.offend(pk.lis, pk.conn, pk.src, pk.wrong)
 		s.reply(pk, pk.code, pk.wrong, nil)
 		return
 	}
@@ -262,10 +262,13 @@ func (s *shard) request(pk *packet) {
 	}
 	stripped := m.strip()
 	p.n.stripped.Add(uint64(stripped))
-	if pk.peer != nil && pk.peer.Kind == Trunk {
+	if pk.peer.Kind != Node {
 		p.n.tamed.Add(uint64(m.tame()))
 	}
-	f := judge(m, pk.peer, pk.table, p.isUs)
+	if pk.peer.Kind == Device {
+		m.disarm()
+	}
+	f := judge(m, pk.peer, pk.table, p.isUs, p.senderOf(pk))
 	switch {
 	case f.absorb:
 		p.n.stray.Add(1)
@@ -274,6 +277,9 @@ func (s *shard) request(pk *packet) {
 		switch f.code {
 		case 403:
 			p.n.forbidden.Add(1)
+			p.offend(pk.lis, pk.conn, pk.src, f.why)
+		case 430:
+			p.n.flowsGone.Add(1)
 		case 482, 483:
 			p.n.loops.Add(1)
 		}
@@ -310,8 +316,12 @@ func (s *shard) request(pk *packet) {
 		ex.begin(stripped)
 		return
 	}
-	ex.hops = []Hop{{Addr: f.to, Transport: f.network, Name: f.peer.Name}}
-	ex.fixed = true
+	if ex.hops = f.hops; ex.hops != nil {
+		ex.hops = p.healthy(ex.hops)
+	} else {
+		ex.hops = []Hop{{Addr: f.to, Transport: f.network, Name: f.peer.Name, flow: f.flow}}
+		ex.fixed = true
+	}
 	ex.next()
 }
 
@@ -335,18 +345,22 @@ func (s *shard) newExchange(pk *packet, key string) *exchange {
 
 // forwardAck sends the ACK of a 2xx on, without a transaction (RFC 3261 16.11 has the same branch for its retransmissions).
 func (s *shard) forwardAck(pk *packet, f fate) {
-	network, out := s.choose(Hop{Addr: f.to, Transport: f.network}, pk.msg, nil, pk.lis, false)
+	hop := Hop{Addr: f.to, Transport: f.network, flow: f.flow}
+	network, out := s.choose(hop, pk.msg, nil, pk.lis, false)
 	if out == nil {
 		s.p.n.stray.Add(1)
 		return
 	}
 	key := "ack\x00" + serverKey(pk.msg, pk.src.Addr())
-	raw := forwarded(pk.msg, pk.lis, out, branchFor(key, loopPart(pk.msg), 0), nil, netip.AddrPort{}).bytes()
-	s.send(network, out, f.to, raw, nil)
+	raw := forwarded(pk.msg, pk.lis, out, branchFor(key, loopPart(pk.msg), 0), nil, wayBack{}).bytes()
+	s.send(network, out, hop, raw, nil)
 }
 
 // choose settles the transport for a hop and which listener speaks.
 func (s *shard) choose(h Hop, req *message, add []HeaderField, in *listener, noTCP bool) (string, *listener) {
+	if h.flow != nil {
+		return h.flow.lis.network, h.flow.lis
+	}
 	network := h.Transport
 	if network == "" {
 		network = "udp"
@@ -363,11 +377,14 @@ func (s *shard) choose(h Hop, req *message, add []HeaderField, in *listener, noT
 }
 
 // send writes a request; the connection it went on, if any. l is told when it could not be sent, at once or later.
-func (s *shard) send(network string, out *listener, to netip.AddrPort, raw []byte, l *leg) (c *conn, ok bool) {
+func (s *shard) send(network string, out *listener, to Hop, raw []byte, l *leg) (c *conn, ok bool) {
 	if network == "udp" {
-		return nil, s.p.writeUDP(out, to, raw)
+		return nil, s.p.writeUDP(out, to.Addr, raw)
 	}
-	c = s.p.dial(to, out, s.p.table.Load())
+	if to.flow != nil { // nobody can call a device back
+		return to.flow.conn, to.flow.conn.push(outgoing{raw: raw, leg: l})
+	}
+	c = s.p.dial(to.Addr, out, s.p.table.Load())
 	if c == nil {
 		return nil, false
 	}
@@ -385,6 +402,10 @@ func (s *shard) response(pk *packet) {
 	_, method, _ := m.cseq()
 	p.n.stripped.Add(uint64(m.strip()))
 	if l := s.client[clientKey(v.branch, method)]; l != nil {
+		if fromDevice := pk.peer != nil && pk.peer.Kind == Device; fromDevice != (l.hop.flow != nil) || fromDevice && !l.hop.flow.sends(pk) {
+			p.n.stray.Add(1) // only whoever was asked may answer
+			return
+		}
 		l.response(m)
 		return
 	}
@@ -399,6 +420,9 @@ func (s *shard) response(pk *packet) {
 		return
 	}
 	to, ok := next.replyAddr()
+	if ok && pk.peer != nil && pk.peer.Kind == Device && !pk.table.holdsNode(to.Addr()) {
+		ok = false
+	}
 	if !ok || !pk.table.knows(to.Addr()) || p.isUs(to.Addr().String(), to.Port()) {
 		p.n.stray.Add(1)
 		return

@@ -26,16 +26,18 @@ type Stats struct {
 	Loops                   uint64 // requests answered 482 or 483
 	Panics                  uint64 // recovered panics
 	SendErrors              uint64 // messages that could not be written
+	Banned                  uint64 // datagrams of banned addresses, dropped unread
+	FlowsGone               uint64 // requests for a device whose flow is gone, answered 430
 	TLSFailed               uint64 // TLS handshakes that failed, or showed a certificate for somebody else
 	Pending, Kept           uint64 // requests being worked on; remembered
 	Legs                    uint64 // requests sent and still remembered
-	Connections             uint64 // open TCP and TLS connections
+	Connections             uint64 // open connections, those of devices too
 }
 
 type counters struct {
 	messagesIn, messagesOut, malformed, strangers, refused, rateLimited, overload, forbidden,
 	calls, screenRefused, screenSkipped, badDecisions, unroutable, failovers, cancelled, ghosts, stateless, stray,
-	stripped, tamed, loops, panics, sendErrors, tlsFailed atomic.Uint64
+	stripped, tamed, loops, panics, sendErrors, tlsFailed, banned, flowsGone atomic.Uint64
 	pending, kept, legs, connections atomic.Int64
 }
 
@@ -47,7 +49,7 @@ func (c *counters) snapshot() Stats {
 		ScreenRefused: c.screenRefused.Load(), ScreenSkipped: c.screenSkipped.Load(),
 		BadDecisions: c.badDecisions.Load(), Unroutable: c.unroutable.Load(), Failovers: c.failovers.Load(),
 		Cancelled: c.cancelled.Load(), Ghosts: c.ghosts.Load(), Stateless: c.stateless.Load(), Stray: c.stray.Load(),
-		Stripped: c.stripped.Load(), Tamed: c.tamed.Load(), Loops: c.loops.Load(), Panics: c.panics.Load(), SendErrors: c.sendErrors.Load(), TLSFailed: c.tlsFailed.Load(),
+		Stripped: c.stripped.Load(), Tamed: c.tamed.Load(), Loops: c.loops.Load(), Panics: c.panics.Load(), SendErrors: c.sendErrors.Load(), TLSFailed: c.tlsFailed.Load(), Banned: c.banned.Load(), FlowsGone: c.flowsGone.Load(),
 		Pending: uint64(max(0, c.pending.Load())), Kept: uint64(max(0, c.kept.Load())),
 		Legs: uint64(max(0, c.legs.Load())), Connections: uint64(max(0, c.connections.Load())),
 	}

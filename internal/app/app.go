@@ -217,6 +217,9 @@ func (a *App) linked(node string) bool {
 	return slices.ContainsFunc(a.nodes, func(n *fsw.Node) bool { return n.Name() == node })
 }
 
+// probeEvery is how often the proxy asks each node with OPTIONS whether it takes calls.
+const probeEvery = 10 * time.Second
+
 func (a *App) openProxy() error {
 	edge, err := newEdge(a.config, a.log)
 	if err != nil {
@@ -231,8 +234,15 @@ func (a *App) openProxy() error {
 	for _, l := range a.config.Proxy.Listen {
 		listen = append(listen, sipproxy.Listener{Network: l.Network, Addr: l.Addr, Advertise: a.config.Proxy.Advertise, TLS: a.certs.config})
 	}
+	devices := a.config.Proxy.Devices
+	for _, l := range devices.Listen {
+		listen = append(listen, sipproxy.Listener{
+			Network: l.Network, Addr: l.Addr, Advertise: devices.Advertise, TLS: a.certs.config, Devices: true, Origins: devices.Origins,
+		})
+	}
 	a.proxy, err = sipproxy.New(sipproxy.Options{
 		Listen: listen, Peers: peers(a.config), Screener: edge, Router: edge,
+		FlowKey: []byte(devices.FlowKey.Reveal()), BanTime: devices.BanTime, ProbeEvery: probeEvery,
 		MaxUDP: a.config.Proxy.MaxUDPBytes, ScreenTimeout: a.config.Proxy.ScreenTime, Logger: a.log,
 	})
 	var bind *net.OpError
@@ -254,7 +264,7 @@ func (a *App) EventSocketAddr() net.Addr {
 	return a.server.Addr()
 }
 
-// SIPAddrs are the addresses the proxy listens on, in the order of proxy.listen; none without a proxy.
+// SIPAddrs are the addresses the proxy listens on, in the order of proxy.listen and then proxy.devices.listen; none without a proxy.
 func (a *App) SIPAddrs() []netip.AddrPort {
 	if a.proxy == nil {
 		return nil

@@ -95,7 +95,7 @@ func peers(c *config.Config) []sipproxy.Peer {
 	var out []sipproxy.Peer
 	for _, n := range c.Nodes {
 		from := append([]netip.Prefix{netip.PrefixFrom(n.SIP.Addr(), n.SIP.Addr().BitLen())}, prefixes(n.Prefixes)...)
-		out = append(out, sipproxy.Peer{Name: n.Name, Kind: sipproxy.Node, Prefixes: from, Addr: n.SIP.AddrPort, Transport: n.Transport, TLSName: n.TLSName})
+		out = append(out, sipproxy.Peer{Name: n.Name, Kind: sipproxy.Node, Prefixes: from, Addr: n.SIP.AddrPort, Transport: n.Transport, TLSName: n.TLSName, DeviceAddr: n.DeviceSIP.AddrPort})
 	}
 	for _, t := range c.Proxy.Trunks {
 		from := prefixes(t.Prefixes)
@@ -122,6 +122,7 @@ func needRestart(old, now *config.Config) []string {
 		"store.sqlite":         old.Store.SQLite == now.Store.SQLite,
 		"nodes (event_socket)": sameLinks(old, now),
 		"proxy.listen":         reflect.DeepEqual(old.Proxy.Listen, now.Proxy.Listen) && old.Proxy.Advertise == now.Proxy.Advertise,
+		"proxy.devices":        reflect.DeepEqual(old.Proxy.Devices, now.Proxy.Devices),
 		"proxy.max_udp_bytes":  old.Proxy.MaxUDPBytes == now.Proxy.MaxUDPBytes,
 		"proxy.screen_timeout": old.Proxy.ScreenTime == now.Proxy.ScreenTime,
 		"sidecar":              reflect.DeepEqual(old.Sidecar, now.Sidecar),

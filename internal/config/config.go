@@ -32,10 +32,11 @@ type Store struct {
 // Node is one FreeSWITCH.
 type Node struct {
 	Name        string      `yaml:"name"`
-	SIP         AddrPort    `yaml:"sip"`       // carrier-side profile, where the proxy sends calls
-	Transport   string      `yaml:"transport"` // "", "udp", "tcp" or "tls"; "" = by size
-	TLSName     string      `yaml:"tls_name"`  // the domain its certificate must be for; "" = its address
-	Prefixes    []Prefix    `yaml:"prefixes"`  // further addresses the node sends SIP from
+	SIP         AddrPort    `yaml:"sip"`        // carrier-side profile, where the proxy sends calls
+	Transport   string      `yaml:"transport"`  // "", "udp", "tcp" or "tls"; "" = by size
+	TLSName     string      `yaml:"tls_name"`   // the domain its certificate must be for; "" = its address
+	DeviceSIP   AddrPort    `yaml:"device_sip"` // profile that authenticates phones, where the proxy sends theirs; none = it takes none
+	Prefixes    []Prefix    `yaml:"prefixes"`   // further addresses the node sends SIP from
 	EventSocket EventSocket `yaml:"event_socket"`
 }
 
@@ -50,11 +51,22 @@ type EventSocket struct {
 // Proxy is the SIP proxy.
 type Proxy struct {
 	Listen      []Listen      `yaml:"listen"`
-	Advertise   string        `yaml:"advertise"`     // host:port written into Via and Record-Route; "" = the bound address
+	Advertise   string        `yaml:"advertise"`     // host or host:port written into Via and Record-Route; "" = the bound address
 	MaxUDPBytes int           `yaml:"max_udp_bytes"` // larger requests go to FreeSWITCH by TCP
-	TLS         TLS           `yaml:"tls"`           // for listeners with tls:
+	TLS         TLS           `yaml:"tls"`           // for listeners with tls: and wss:
+	Devices     Devices       `yaml:"devices"`       // phones, apps and browsers
 	Trunks      []Trunk       `yaml:"trunks"`
 	ScreenTime  time.Duration `yaml:"screen_timeout"` // a slower verdict counts as none
+}
+
+// Devices says where phones, apps and browsers are taken. They may come from everywhere.
+type Devices struct {
+	Listen      []Listen      `yaml:"listen"`    // udp:, tcp:, tls:, ws: or wss:HOST:PORT; none = no devices
+	Advertise   string        `yaml:"advertise"` // as proxy.advertise, for these
+	FlowKey     Secret        `yaml:"flow_key"`  // signs the tokens by which a device is found again; at least 32 bytes
+	FlowKeyFile string        `yaml:"flow_key_file"`
+	Origins     []string      `yaml:"origins"`  // pages whose browsers may connect; none = all
+	BanTime     time.Duration `yaml:"ban_time"` // for how long an address that misbehaves is not listened to
 }
 
 // TLS names the certificates of the proxy, all in PEM. They are read again at a reload.
@@ -65,7 +77,7 @@ type TLS struct {
 	ClientCA string `yaml:"client_ca"` // who may have signed those of systems that call us; "" = none is asked for
 }
 
-// Listen is "udp:HOST:PORT", "tcp:HOST:PORT" or "tls:HOST:PORT".
+// Listen is "udp:HOST:PORT", "tcp:HOST:PORT" or "tls:HOST:PORT", for devices also "ws:" and "wss:".
 type Listen struct{ Network, Addr string }
 
 // Trunk is one carrier.
@@ -162,6 +174,7 @@ func Default() Config {
 			Listen:      []Listen{{"udp", "127.0.0.1:5090"}, {"tcp", "127.0.0.1:5090"}},
 			MaxUDPBytes: 1300,
 			ScreenTime:  500 * time.Millisecond,
+			Devices:     Devices{BanTime: 5 * time.Minute},
 		},
 		Sidecar: Sidecar{
 			Listen:   "127.0.0.1:8084",

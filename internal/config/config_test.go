@@ -163,7 +163,7 @@ func TestEveryKeyIsDocumentedAndTheReverse(t *testing.T) {
 	c.Proxy.Trunks = []Trunk{{}}
 	c.Token.Keys = []Key{{}}
 	c.Screening.Deny = []Deny{{}}
-	c.DNS.Servers = []string{""}
+	c.DNS.Servers, c.Proxy.Devices.Origins, c.Proxy.Devices.Listen = []string{""}, []string{""}, []Listen{{}}
 	known := map[string]bool{}
 	for _, row := range Keys(&c) {
 		known[listless(row[0])] = true

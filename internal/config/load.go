@@ -95,6 +95,9 @@ func (c *Config) readSecrets(dir string) error {
 			return err
 		}
 	}
+	if err := readSecret(dir, "proxy.devices.flow_key", &c.Proxy.Devices.FlowKey, c.Proxy.Devices.FlowKeyFile); err != nil {
+		return err
+	}
 	for i := range c.Token.Keys {
 		key := &c.Token.Keys[i]
 		if err := readSecret(dir, fmt.Sprintf("token.keys[%d].secret", i), &key.Secret, key.SecretFile); err != nil {

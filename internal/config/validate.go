@@ -86,6 +86,7 @@ func (v *validation) nodes(nodes []Node) {
 		v.check(n.SIP.IsValid() && n.SIP.Port() != 0, key+".sip", "is missing: write IP:PORT of FreeSWITCH's carrier-side profile, 127.0.0.1:5080 for vanilla's external")
 		v.transport(key+".transport", n.Transport)
 		v.domain(key+".tls_name", n.TLSName)
+		v.check(n.DeviceSIP != n.SIP || !n.SIP.IsValid(), key+".device_sip", "is the carrier-side profile too: name the one that authenticates phones, 127.0.0.1:5060 for vanilla's internal")
 		if n.EventSocket.Addr != "" {
 			v.address(key+".event_socket.addr", n.EventSocket.Addr)
 			v.check(n.EventSocket.Password != "", key+".event_socket.password", "is missing: give it here, in password_file, or by the environment")
@@ -95,15 +96,9 @@ func (v *validation) nodes(nodes []Node) {
 }
 
 func (v *validation) proxy(p Proxy) {
-	for i, l := range p.Listen {
-		key := fmt.Sprintf("proxy.listen[%d]", i)
-		v.check(slices.Contains([]string{"udp", "tcp", "tls"}, l.Network), key, "is %q: write udp:HOST:PORT, tcp:HOST:PORT or tls:HOST:PORT", l.Network+":"+l.Addr)
-		v.address(key, l.Addr)
-		v.check(l.Network != "tls" || p.TLS.Cert != "" && p.TLS.Key != "", key, "needs proxy.tls.cert and proxy.tls.key: name the PEM files of a certificate")
-	}
-	if p.Advertise != "" {
-		v.address("proxy.advertise", p.Advertise)
-	}
+	v.listen("proxy.listen", p.Listen, p.TLS, "udp", "tcp", "tls")
+	v.advertised("proxy.advertise", p.Advertise)
+	v.devices(p)
 	v.check(p.MaxUDPBytes >= 512 && p.MaxUDPBytes <= 65000, "proxy.max_udp_bytes", "is %d: write 512 to 65000", p.MaxUDPBytes)
 	v.between("proxy.screen_timeout", p.ScreenTime, 10*time.Millisecond, 10*time.Second)
 	seen := map[string]bool{}
@@ -124,6 +119,39 @@ func (v *validation) proxy(p Proxy) {
 		}
 		v.check(t.Region == "" || regionGrammar.MatchString(t.Region), key+".region", "is %q: write a country as in ISO 3166, for example US", t.Region)
 	}
+}
+
+func (v *validation) listen(name string, list []Listen, certs TLS, networks ...string) {
+	for i, l := range list {
+		key := fmt.Sprintf("%s[%d]", name, i)
+		v.check(slices.Contains(networks, l.Network), key, "is %q: write %s:HOST:PORT", l.Network+":"+l.Addr, strings.Join(networks, ", "))
+		v.address(key, l.Addr)
+		secure := l.Network == "tls" || l.Network == "wss"
+		v.check(!secure || certs.Cert != "" && certs.Key != "", key, "needs proxy.tls.cert and proxy.tls.key: name the PEM files of a certificate")
+	}
+}
+
+// advertised is HOST, which leaves each listener its own port, or HOST:PORT.
+func (v *validation) advertised(key, addr string) {
+	if addr == "" || hostGrammar.MatchString(addr) {
+		return
+	}
+	v.address(key, addr)
+}
+
+func (v *validation) devices(p Proxy) {
+	d := p.Devices
+	if len(d.Listen) == 0 {
+		return
+	}
+	v.listen("proxy.devices.listen", d.Listen, p.TLS, "udp", "tcp", "tls", "ws", "wss")
+	v.advertised("proxy.devices.advertise", d.Advertise)
+	v.check(len(d.FlowKey) >= 32, "proxy.devices.flow_key", "has %d bytes: write at least 32, for example of openssl rand -hex 32", len(d.FlowKey))
+	for i, o := range d.Origins {
+		u, err := url.Parse(o)
+		v.check(err == nil && u.Scheme != "" && u.Host != "" && u.Path == "", fmt.Sprintf("proxy.devices.origins[%d]", i), "is %q: write it as a browser does, for example https://phone.example.net", o)
+	}
+	v.between("proxy.devices.ban_time", d.BanTime, time.Second, 24*time.Hour)
 }
 
 func (v *validation) sidecar(s Sidecar) {

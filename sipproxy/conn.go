@@ -1,0 +1,312 @@
+package sipproxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// Bounds of a TCP connection. A peer that does not read for writeTimeout, lets outQueue messages pile up, or stops in the middle
+// of a message for partTimeout, loses its connection.
+const (
+	outQueue     = 512
+	dialTimeout  = 2 * time.Second
+	writeTimeout = 5 * time.Second
+	partTimeout  = 30 * time.Second
+	idleTimeout  = 15 * time.Minute
+)
+
+// acceptTCP takes connections from peers and closes all others unread.
+func (p *Proxy) acceptTCP(l *listener) {
+	for {
+		nc, err := l.ln.AcceptTCP()
+		if err != nil {
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			p.log.Warn("tcp accept", zap.Error(err))
+			select { // out of descriptors: not at full speed
+			case <-p.stop:
+				return
+			case <-time.After(50 * time.Millisecond):
+			}
+			continue
+		}
+		remote := unmapped(nc.RemoteAddr().(*net.TCPAddr).AddrPort())
+		known := p.table.Load().knows(remote.Addr())
+		if !known && (!l.devices || p.bans.banned(remote.Addr(), time.Now())) {
+			p.n.strangers.Add(1)
+			_ = nc.Close()
+			continue
+		}
+		c := p.newConn(remote, l, identity{})
+		c.nc, c.device = nc, !known
+		room := p.opt.Limits.MaxConnections
+		if !p.table.Load().holdsNode(remote.Addr()) {
+			room = max(1, room/2) // carriers together never keep a node out
+		}
+		if !p.conns.add(c, false, room, p.opt.Limits) {
+			p.n.overload.Add(1)
+			_ = nc.Close()
+			c.close()
+			continue
+		}
+		p.n.connections.Add(1)
+		p.wg.Go(c.run)
+	}
+}
+
+// outgoing is one message queued on a connection; leg, if set, is told when it cannot be sent.
+type outgoing struct {
+	raw     []byte
+	leg     *leg
+	control []byte // a frame of WebSocket's own
+}
+
+// conn is one TCP or TLS connection. It is owned by run, which dials when nc is not set, and by one reader.
+type conn struct {
+	p      *Proxy
+	id     uint64 // random, so that no token leads to a connection of another time
+	device bool   // from no peer
+	remote netip.AddrPort
+	name   identity   // of a TLS connection that we open: what the certificate must say
+	holds  []identity // what the other side's certificate is for; this and asked are set before anything is read
+	asked  bool       // a certificate was asked for
+	lis    *listener  // whose advertised address we speak for
+	nc     net.Conn
+	out    chan outgoing
+	gone   <-chan struct{} // closed with the connection
+	ctx    context.Context // ends with the connection: it bounds the dial
+	cancel context.CancelFunc
+
+	up   atomic.Bool // was connected
+	mu   sync.Mutex
+	dead bool
+}
+
+func (p *Proxy) newConn(remote netip.AddrPort, l *listener, name identity) *conn {
+	ctx, cancel := context.WithCancel(p.ctx)
+	return &conn{p: p, id: rand.Uint64() | 1, remote: remote, name: name, lis: l, out: make(chan outgoing, outQueue), gone: ctx.Done(), ctx: ctx, cancel: cancel}
+}
+
+// push queues a message without ever waiting; false means that the connection is dead or full, and then it is closed.
+func (c *conn) push(o outgoing) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.dead {
+		return false
+	}
+	select {
+	case c.out <- o:
+		return true
+	default:
+		c.kill()
+		return false
+	}
+}
+
+// kill is called with mu held.
+func (c *conn) kill() {
+	c.dead = true
+	c.cancel()
+}
+
+func (c *conn) close() {
+	c.mu.Lock()
+	c.kill()
+	c.mu.Unlock()
+}
+
+func (c *conn) run() {
+	p := c.p
+	defer func() {
+		c.close()
+		if c.nc != nil {
+			_ = c.nc.Close()
+		}
+		p.conns.remove(c)
+		p.n.connections.Add(-1)
+		p.flows.drop(flowKey{lis: c.lis, conn: c.id})
+		// Nobody pushes after close: what is still queued was not sent.
+		for len(c.out) > 0 {
+			if o := <-c.out; o.leg != nil {
+				o.leg.shard.post(event{failed: o.leg})
+			}
+		}
+		for _, s := range p.shards {
+			s.post(event{lost: c})
+		}
+	}()
+	if !c.open() {
+		return
+	}
+	c.up.Store(true)
+	if c.lis.webSocket() {
+		p.wg.Go(c.readWS)
+	} else {
+		p.wg.Go(c.read)
+	}
+	for {
+		select {
+		case <-c.gone:
+			return
+		case o := <-c.out:
+			if len(o.raw) > 2 {
+				p.tap(Out, c.lis.bound, c.remote, o.raw)
+			}
+			if err := c.write(o); err != nil {
+				p.n.sendErrors.Add(1)
+				p.log.Warn("tcp write", zap.Stringer("destination", c.remote), zap.Error(err))
+				if o.leg != nil {
+					o.leg.shard.post(event{failed: o.leg})
+				}
+				return
+			}
+			p.n.messagesOut.Add(1)
+		}
+	}
+}
+
+// open dials, or takes the TLS handshake of the connection that was accepted.
+func (c *conn) open() bool {
+	p := c.p
+	ours := c.nc == nil
+	if ours {
+		ctx, cancel := context.WithTimeout(c.ctx, dialTimeout)
+		defer cancel()
+		d := net.Dialer{}
+		if !c.lis.bound.Addr().IsUnspecified() {
+			d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(c.lis.bound.Addr(), 0))
+		}
+		nc, err := d.DialContext(ctx, "tcp", c.remote.String())
+		if err != nil {
+			p.n.sendErrors.Add(1)
+			p.log.Warn(c.lis.network+" dial", zap.Stringer("destination", c.remote), zap.Error(err))
+			return false
+		}
+		c.nc = nc
+	}
+	if c.lis.tls != nil {
+		if err := c.handshake(ours); err != nil {
+			p.n.tlsFailed.Add(1)
+			if c.device { // everybody's scanner
+				c.offend("tls handshake", err)
+			} else {
+				p.log.Warn("tls handshake", zap.Stringer("remote", c.remote), zap.Bool("ours", ours), zap.Error(err))
+			}
+			return false
+		}
+	}
+	if c.lis.webSocket() {
+		if err := c.upgrade(); err != nil {
+			c.offend("websocket request", err)
+			return false
+		}
+	}
+	return true
+}
+
+// offend counts what a stranger sent and was none of SIP.
+func (c *conn) offend(what string, err error) {
+	c.p.n.malformed.Add(1)
+	c.p.offend(c.lis, c, c.remote, what)
+	c.p.log.Info("connection closed", zap.String("what", what), zap.Stringer("source", c.remote), zap.Error(err))
+}
+
+// patience is how long the other side may be silent: less in the middle of a message, and for a device that has not
+// registered.
+func (c *conn) patience(inside bool) time.Duration {
+	if inside || c.device && !c.p.flows.has(flowKey{lis: c.lis, conn: c.id}, time.Now()) {
+		return partTimeout
+	}
+	return idleTimeout
+}
+
+// read frames the stream and hands messages on, waiting where their shard is busy: TCP slows the sender down.
+func (c *conn) read() {
+	defer c.close()
+	p := c.p
+	buf := make([]byte, 0, 8192)
+	chunk := make([]byte, 16384)
+	for {
+		for {
+			skip, n, err := frame(buf, p.opt.Limits.MaxMessage)
+			if err != nil {
+				c.offend("stream", err)
+				return
+			}
+			if skip >= 4 { // the ping of RFC 5626 4.4.1
+				c.push(outgoing{raw: []byte("\r\n")})
+			}
+			buf = buf[skip:]
+			if n == 0 {
+				break
+			}
+			if !c.take(buf[:n]) {
+				return
+			}
+			buf = buf[n:]
+		}
+		if len(buf) == 0 {
+			buf = make([]byte, 0, 8192)
+		}
+		_ = c.nc.SetReadDeadline(time.Now().Add(c.patience(len(buf) > 0)))
+		n, err := c.nc.Read(chunk)
+		buf = append(buf, chunk[:n]...)
+		if err != nil && n == 0 {
+			if !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
+				p.log.Debug("tcp read", zap.Stringer("source", c.remote), zap.Error(err))
+			}
+			return
+		}
+	}
+}
+
+func (c *conn) take(raw []byte) bool {
+	p := c.p
+	// Nodes are not limited. Which peer it is only the Via tells, so this looks at the prefixes alone.
+	if !p.table.Load().holdsNode(c.remote.Addr()) {
+		limit := p.messages
+		if c.device {
+			limit = p.devices
+		}
+		for {
+			ok, wait := limit.take(c.remote.Addr(), time.Now())
+			if ok && c.device && !p.flows.has(flowKey{lis: c.lis, conn: c.id}, time.Now()) {
+				ok, wait = p.unknown.take(netip.Addr{}, time.Now())
+			}
+			if ok {
+				break
+			}
+			p.n.rateLimited.Add(1)
+			select {
+			case <-time.After(wait):
+			case <-c.gone:
+				return false
+			case <-p.stop:
+				return false
+			}
+		}
+	}
+	pk, ok := p.read(raw, c.remote, c.lis, c)
+	if !ok {
+		return true
+	}
+	s := p.shardFor(pk.msg.get("call-id"))
+	select {
+	case s.in <- event{packet: &pk}:
+		return true
+	case <-c.gone:
+		return false
+	case <-p.stop:
+		return false
+	}
+}

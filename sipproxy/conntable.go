@@ -1,0 +1,138 @@
+package sipproxy
+
+import (
+	"net/netip"
+	"sync"
+)
+
+// connTable holds the connections: those we opened by where they lead to, all by their remote address.
+type connTable struct {
+	mu     sync.Mutex
+	out    map[connKey]*conn
+	all    map[connKey]*conn
+	ids    map[uint64]*conn   // of devices
+	from   map[netip.Addr]int // connections of devices, by source
+	closed bool
+}
+
+// connKey tells connections apart. Those of other names are not shared: one address may serve several domains.
+type connKey struct {
+	network string
+	addr    netip.AddrPort
+	name    identity
+}
+
+func (c *conn) key() connKey { return connKey{c.lis.network, c.remote, c.name} }
+
+func (t *connTable) init() {
+	t.out, t.all = make(map[connKey]*conn), make(map[connKey]*conn)
+	t.ids, t.from = make(map[uint64]*conn), make(map[netip.Addr]int)
+}
+
+// add takes a connection up to limit of peers, or up to the limits for devices.
+func (t *connTable) add(c *conn, ours bool, limit int, l Limits) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return false
+	}
+	if c.device {
+		source := sourceOf(c.remote.Addr())
+		if len(t.ids) >= l.MaxDevices || t.from[source] >= l.DevicesPerAddress {
+			return false
+		}
+		t.ids[c.id] = c
+		t.from[source]++
+		t.all[c.key()] = c
+		return true
+	}
+	if len(t.all)-len(t.ids) >= limit {
+		return false
+	}
+	if ours {
+		t.out[c.key()] = c
+	}
+	t.all[c.key()] = c
+	return true
+}
+
+func (t *connTable) remove(c *conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.out[c.key()] == c {
+		delete(t.out, c.key())
+	}
+	if t.all[c.key()] == c {
+		delete(t.all, c.key())
+	}
+	if t.ids[c.id] == c {
+		delete(t.ids, c.id)
+		source := sourceOf(c.remote.Addr())
+		if t.from[source]--; t.from[source] <= 0 {
+			delete(t.from, source)
+		}
+	}
+}
+
+// outgoing gives a connection that we opened.
+func (t *connTable) outgoing(k connKey) *conn {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.out[k]
+}
+
+// byID gives a device's connection.
+func (t *connTable) byID(id uint64) *conn {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.ids[id]
+}
+
+// incoming gives a connection that somebody opened to us.
+func (t *connTable) incoming(network string, a netip.AddrPort) *conn {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.all[connKey{network: network, addr: a}]
+}
+
+func (t *connTable) closeAll() {
+	t.mu.Lock()
+	t.closed = true
+	all := make([]*conn, 0, len(t.all)+len(t.out))
+	for _, c := range t.all {
+		all = append(all, c)
+	}
+	for _, c := range t.out {
+		all = append(all, c)
+	}
+	t.mu.Unlock()
+	for _, c := range all {
+		c.close()
+	}
+}
+
+// dial gives the connection we have to an address, or begins one; nil when there is no room.
+func (p *Proxy) dial(to netip.AddrPort, l *listener, t *table) *conn {
+	name := identity{}
+	if l.tls != nil {
+		name = t.identity(to)
+	}
+	if c := p.conns.outgoing(connKey{l.network, to, name}); c != nil {
+		c.mu.Lock()
+		dead := c.dead
+		c.mu.Unlock()
+		if !dead {
+			return c
+		}
+		p.conns.remove(c)
+	}
+	c := p.newConn(to, l, name)
+	if !p.conns.add(c, true, p.opt.Limits.MaxConnections, p.opt.Limits) {
+		p.n.overload.Add(1)
+		c.close()
+		return nil
+	}
+	p.n.connections.Add(1)
+	p.wg.Go(c.run)
+	return c
+}
