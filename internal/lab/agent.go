@@ -24,6 +24,7 @@ var (
 var (
 	loopback        = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	carrierLoopback = netip.AddrFrom4([4]byte{127, 0, 0, 2})
+	deviceLoopback  = netip.AddrFrom4([4]byte{127, 0, 0, 3})
 )
 
 // Names says who stands at an address, so that a trace can name the parties. Safe for concurrent use.
@@ -154,6 +155,9 @@ func (a *Agent) Voice() byte { return a.opts.Voice }
 
 // Behave changes what the agent does with the next call that comes in.
 func (a *Agent) Behave(b Behaviour) { a.do(func() { a.behaviour = b }) }
+
+// Cut ends the agent's TCP connections, as a phone that loses its network does; it goes on living.
+func (a *Agent) Cut() { a.ep.cut() }
 
 // Close ends everything without a further word to the far end, and waits.
 func (a *Agent) Close() {

@@ -162,6 +162,15 @@ func readMessage(r *bufio.Reader) ([]byte, error) {
 	return append(raw, body...), nil
 }
 
+// cut ends every TCP connection.
+func (e *endpoint) cut() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, c := range e.conns {
+		_ = c.Close()
+	}
+}
+
 // send writes a message. Over TCP it uses the connection it has with that address, or opens one.
 func (e *endpoint) send(to hop, raw []byte) error {
 	if to.network != "tcp" {

@@ -59,6 +59,11 @@ func (r *Rig) newStage(i int, story Story) (s *Stage, err error) {
 			return nil, err
 		}
 	}
+	if story.Line.Phone == PhoneBehindProxy {
+		if s.Phone, err = agent(ColPhone, voicePhone, deviceLoopback, Behaviour{}); err != nil {
+			return nil, err
+		}
+	}
 	if s.Operator, err = agent(ColOperator, voiceOperator, loopback, answersAtOnce()); err != nil {
 		return nil, err
 	}
@@ -146,11 +151,13 @@ store:
 nodes:
   - name: lab-switch
     sip: %s
+    device_sip: %s
     event_socket: {addr: %q, password: %q}
 proxy:
   listen: ["udp:%s", "tcp:%s"]
   trunks:
     - {name: lab-carrier, prefixes: [%s/32], screening: enforce}
+  devices: {listen: ["udp:%s", "tcp:%s"], flow_key: %s}
 sidecar:
   listen: %s
 token:
@@ -162,8 +169,8 @@ dns:
 voicemail: {progress_timeout: 2s}
 http: {listen: "127.0.0.1:0", proxy_listen: "127.0.0.1:0"}
 log: {level: debug, format: console}
-`, filepath.Join(r.dir, "lab.db"), r.at.External, r.at.EventSocket, r.at.Password, r.proxyAddr, r.proxyAddr, carrierLoopback,
-		r.sidecar, token()+token()+token()+token(), deniedCaller, r.dns.Addr())
+`, filepath.Join(r.dir, "lab.db"), r.at.External, r.at.Internal, r.at.EventSocket, r.at.Password, r.proxyAddr, r.proxyAddr, carrierLoopback,
+		r.devices, r.devices, token()+token()+token()+token(), r.sidecar, token()+token()+token()+token(), deniedCaller, r.dns.Addr())
 }
 
 // document is what the operator provisions.

@@ -67,6 +67,7 @@ type Rig struct {
 	at        SwitchAt
 	realVoice bool // the switch sends and relays voice itself
 	proxyAddr netip.AddrPort
+	devices   netip.AddrPort // where the proxy takes phones
 	sidecar   string
 	dns       *resolvetest.Server
 	names     *Names
@@ -117,6 +118,10 @@ func NewRig(ctx context.Context, o RigOptions, stories []Story) (r *Rig, err err
 		return r, err
 	}
 	r.names.Set(r.proxyAddr, ColProxy)
+	if r.devices, err = freePort(); err != nil {
+		return r, err
+	}
+	r.names.Set(r.devices, ColProxy)
 	if r.sidecar = o.Sidecar; r.sidecar == "" {
 		free, err := freePort()
 		if err != nil {
@@ -289,6 +294,13 @@ func (r *Rig) repair(ctx context.Context) error {
 // registration is where a phone registers, and as whom.
 func (r *Rig) registration(user string, seconds int) Registration {
 	return Registration{Registrar: hop{"udp", r.at.Internal}, User: user, Domain: r.at.Domain, Password: r.at.UserPassword, Expires: seconds}
+}
+
+// registrationByProxy is the same through the proxy, by TCP.
+func (r *Rig) registrationByProxy(user string, seconds int) Registration {
+	reg := r.registration(user, seconds)
+	reg.Registrar = hop{"tcp", r.devices}
+	return reg
 }
 
 // records reads all call records.

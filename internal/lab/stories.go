@@ -20,6 +20,7 @@ func quietStories() []Story {
 		{Name: "not-registered-to-voicemail", Title: "The phone is not registered: voicemail at once.", Line: Line{Phone: PhoneAbsent}, Play: playNotRegistered},
 		{Name: "declined", Title: "The subscriber presses the red key: voicemail, and nothing rings any longer.", Play: playDeclined},
 		{Name: "registered-phone-answers", Title: "A phone that registered at FreeSWITCH with a password is rung where it is.", Line: Line{Phone: PhoneRegistered}, Play: playRegistered},
+		{Name: "phone-behind-the-proxy", Title: "A phone registers through the proxy: calls reach it down its own connection, and go to voicemail when that is gone.", Line: Line{Phone: PhoneBehindProxy}, Play: playBehindProxy},
 		{Name: "first-voicemail-target-down", Title: "The voicemail system's first server is dead: its second one takes the call.", Line: Line{Targets: [2]TargetState{TargetDead, TargetAnswers}}, Play: playFirstTargetDown},
 		{Name: "all-voicemail-targets-down", Title: "No server of the voicemail system takes the call: an announcement, then 480; never silence.", Line: Line{Phone: PhoneAbsent, Targets: [2]TargetState{TargetSilent, TargetRefuses}}, Play: playAllTargetsDown},
 		{Name: "impossible-caller-refused", Title: "The caller's number cannot exist: refused before any media, FreeSWITCH never sees the call.", Play: playImpossible},
@@ -129,6 +130,34 @@ func playRegistered(ctx context.Context, s *Stage) {
 	s.steps(s.record(ctx, 1), "ring answered")
 	s.must(s.Phone.Register(ctx, s.Rig.registration(s.user, 0)))
 	s.tell("Ada hangs up, the phone takes its registration back")
+}
+
+func playBehindProxy(ctx context.Context, s *Stage) {
+	s.must(s.Phone.Register(ctx, s.Rig.registrationByProxy(s.user, 300)))
+	s.tell("the phone registers as %s through the proxy, by TCP", s.user)
+	s.Phone.Behave(Answers(300 * time.Millisecond))
+	c := s.call()
+	in := s.rings(ctx, s.Phone, 1)
+	s.clean(in)
+	s.check(in.via.network == "tcp", "the phone was called by %s, want down its own connection", in.via.network)
+	s.must(c.WaitAnswered(ctx))
+	s.talk(ctx, c, in)
+	in.Hangup()
+	s.ended(ctx, c, "them")
+	s.tell("they talk; the phone hangs up, Ada is released")
+	s.steps(s.record(ctx, 1), "ring answered")
+	s.Phone.Cut()
+	s.tell("the phone loses its network")
+	c = s.call()
+	mail := s.rings(ctx, s.Mail[0], 1)
+	s.must(c.WaitAnswered(ctx))
+	s.talk(ctx, c, mail)
+	c.Hangup()
+	s.ended(ctx, mail, "them")
+	s.tell("the flow is gone (430): voicemail at once")
+	s.check(s.Phone.Invited() == 1, "the phone got %d calls, want 1", s.Phone.Invited())
+	s.steps(s.record(ctx, 2), "ring unreachable", "mailbox answered")
+	s.must(s.Phone.Register(ctx, s.Rig.registrationByProxy(s.user, 0)))
 }
 
 func playFirstTargetDown(ctx context.Context, s *Stage) {

@@ -14,10 +14,11 @@ type PhoneKind int
 
 // The kinds of phones.
 const (
-	PhoneURI        PhoneKind = iota // a fixed SIP address
-	PhoneRegistered                  // registered at FreeSWITCH's internal profile
-	PhoneAbsent                      // a user of FreeSWITCH's directory who is not registered
-	PhoneNobody                      // no account owns the number
+	PhoneURI         PhoneKind = iota // a fixed SIP address
+	PhoneRegistered                   // registered at FreeSWITCH's internal profile
+	PhoneAbsent                       // a user of FreeSWITCH's directory who is not registered
+	PhoneNobody                       // no account owns the number
+	PhoneBehindProxy                  // registers through the proxy, by TCP, from an address that only the proxy knows
 )
 
 // TargetState is what stands at one target of a voicemail system.
