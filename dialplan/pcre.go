@@ -1,9 +1,13 @@
 package dialplan
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
+
+// ErrPatternUnread is wrapped by errors about patterns that PCRE takes and this package does not: recursion, \K, verbs.
+var ErrPatternUnread = errors.New("is not read here")
 
 // translator rewrites a PCRE pattern over bytes into the dialect of regexp2, which is .NET's over runes. Every byte of
 // the pattern becomes the rune of that number. What differs and is rewritten: the classes \d \w \s \h \v \N \R and \b
@@ -54,7 +58,7 @@ func (t *translator) single(s string, n int) {
 }
 
 func (t *translator) unsupported(what string) error {
-	return fmt.Errorf("%s is not read here: %w", what, errPattern)
+	return fmt.Errorf("%s %w: %w", what, ErrPatternUnread, errPattern)
 }
 
 func (t *translator) step() error {
@@ -75,7 +79,7 @@ func (t *translator) step() error {
 			t.groups = t.groups[:n-1]
 		}
 	case '*', '+', '?', '{':
-		t.quantifier()
+		return t.quantifier()
 	case '^', '$', '|':
 		t.at++
 		t.emit(string(c))
@@ -88,15 +92,18 @@ func (t *translator) step() error {
 
 // quantifier copies *, +, ?, {n}, {n,}, {n,m} with a lazy "?" behind it, and turns a possessive "+" into an atomic
 // group. A brace that is no quantifier is literal.
-func (t *translator) quantifier() {
+func (t *translator) quantifier() error {
 	n := 1
 	if t.in[t.at] == '{' {
 		end := strings.IndexByte(t.in[t.at:], '}')
 		if end < 0 || !isRepeat(t.in[t.at+1:t.at+end]) {
 			t.single(`\{`, 1)
-			return
+			return nil
 		}
 		n = end + 1
+	}
+	if t.atom < 0 {
+		return fmt.Errorf("nothing to repeat before %q: %w", clip(t.in[t.at:]), errPattern)
 	}
 	q := t.in[t.at : t.at+n]
 	t.at += n
@@ -104,11 +111,12 @@ func (t *translator) quantifier() {
 	if t.at < len(t.in) && t.in[t.at] == '?' {
 		t.at++
 		t.emit("?")
-	} else if t.at < len(t.in) && t.in[t.at] == '+' && t.atom >= 0 {
+	} else if t.at < len(t.in) && t.in[t.at] == '+' {
 		t.at++
 		whole := append([]rune("(?>"), t.out[t.atom:]...)
 		t.out = append(append(t.out[:t.atom:t.atom], whole...), ')')
 	}
+	return nil
 }
 
 func isRepeat(s string) bool {
@@ -207,8 +215,10 @@ func (t *translator) escape() error {
 		t.single(`(?>\r\n|[`+vertical+`])`, 2)
 	case 'b':
 		t.single("(?:(?<=["+asciiWord+"])(?!["+asciiWord+"])|(?<!["+asciiWord+"])(?=["+asciiWord+"]))", 2)
+		t.atom = -1
 	case 'B':
 		t.single("(?:(?<=["+asciiWord+"])(?=["+asciiWord+"])|(?<!["+asciiWord+"])(?!["+asciiWord+"]))", 2)
+		t.atom = -1
 	case 'A', 'Z', 'z', 'G':
 		t.emit(`\` + string(c))
 		t.at += 2
@@ -355,6 +365,7 @@ func (t *translator) class() error {
 		t.emit("^")
 		t.at++
 	}
+	before := none
 	for first := true; ; first = false {
 		if t.at >= len(t.in) {
 			return fmt.Errorf("missing terminating ] for class %q: %w", clip(t.in[begin:]), errPattern)
@@ -366,22 +377,53 @@ func (t *translator) class() error {
 			t.emit("]")
 			t.atom = atom
 			return nil
-		case c == '[' && t.posix():
-		case c == '-':
+		case c == '-' && before == character && !strings.HasPrefix(t.in[t.at:], "-]"):
 			t.emit("-")
-			if t.at++; t.at < len(t.in) && t.in[t.at] == '[' {
-				t.emit(`\x5b`) // not .NET's subtraction
-				t.at++
+			t.at++
+			if t.atSet() {
+				return fmt.Errorf("invalid range in character class %q: %w", clip(t.in[begin:]), errPattern)
 			}
+			before = rangeStart
+		case c == '[' && t.posix():
+			before = set
 		case c == '\\':
+			isSet := t.atSet()
 			if err := t.classEscape(); err != nil {
 				return err
 			}
+			before = before.then(isSet)
 		default:
 			t.emit(literal(c))
 			t.at++
+			before = before.then(false)
 		}
 	}
+}
+
+// element says what stands before a place in a class: a dash is a range behind a single character only.
+type element int
+
+const (
+	none element = iota
+	character
+	set
+	rangeStart
+)
+
+func (e element) then(isSet bool) element {
+	switch {
+	case isSet:
+		return set
+	case e == rangeStart:
+		return none
+	}
+	return character
+}
+
+// atSet reports whether a class of characters begins here: \d and the like, or [:digit:].
+func (t *translator) atSet() bool {
+	rest := t.in[t.at:]
+	return len(rest) > 1 && rest[0] == '\\' && strings.IndexByte("dDwWsShHvV", rest[1]) >= 0 || strings.HasPrefix(rest, "[:") && strings.Contains(rest, ":]")
 }
 
 func (t *translator) classEscape() error {
