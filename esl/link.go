@@ -75,6 +75,10 @@ type Link struct {
 	opt      LinkOptions
 	log      *zap.Logger
 	attempts atomic.Uint64
+	connects atomic.Uint64
+	events   atomic.Uint64
+	lost     atomic.Uint64 // by connections that have ended
+	lag      atomic.Int64  // of the last event, nanoseconds
 	running  atomic.Bool
 
 	mu   sync.Mutex
@@ -129,6 +133,38 @@ func (l *Link) CoreUUID() string {
 
 // Attempts counts the connections tried.
 func (l *Link) Attempts() uint64 { return l.attempts.Load() }
+
+// LinkStats is a snapshot of what a Link has seen since it was made.
+type LinkStats struct {
+	Up       bool
+	Attempts uint64        // connections tried
+	Connects uint64        // connections that were attached
+	Events   uint64        // events handed out
+	Lost     uint64        // events that found no room in the queue; the link looks again after such a loss
+	Idle     time.Duration // since anything came; 0 while the link is down
+	// Lag is how old the last event was when it was handed out, by FreeSWITCH's own clock; never below 0.
+	Lag time.Duration
+}
+
+// Stats gives the counts.
+func (l *Link) Stats() LinkStats {
+	s := LinkStats{
+		Attempts: l.attempts.Load(), Connects: l.connects.Load(), Events: l.events.Load(), Lost: l.lost.Load(), Lag: time.Duration(l.lag.Load()),
+	}
+	if c := l.Conn(); c != nil {
+		s.Up, s.Idle = true, c.Idle()
+		s.Lost += c.Dropped()
+	}
+	return s
+}
+
+// seen counts an event.
+func (l *Link) seen(e *wire.Event) {
+	l.events.Add(1)
+	if at := e.Time(); !at.IsZero() {
+		l.lag.Store(int64(max(0, time.Since(at))))
+	}
+}
 
 // API is Conn.API, or ErrDown.
 func (l *Link) API(ctx context.Context, command string) (string, error) {
@@ -215,10 +251,12 @@ func (l *Link) once(ctx context.Context) (wasUp bool, err error) {
 	if err := l.attach(ctx, c); err != nil {
 		return false, err
 	}
+	l.connects.Add(1)
 	l.setConn(c)
 	l.log.Info("event socket link is up", zap.String("core_uuid", l.CoreUUID()))
 	err = l.pump(ctx, c)
 	l.setConn(nil)
+	l.lost.Add(c.Dropped())
 	if l.opt.OnDown != nil {
 		l.opt.OnDown(err)
 	}
@@ -291,6 +329,7 @@ func (l *Link) pump(ctx context.Context, c *Conn) error {
 			if !ok {
 				return c.Err()
 			}
+			l.seen(e)
 			if l.opt.OnEvent != nil {
 				l.opt.OnEvent(e)
 			}

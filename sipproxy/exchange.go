@@ -270,7 +270,14 @@ func (ex *exchange) try(h Hop, noTCP bool) bool {
 		sent: forwarded(ex.req, ex.back.lis, out, branch, ex.add, ex.wayBack(h)), bySize: h.Transport == "" && network == "tcp",
 	}
 	ex.current = l
-	return l.start()
+	if ex.invite {
+		s.p.traffic.hop(h, func(c *HopCount) { c.Sent++ })
+	}
+	if l.start() {
+		return true
+	}
+	l.hopFailed()
+	return false
 }
 
 // wayBack is what our Record-Route, or the Path of a registration, has to say for requests that come later.
@@ -328,6 +335,7 @@ func (ex *exchange) final(m *message) {
 	if ex.state != exDeciding && ex.state != exTrying {
 		return
 	}
+	ex.shard.p.traffic.answer(ex.req.method, ex.back.lis.network, m.code)
 	ex.send(m)
 	reliable := ex.back.lis.network != "udp"
 	keep := 64 * o.T1

@@ -347,12 +347,20 @@ func (ex *exchange) legFailed(l *leg, res *message) {
 		ex.final(res)
 		return
 	}
+	l.hopFailed()
 	if res == nil && l.hop.flow != nil {
 		ex.shard.p.n.flowsGone.Add(1)
 		res = response(ex.req, 430, "", nil)
 	}
 	ex.best = better(ex.best, res)
 	ex.next()
+}
+
+// hopFailed notes that a hop did not take an INVITE.
+func (l *leg) hopFailed() {
+	if l.method == "INVITE" {
+		l.shard.p.traffic.hop(l.hop, func(c *HopCount) { c.Failed++ })
+	}
 }
 
 // silent ends a request that is no INVITE and got no answer: none is given either (RFC 4320 4.1).

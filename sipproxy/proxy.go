@@ -39,6 +39,7 @@ type Proxy struct {
 	screens  chan struct{}
 	routes   chan struct{}
 	n        counters
+	traffic  traffic
 
 	ctx     context.Context // ends with the proxy; of New, because connections outlive the call that opened them
 	cancel  context.CancelFunc

@@ -234,6 +234,9 @@ func (s *shard) reply(pk *packet, code int, text string, extra []HeaderField) {
 	if pk.lis.network == "udp" && len(raw) > maxRefusal {
 		return // silence: a header of such a size is no mistake
 	}
+	if pk.peer != nil {
+		s.p.traffic.answer(pk.msg.method, pk.lis.network, code)
+	}
 	s.sendBack(flowOf(pk), pk.table, raw)
 }
 
@@ -251,6 +254,7 @@ func (s *shard) request(pk *packet) {
 		}
 		return
 	}
+	p.traffic.request(m.method, pk.lis.network)
 	if pk.code != 0 {
 		p.offend(pk.lis, pk.conn, pk.src, pk.wrong)
 		s.reply(pk, pk.code, pk.wrong, nil)

@@ -24,6 +24,7 @@ import (
 	"github.com/signalbox/signalbox/internal/sdnotify"
 	"github.com/signalbox/signalbox/internal/sidecar"
 	"github.com/signalbox/signalbox/internal/store"
+	"github.com/signalbox/signalbox/internal/telemetry"
 	"github.com/signalbox/signalbox/internal/token"
 	"github.com/signalbox/signalbox/sipproxy"
 )
@@ -65,7 +66,9 @@ type App struct {
 	certs    certificates
 	resolver *resolve.Resolver
 	checker  *token.Checker
-	operator *operator // tells operators and systemd how we are
+	metrics  *telemetry.Registry
+	screened *telemetry.Screening // nil without a proxy
+	operator *operator            // tells operators and systemd how we are
 
 	now    chan struct{} // closed by EndNow
 	endNow sync.Once
@@ -75,7 +78,7 @@ type App struct {
 
 // New opens what the role needs. On an error nothing stays open.
 func New(o Options) (*App, error) {
-	a := &App{role: o.Role, config: o.Config, log: o.Logger, instance: instance(), now: make(chan struct{})}
+	a := &App{role: o.Role, config: o.Config, log: o.Logger, instance: instance(), now: make(chan struct{}), metrics: telemetry.NewRegistry(string(o.Role))}
 	if a.log == nil {
 		a.log = zap.NewNop()
 	}
@@ -90,6 +93,7 @@ func New(o Options) (*App, error) {
 		err = a.openProxy()
 	}
 	if err == nil {
+		a.measure()
 		err = a.openOperator(o.Notify)
 	}
 	if err != nil {
@@ -142,17 +146,19 @@ func (a *App) openSidecar() error {
 	}
 	a.profiles = store.NewCache(store.CacheOptions{Profiles: s, Logger: a.log})
 	a.undo = append(a.undo, func() error { a.profiles.Close(); return nil })
-	a.ledger = sidecar.NewLedger(s, a.config.Store.SQLite+".spool", a.log)
-	undertaker := sidecar.NewUndertaker(s, a.ledger, a.instance, a.linked, a.log)
+	records := telemetry.NewRecords(a.metrics, s)
+	a.ledger = sidecar.NewLedger(records, a.config.Store.SQLite+".spool", a.log)
+	undertaker := sidecar.NewUndertaker(records, a.ledger, a.instance, a.linked, a.log)
 	if a.resolver, err = newResolver(a.config, a.log); err != nil {
 		return err
 	}
 	if a.checker, err = newChecker(a.config); err != nil {
 		return err
 	}
+	calls := telemetry.NewCalls(a.metrics)
 	a.sidecar = sidecar.New(sidecar.Options{
 		Instance: a.instance, Node: a.nodeName, Linked: a.linked, Profiles: a.profiles, Ledger: a.ledger,
-		Settings: sidecarSettings(a.config, a.resolver, a.checker), Orphans: undertaker, Logger: a.log,
+		Settings: sidecarSettings(a.config, a.resolver, a.checker), Orphans: undertaker, Meter: calls, Logger: a.log,
 	})
 	listener, err := net.Listen("tcp", a.config.Sidecar.Listen)
 	if err != nil {
@@ -161,7 +167,7 @@ func (a *App) openSidecar() error {
 	a.undo = append(a.undo, listener.Close)
 	a.server, err = esl.NewServer(esl.ServerOptions{
 		Listener: listener, Allow: prefixes(a.config.Sidecar.Allow), MaxSessions: a.config.Sidecar.MaxCalls,
-		DrainTimeout: max(a.config.Sidecar.Drain, time.Millisecond), Handler: a.sidecar.Serve, Logger: a.log,
+		DrainTimeout: max(a.config.Sidecar.Drain, time.Millisecond), Handler: a.sidecar.Serve, Opened: calls.Opened, Logger: a.log,
 	})
 	if err != nil {
 		return err
@@ -221,7 +227,8 @@ func (a *App) linked(node string) bool {
 const probeEvery = 10 * time.Second
 
 func (a *App) openProxy() error {
-	edge, err := newEdge(a.config, a.log)
+	a.screened = telemetry.NewScreening(a.metrics)
+	edge, err := newEdge(a.config, a.log, a.screened.Judged)
 	if err != nil {
 		return err
 	}
@@ -316,7 +323,7 @@ func (a *App) Reload(c *config.Config) error {
 		}
 	}
 	if a.proxy != nil {
-		edge, err := newEdge(c, a.log)
+		edge, err := newEdge(c, a.log, a.screened.Judged)
 		if err != nil {
 			return err
 		}

@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
@@ -54,12 +53,10 @@ func (a *App) openOperator(notify *sdnotify.Notifier) error {
 	}
 	a.undo = append(a.undo, listener.Close)
 	o.http = telemetry.NewServer(telemetry.ServerOptions{
-		Listener: listener, Alive: o.alive, Ready: telemetry.NewChecks(o.needs()...), Metrics: o.metrics(), Pprof: a.config.HTTP.Pprof, Logger: a.log,
+		Listener: listener, Alive: o.alive, Ready: telemetry.NewChecks(o.needs()...), Metrics: a.metrics, Pprof: a.config.HTTP.Pprof, Logger: a.log,
 	})
 	return nil
 }
-
-func (o *operator) metrics() prometheus.Gatherer { return telemetry.NewRegistry(string(o.app.role)) }
 
 // loops are the checks of /healthz and of the watchdog: only what a restart would put right, for a restart gives every call
 // that is being treated to the operator's own dialplan.

@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"encoding/json"
+	"io"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -166,5 +167,30 @@ func TestSystemdIsToldOfEveryChange(t *testing.T) {
 	}
 	if got := hears(t, said, "STOPPING=1"); !strings.Contains(got, "draining") {
 		t.Errorf("told %q", got)
+	}
+}
+
+func TestEachRoleHasItsOwnMetrics(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		role      app.Role
+		has, lack string
+	}{
+		{app.Sidecar, "signalbox_sidecar_active_calls 0", "signalbox_proxy_"},
+		{app.Proxy, "signalbox_proxy_calls_total 0", "signalbox_sidecar_"},
+	} {
+		a, _ := start(t, app.Options{Config: settings(t), Role: tt.role})
+		resp, err := http.Get("http://" + a.HTTPAddr().String() + "/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if err != nil || resp.StatusCode != 200 || !strings.Contains(string(text), "\n"+tt.has+"\n") || strings.Contains(string(text), tt.lack) {
+			t.Errorf("%s: %d %v\n%s", tt.role, resp.StatusCode, err, text)
+		}
+		if !strings.Contains(string(text), `role="`+string(tt.role)+`"`) {
+			t.Errorf("%s: the role is not said", tt.role)
+		}
 	}
 }

@@ -85,7 +85,6 @@ type stop struct {
 func (a *App) tellOfStop(ctx context.Context, over <-chan struct{}) stop {
 	<-ctx.Done()
 	began := stop{at: time.Now()}
-	a.operator.draining()
 	fields := []zap.Field{zap.NamedError("reason", context.Cause(ctx))}
 	if a.server != nil {
 		began.calls = a.server.Stats().Active
@@ -94,6 +93,7 @@ func (a *App) tellOfStop(ctx context.Context, over <-chan struct{}) stop {
 		a.mu.Unlock()
 	}
 	a.log.Info("stopping", append(fields, a.underWay()...)...)
+	a.operator.draining()
 	again := time.NewTicker(tellEvery)
 	defer again.Stop()
 	for {

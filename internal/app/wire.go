@@ -56,10 +56,13 @@ func tokenKeys(c *config.Config) []token.Key {
 }
 
 // NewEdge makes the edge of a configuration; `signalbox screen` judges with the same.
-func NewEdge(c *config.Config, log *zap.Logger) (*edge.Edge, error) { return newEdge(c, log) }
+func NewEdge(c *config.Config, log *zap.Logger) (*edge.Edge, error) {
+	return newEdge(c, log, nil)
+}
 
-func newEdge(c *config.Config, log *zap.Logger) (*edge.Edge, error) {
+func newEdge(c *config.Config, log *zap.Logger, judged func(edge.Outcome, string, time.Duration)) (*edge.Edge, error) {
 	o := edge.Options{
+		Judged: judged,
 		Region: c.Region, Trunks: map[string]edge.Trunk{}, Logger: log,
 		Answers: screen.Answers{Impossible: int(c.Screening.Impossible), Denied: int(c.Screening.DenyAnswer), DoNotOriginate: int(c.Screening.DNOAnswer), RedressURL: c.Screening.RedressURL},
 		Rules:   screen.Rules{RefuseUnassigned: c.Screening.RefuseUnassigned, RefuseOwnNumber: c.Screening.RefuseOwnNumber},

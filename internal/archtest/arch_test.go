@@ -140,10 +140,11 @@ func TestForeignLibrariesStayBehindTheirAdapters(t *testing.T) {
 		module + "/internal/app":                     {"cmd/signalbox", "internal/app", "internal/lab", "internal/e2e"},
 		"github.com/alecthomas/kong":                 {"cmd/signalbox"},
 		"github.com/dlclark/regexp2":                 {"dialplan"},
+		"github.com/prometheus/client_golang":        {"internal/telemetry"},
 		"github.com/miekg/dns":                       {"internal/resolve", "internal/lab"},
 		module + "/internal/fssim":                   {"internal/fssim", "internal/lab", "internal/e2e", "internal/fsw", "internal/sidecar", "cmd/signalbox", "internal/app"},
 		module + "/internal/resolve/resolvetest":     {"internal/resolve", "internal/lab", "internal/e2e", "internal/sidecar", "internal/app"},
-		"github.com/signalbox/signalbox/sipproxy":    {"sipproxy", "internal/edge", "internal/app", "internal/lab", "cmd/signalbox"},
+		"github.com/signalbox/signalbox/sipproxy":    {"sipproxy", "internal/edge", "internal/app", "internal/telemetry", "internal/lab", "cmd/signalbox"},
 		"github.com/signalbox/signalbox/esl/esltest": {"esl", "internal/fssim", "internal/fsw", "internal/bench"},
 	}
 	inTests := map[string][]string{

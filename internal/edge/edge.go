@@ -35,7 +35,20 @@ type Options struct {
 	Key     *token.Key     // signs tokens; nil = none is added, and no call counts as screened
 	Nodes   []sipproxy.Hop // FreeSWITCH's carrier-side profiles, in the order to be tried
 	Logger  *zap.Logger    // nil = silent
+	// Judged is told of each verdict: what is done about the call, the name of its strongest reason, "" for none, and how long
+	// the judgement took. It must not block; nil = nobody is told.
+	Judged func(outcome Outcome, reason string, took time.Duration)
 }
+
+// Outcome is what a verdict does to a call.
+type Outcome string
+
+// The outcomes.
+const (
+	Delivered   Outcome = "deliver"
+	Refused     Outcome = "refuse"
+	WouldRefuse Outcome = "would_refuse" // the trunk is only observed: delivered
+)
 
 // Edge implements sipproxy.Screener and sipproxy.Router.
 type Edge struct {
@@ -66,7 +79,9 @@ func (e *Edge) Route(context.Context, *sipproxy.Invite) []sipproxy.Hop {
 func (e *Edge) Screen(_ context.Context, inv *sipproxy.Invite) sipproxy.Decision {
 	trunk := e.trunk(inv)
 	caller := Caller(inv, trunk)
+	began := time.Now()
 	verdict, strict := judge(caller, e.options.Rules)
+	e.tell(verdict, strict, time.Since(began))
 	log := e.log.With(zap.String("call_id", inv.CallID), zap.String("trunk", inv.Peer.Name),
 		zap.String("from", masked(caller.From)), zap.String("to", caller.Called.Masked()))
 	if strict.Action == call.Refuse {
@@ -99,6 +114,23 @@ func judge(caller screen.Caller, rules screen.Rules) (verdict, strict call.Verdi
 		verdict.Action = call.Deliver
 	}
 	return verdict, strict
+}
+
+func (e *Edge) tell(verdict, strict call.Verdict, took time.Duration) {
+	if e.options.Judged == nil {
+		return
+	}
+	outcome, reason := Delivered, ""
+	switch {
+	case verdict.Action == call.Refuse:
+		outcome = Refused
+	case strict.Action == call.Refuse:
+		outcome = WouldRefuse
+	}
+	if len(verdict.Reasons) > 0 {
+		reason = verdict.Reasons[0].Name
+	}
+	e.options.Judged(outcome, reason, took)
 }
 
 func (e *Edge) trunk(inv *sipproxy.Invite) Trunk {

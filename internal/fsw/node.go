@@ -67,9 +67,14 @@ func (n *Node) CoreUUID() string {
 }
 
 // Up reports whether the link is attached.
-func (n *Node) Up() bool {
-	link := n.link.Load()
-	return link != nil && link.Up()
+func (n *Node) Up() bool { return n.Stats().Up }
+
+// Stats are the link's counts.
+func (n *Node) Stats() esl.LinkStats {
+	if link := n.link.Load(); link != nil {
+		return link.Stats()
+	}
+	return esl.LinkStats{}
 }
 
 // Run keeps the link up until ctx ends.

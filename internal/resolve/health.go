@@ -52,6 +52,19 @@ func (h *health) work(addr netip.AddrPort) {
 	delete(h.failed, addr)
 }
 
+// down counts the targets that failed less than the back-off time ago.
+func (h *health) down(now time.Time) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n := 0
+	for _, at := range h.failed {
+		if now.Before(at.Add(h.backOff)) {
+			n++
+		}
+	}
+	return n
+}
+
 // arrange puts the targets that failed less than the back-off time ago last, the one that failed longest ago first
 // among them. Everything else keeps its order.
 func (h *health) arrange(targets []Target, now time.Time) {

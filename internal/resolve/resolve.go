@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/miekg/dns"
@@ -86,6 +87,8 @@ type Resolver struct {
 	client client
 	health *health
 
+	lookups, cached, failed, stale atomic.Uint64
+
 	mu      sync.Mutex
 	rand    *rand.Rand
 	cache   *cache
@@ -139,6 +142,22 @@ func New(opt Options) (*Resolver, error) {
 	}, nil
 }
 
+// Stats is a snapshot of what a Resolver has done since it was made.
+type Stats struct {
+	Lookups     uint64 // asked for, those answered from the cache included
+	Cached      uint64 // answered from the cache
+	Failed      uint64 // that ended without a target
+	Stale       uint64 // expired answers used because no server answered
+	TargetsDown int    // targets that failed less than the back-off time ago, and are tried last
+}
+
+// Stats gives the counts; now says which targets still count as down.
+func (r *Resolver) Stats(now time.Time) Stats {
+	return Stats{
+		Lookups: r.lookups.Load(), Cached: r.cached.Load(), Failed: r.failed.Load(), Stale: r.stale.Load(), TargetsDown: r.health.down(now),
+	}
+}
+
 // Failed notes that a target did not take a call, so that it is tried last for the back-off time.
 func (r *Resolver) Failed(addr netip.AddrPort, now time.Time) { r.health.fail(addr, now) }
 
@@ -148,6 +167,15 @@ func (r *Resolver) Worked(addr netip.AddrPort) { r.health.work(addr) }
 // Lookup returns the targets of a name for a transport ("udp" or "tcp") in the order to be tried: at least one when
 // the error is nil. The errors are those of this package, or the context's when the caller gave up.
 func (r *Resolver) Lookup(ctx context.Context, fqdn, transport string) ([]Target, error) {
+	r.lookups.Add(1)
+	targets, err := r.lookup(ctx, fqdn, transport)
+	if err != nil {
+		r.failed.Add(1)
+	}
+	return targets, err
+}
+
+func (r *Resolver) lookup(ctx context.Context, fqdn, transport string) ([]Target, error) {
 	name, err := canonical(fqdn)
 	if err != nil {
 		return nil, err
@@ -164,6 +192,7 @@ func (r *Resolver) Lookup(ctx context.Context, fqdn, transport string) ([]Target
 		r.mu.Lock()
 		if e := r.cache.get(key); e != nil && now.Before(e.expires) {
 			r.mu.Unlock()
+			r.cached.Add(1)
 			return r.targets(e, transport, now)
 		}
 		f, joined := r.flights[key]
@@ -228,6 +257,7 @@ func (r *Resolver) reuse(e *entry, now time.Time) {
 	if old == nil || len(old.hosts) == 0 || !now.Before(old.stale) {
 		return
 	}
+	r.stale.Add(1)
 	r.opt.Logger.Warn("using an expired DNS answer", zap.String("name", e.key), zap.Error(e.err))
 	e.hosts, e.stale, e.err = old.hosts, old.stale, nil
 }

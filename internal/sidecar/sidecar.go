@@ -46,6 +46,7 @@ type Options struct {
 	Settings Settings
 	// Orphans takes over the records of calls that go on without us; nil = nobody does.
 	Orphans *Undertaker
+	Meter   Meter // nil = nobody counts
 	Logger  *zap.Logger
 }
 
@@ -54,6 +55,7 @@ type Sidecar struct {
 	options  Options
 	settings atomic.Pointer[Settings]
 	log      *zap.Logger
+	meter    Meter
 	counts   Counts
 
 	verbs func(*fsw.Leg) call.Leg // what a plan is run on; tests put faults in here
@@ -67,9 +69,12 @@ type Counts struct {
 
 // New makes a Sidecar.
 func New(o Options) *Sidecar {
-	s := &Sidecar{options: o, log: o.Logger, verbs: func(leg *fsw.Leg) call.Leg { return leg }}
+	s := &Sidecar{options: o, log: o.Logger, meter: o.Meter, verbs: func(leg *fsw.Leg) call.Leg { return leg }}
 	if s.log == nil {
 		s.log = zap.NewNop()
+	}
+	if s.meter == nil {
+		s.meter = noMeter{}
 	}
 	s.Reload(o.Settings)
 	return s
@@ -87,6 +92,7 @@ func (s *Sidecar) Serve(ctx context.Context, session *esl.Session) {
 	s.counts.Calls.Add(1)
 	leg := fsw.NewLeg(session, s.log)
 	if err := leg.TakeOver(ctx); err != nil {
+		s.meter.Over(NotTaken)
 		s.log.Info("call not taken over", zap.String("uuid", session.UUID()), zap.Error(err))
 		return
 	}
@@ -99,6 +105,7 @@ func (s *Sidecar) Serve(ctx context.Context, session *esl.Session) {
 	if err != nil {
 		// Fail open: the operator's own dialplan knows nothing of us and works.
 		s.counts.StoreDown.Add(1)
+		s.meter.Over(StoreDown)
 		log.Warn("no profile to be had, the call goes back to the dialplan", zap.Error(err))
 		return
 	}
@@ -124,6 +131,7 @@ func (s *Sidecar) run(ctx context.Context, leg *fsw.Leg, rec call.Record, settin
 			return
 		}
 		s.counts.Broken.Add(1)
+		s.meter.Over(Ending(call.Broken))
 		rec.Updated = time.Now()
 		if ours && s.orphaned(ctx, leg, rec, "a fault of the sidecar") {
 			return
@@ -137,11 +145,14 @@ func (s *Sidecar) run(ctx context.Context, leg *fsw.Leg, rec call.Record, settin
 		rec.Steps, rec.Result = r.Steps, r.Result
 		r.Answered = rec.Answered
 		keep(r)
+		last := r.Steps[len(r.Steps)-1]
+		s.meter.Step(last.Kind, last.Result)
 	}})
 	done.Answered = rec.Answered
 	safe = true
 	if !ours {
 		s.counts.HandedBack.Add(1)
+		s.meter.Over(NotOurs)
 		log.Debug("not ours, handed back")
 		return
 	}
@@ -159,6 +170,7 @@ func (s *Sidecar) run(ctx context.Context, leg *fsw.Leg, rec call.Record, settin
 	if err != nil {
 		s.broke(&done, err, log)
 		if s.orphaned(ctx, leg, done, "the connection to the call was lost") {
+			s.meter.Over(Left)
 			return
 		}
 	} else {
@@ -176,6 +188,7 @@ func (s *Sidecar) run(ctx context.Context, leg *fsw.Leg, rec call.Record, settin
 	done.Ended = time.Now()
 	done.Updated = done.Ended
 	keep(done)
+	s.meter.Over(Ending(done.Result))
 	log.Info("call over", zap.String("result", string(done.Result)), zap.String("cause", done.Cause),
 		zap.Int("steps", len(done.Steps)), zap.Duration("after", done.Ended.Sub(done.Started)))
 }
@@ -183,6 +196,7 @@ func (s *Sidecar) run(ctx context.Context, leg *fsw.Leg, rec call.Record, settin
 // leave notes that we are stopping and FreeSWITCH goes on with the call. Its end is for the next sidecar to see; where no link
 // will show it, the record ends here.
 func (s *Sidecar) leave(rec *call.Record, log *zap.Logger) {
+	s.meter.Over(Left)
 	rec.Updated = time.Now()
 	rec.Note = "the sidecar was stopped during the call, freeswitch went on with it"
 	if rec.Answered.IsZero() {
@@ -280,12 +294,17 @@ func (s *Sidecar) profile(ctx context.Context, number tel.Number) (*account.Prof
 	if number == "" {
 		return nil, nil
 	}
+	began := time.Now()
 	p, err := s.options.Profiles.Profile(ctx, number)
-	if errors.Is(err, store.ErrNotFound) {
+	took := time.Since(began)
+	switch {
+	case err == nil:
+		s.meter.Profile("found", took)
+		return &p, nil
+	case errors.Is(err, store.ErrNotFound):
+		s.meter.Profile("unknown", took)
 		return nil, nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	return &p, nil
+	s.meter.Profile("unavailable", took)
+	return nil, err
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -42,6 +43,8 @@ type Cache struct {
 	closing context.CancelFunc
 	reads   context.Context // ends with Close
 	running sync.WaitGroup
+
+	hits, negative, misses, stale, unavailable atomic.Uint64
 
 	mu       sync.Mutex
 	closed   bool
@@ -110,6 +113,7 @@ func (c *Cache) Profile(ctx context.Context, number tel.Number) (account.Profile
 	entry, revision := c.get(number), c.revision
 	if entry != nil && (err != nil || entry.revision == revision) {
 		c.mu.Unlock()
+		c.count(entry, err != nil)
 		return entry.answer()
 	}
 	var f *flight
@@ -127,12 +131,44 @@ func (c *Cache) Profile(ctx context.Context, number tel.Number) (account.Profile
 	entry = c.get(number)
 	c.mu.Unlock()
 	if entry != nil {
+		if entry.revision == revision {
+			c.misses.Add(1)
+		} else {
+			c.count(entry, true)
+		}
 		return entry.answer()
 	}
+	c.unavailable.Add(1)
 	if err == nil {
 		err = errors.New("too many reads are waiting")
 	}
 	return account.Profile{}, fmt.Errorf("profile of %s: %w: %w", number.Masked(), ErrUnavailable, err)
+}
+
+// count counts an answer out of memory.
+func (c *Cache) count(e *cached, stale bool) {
+	switch {
+	case stale:
+		c.stale.Add(1)
+	case e.unknown:
+		c.negative.Add(1)
+	default:
+		c.hits.Add(1)
+	}
+}
+
+// CacheStats counts how profiles were answered since the Cache was made.
+type CacheStats struct {
+	Hits        uint64 // from memory
+	Negative    uint64 // from memory: no account owns the number
+	Misses      uint64 // read from the store
+	Stale       uint64 // from memory, though it may have changed: the store was silent
+	Unavailable uint64 // not at all
+}
+
+// Stats gives the counts.
+func (c *Cache) Stats() CacheStats {
+	return CacheStats{Hits: c.hits.Load(), Negative: c.negative.Load(), Misses: c.misses.Load(), Stale: c.stale.Load(), Unavailable: c.unavailable.Load()}
 }
 
 // Revision is Profiles.Revision, read at most once in Check and within Wait.

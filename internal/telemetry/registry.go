@@ -12,8 +12,11 @@ import (
 // namespace begins the name of every metric.
 const namespace = "signalbox"
 
+// Registry holds the metrics of one process.
+type Registry = prometheus.Registry
+
 // NewRegistry makes a registry with what is known of the process itself. role is that of the process.
-func NewRegistry(role string) *prometheus.Registry {
+func NewRegistry(role string) *Registry {
 	reg := prometheus.NewPedanticRegistry()
 	version, revision := Build()
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
