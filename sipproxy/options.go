@@ -88,6 +88,8 @@ type Peer struct {
 	TLSName string
 	// TLSWildcard also takes a certificate for *.domain, which RFC 5922 section 7.2 forbids and some carriers have.
 	TLSWildcard bool
+	// TrustVerstat leaves a trunk's verstat parameters and attestation headers as they are: it verifies callers and says the truth.
+	TrustVerstat bool
 	// Hosts are names by which it calls itself in Contact and Record-Route instead of an address. The proxy
 	// asks no DNS: a request for such a name goes to Addr.
 	Hosts []string

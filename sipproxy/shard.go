@@ -268,6 +268,9 @@ func (s *shard) request(pk *packet) {
 	p.n.stripped.Add(uint64(stripped))
 	if pk.peer.Kind != Node {
 		p.n.tamed.Add(uint64(m.tame()))
+		if !pk.peer.TrustVerstat {
+			p.n.disclaimed.Add(uint64(m.disclaim()))
+		}
 	}
 	if pk.peer.Kind == Device {
 		m.disarm()

@@ -23,6 +23,7 @@ type Stats struct {
 	Stray                   uint64 // responses and ACKs that had nowhere to go
 	Stripped                uint64 // X-Signalbox headers removed
 	Tamed                   uint64 // identity headers with escapes that FreeSWITCH would decode into its own messages
+	Disclaimed              uint64 // claims of untrusted peers to have verified a caller, removed
 	Loops                   uint64 // requests answered 482 or 483
 	Panics                  uint64 // recovered panics
 	SendErrors              uint64 // messages that could not be written
@@ -37,7 +38,7 @@ type Stats struct {
 type counters struct {
 	messagesIn, messagesOut, malformed, strangers, refused, rateLimited, overload, forbidden,
 	calls, screenRefused, screenSkipped, badDecisions, unroutable, failovers, cancelled, ghosts, stateless, stray,
-	stripped, tamed, loops, panics, sendErrors, tlsFailed, banned, flowsGone atomic.Uint64
+	stripped, tamed, disclaimed, loops, panics, sendErrors, tlsFailed, banned, flowsGone atomic.Uint64
 	pending, kept, legs, connections atomic.Int64
 }
 
@@ -49,7 +50,7 @@ func (c *counters) snapshot() Stats {
 		ScreenRefused: c.screenRefused.Load(), ScreenSkipped: c.screenSkipped.Load(),
 		BadDecisions: c.badDecisions.Load(), Unroutable: c.unroutable.Load(), Failovers: c.failovers.Load(),
 		Cancelled: c.cancelled.Load(), Ghosts: c.ghosts.Load(), Stateless: c.stateless.Load(), Stray: c.stray.Load(),
-		Stripped: c.stripped.Load(), Tamed: c.tamed.Load(), Loops: c.loops.Load(), Panics: c.panics.Load(), SendErrors: c.sendErrors.Load(), TLSFailed: c.tlsFailed.Load(), Banned: c.banned.Load(), FlowsGone: c.flowsGone.Load(),
+		Stripped: c.stripped.Load(), Tamed: c.tamed.Load(), Disclaimed: c.disclaimed.Load(), Loops: c.loops.Load(), Panics: c.panics.Load(), SendErrors: c.sendErrors.Load(), TLSFailed: c.tlsFailed.Load(), Banned: c.banned.Load(), FlowsGone: c.flowsGone.Load(),
 		Pending: uint64(max(0, c.pending.Load())), Kept: uint64(max(0, c.kept.Load())),
 		Legs: uint64(max(0, c.legs.Load())), Connections: uint64(max(0, c.connections.Load())),
 	}

@@ -105,7 +105,7 @@ func peers(c *config.Config) []sipproxy.Peer {
 		if len(from) == 0 {
 			from = []netip.Prefix{netip.PrefixFrom(t.Addr.Addr(), t.Addr.Addr().BitLen())}
 		}
-		out = append(out, sipproxy.Peer{Name: t.Name, Kind: sipproxy.Trunk, Prefixes: from, Addr: t.Addr.AddrPort, Transport: t.Transport, TLSName: t.TLSName, TLSWildcard: t.Wildcard})
+		out = append(out, sipproxy.Peer{Name: t.Name, Kind: sipproxy.Trunk, Prefixes: from, Addr: t.Addr.AddrPort, Transport: t.Transport, TLSName: t.TLSName, TLSWildcard: t.Wildcard, TrustVerstat: t.Verstat})
 	}
 	return out
 }

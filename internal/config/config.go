@@ -83,13 +83,14 @@ type Listen struct{ Network, Addr string }
 // Trunk is one carrier.
 type Trunk struct {
 	Name      string   `yaml:"name"`
-	Prefixes  []Prefix `yaml:"prefixes"`     // where it sends from
-	Addr      AddrPort `yaml:"addr"`         // where calls to it go; none = it only calls us
-	Transport string   `yaml:"transport"`    // "", "udp", "tcp" or "tls"
-	TLSName   string   `yaml:"tls_name"`     // the domain its certificate must be for (RFC 5922); "" = its address
-	Wildcard  bool     `yaml:"tls_wildcard"` // a certificate for *.domain will do
-	Screening string   `yaml:"screening"`    // "observe" or "enforce"
-	Region    string   `yaml:"region"`       // where its national numbers are read; "" = region
+	Prefixes  []Prefix `yaml:"prefixes"`      // where it sends from
+	Addr      AddrPort `yaml:"addr"`          // where calls to it go; none = it only calls us
+	Transport string   `yaml:"transport"`     // "", "udp", "tcp" or "tls"
+	TLSName   string   `yaml:"tls_name"`      // the domain its certificate must be for (RFC 5922); "" = its address
+	Wildcard  bool     `yaml:"tls_wildcard"`  // a certificate for *.domain will do
+	Verstat   bool     `yaml:"trust_verstat"` // its verstat and attestation headers are believed
+	Screening string   `yaml:"screening"`     // "observe" or "enforce"
+	Region    string   `yaml:"region"`        // where its national numbers are read; "" = region
 }
 
 // Sidecar is the Event Socket server that treats calls.
