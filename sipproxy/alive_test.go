@@ -3,7 +3,6 @@ package sipproxy
 import (
 	"context"
 	"errors"
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -14,8 +13,8 @@ func TestAShardThatDoesNotTurnIsNamed(t *testing.T) {
 	entered := make(chan struct{}, 1)
 	w := newWorld(t, func(o *Options, _ *world) {
 		// What is called on a shard and never returns: a Tap that blocks, against its contract.
-		o.Tap = func(dir Direction, _, _ netip.AddrPort, raw []byte) {
-			if dir == Out && strings.Contains(string(raw), "Call-ID: stuck") {
+		o.Tap = func(m Tapped) {
+			if m.Direction == Out && strings.Contains(string(m.Raw), "Call-ID: stuck") {
 				entered <- struct{}{}
 				<-release
 			}

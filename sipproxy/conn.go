@@ -160,7 +160,7 @@ func (c *conn) run() {
 			return
 		case o := <-c.out:
 			if len(o.raw) > 2 {
-				p.tap(Out, c.lis.bound, c.remote, o.raw)
+				p.tap(Out, c.lis, c.remote, o.raw)
 			}
 			if err := c.write(o); err != nil {
 				p.n.sendErrors.Add(1)

@@ -150,9 +150,17 @@ const (
 	Out Direction = "out"
 )
 
-// Tap sees every SIP message taken or sent, byte for byte. It is called on the path of the message, from
-// several goroutines at once, so it must not block; raw is only valid during the call.
-type Tap func(dir Direction, source, destination netip.AddrPort, raw []byte)
+// Tapped is one SIP message on the wire. Raw is only valid during the call of the Tap.
+type Tapped struct {
+	Direction           Direction
+	Transport           string // "udp", "tcp", "tls", "ws" or "wss"; what was encrypted is in clear here
+	Source, Destination netip.AddrPort
+	Raw                 []byte
+}
+
+// Tap sees every SIP message taken or sent, byte for byte. It is called on the path of the message, from several goroutines at
+// once, so it must not block.
+type Tap func(Tapped)
 
 // Limits bound what the outside can make the proxy keep or do. A zero field takes its default.
 type Limits struct {

@@ -307,8 +307,11 @@ func TestTapSeesEveryMessageAndMayPanic(t *testing.T) {
 	}
 	all := make(chan seen, 100)
 	w := newWorld(t, func(o *Options, w *world) {
-		o.Tap = func(dir Direction, src, dst netip.AddrPort, raw []byte) {
-			all <- seen{dir, startLine(string(raw))}
+		o.Tap = func(m Tapped) {
+			if in := m.Direction == In; in && m.Destination.Port() != m.Source.Port() && m.Destination != w.p.Addr("udp") || m.Transport != "udp" {
+				t.Errorf("tapped %s %s -> %s", m.Transport, m.Source, m.Destination)
+			}
+			all <- seen{m.Direction, startLine(string(m.Raw))}
 			panic("tap")
 		}
 	})

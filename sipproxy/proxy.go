@@ -333,7 +333,8 @@ func (p *Proxy) shardFor(callID string) *shard {
 	return p.shards[int(h.Sum32()%uint32(len(p.shards)))]
 }
 
-func (p *Proxy) tap(dir Direction, src, dst netip.AddrPort, raw []byte) {
+// tap shows a message that came from or goes to a remote address.
+func (p *Proxy) tap(dir Direction, l *listener, remote netip.AddrPort, raw []byte) {
 	if p.opt.Tap == nil {
 		return
 	}
@@ -342,7 +343,11 @@ func (p *Proxy) tap(dir Direction, src, dst netip.AddrPort, raw []byte) {
 			p.panicked("tap", r)
 		}
 	}()
-	p.opt.Tap(dir, src, dst, raw)
+	t := Tapped{Direction: dir, Transport: l.network, Source: remote, Destination: l.bound, Raw: raw}
+	if dir == Out {
+		t.Source, t.Destination = l.bound, remote
+	}
+	p.opt.Tap(t)
 }
 
 func (p *Proxy) panicked(where string, r any) {
@@ -373,8 +378,7 @@ func (p *Proxy) read(raw []byte, src netip.AddrPort, lis *listener, c *conn) (pk
 		}
 	}()
 	p.n.messagesIn.Add(1)
-	local := lis.bound
-	p.tap(In, src, local, raw)
+	p.tap(In, lis, src, raw)
 	pk = packet{size: len(raw), src: src, lis: lis, conn: c, at: time.Now(), table: p.table.Load()}
 	m, err := parseMessage(p.parser, raw, p.opt.Limits)
 	if m == nil {

@@ -142,7 +142,7 @@ func (p *Proxy) stranger(raw []byte, src netip.AddrPort, l *listener) {
 }
 
 func (p *Proxy) writeUDP(l *listener, dst netip.AddrPort, raw []byte) bool {
-	p.tap(Out, l.bound, dst, raw)
+	p.tap(Out, l, dst, raw)
 	if _, err := l.pc.WriteToUDPAddrPort(raw, dst); err != nil {
 		p.n.sendErrors.Add(1)
 		p.log.Warn("udp write", zap.Stringer("destination", dst), zap.Int("size", len(raw)), zap.Error(err))

@@ -20,6 +20,7 @@ import (
 	"github.com/signalbox/signalbox/esl/wire"
 	"github.com/signalbox/signalbox/internal/config"
 	"github.com/signalbox/signalbox/internal/fsw"
+	"github.com/signalbox/signalbox/internal/hep"
 	"github.com/signalbox/signalbox/internal/resolve"
 	"github.com/signalbox/signalbox/internal/sdnotify"
 	"github.com/signalbox/signalbox/internal/sidecar"
@@ -63,6 +64,7 @@ type App struct {
 	server   *esl.Server
 	nodes    []*fsw.Node
 	proxy    *sipproxy.Proxy
+	hep      *hep.Exporter // nil = no collector
 	certs    certificates
 	resolver *resolve.Resolver
 	checker  *token.Checker
@@ -247,7 +249,16 @@ func (a *App) openProxy() error {
 			Network: l.Network, Addr: l.Addr, Advertise: devices.Advertise, TLS: a.certs.config, Devices: true, Origins: devices.Origins,
 		})
 	}
+	var tap sipproxy.Tap
+	if h := a.config.HEP; h.Collector != "" {
+		network, addr, _ := strings.Cut(h.Collector, ":")
+		if a.hep, err = hep.New(hep.Options{Network: network, Addr: addr, CaptureID: h.CaptureID, Key: h.Key.Reveal(), Rate: h.Rate, Logger: a.log}); err != nil {
+			return err
+		}
+		tap = a.hep.Tap
+	}
 	a.proxy, err = sipproxy.New(sipproxy.Options{
+		Tap: tap,
 		Listen: listen, Peers: peers(a.config), Screener: edge, Router: edge,
 		FlowKey: []byte(devices.FlowKey.Reveal()), BanTime: devices.BanTime, ProbeEvery: probeEvery,
 		MaxUDP: a.config.Proxy.MaxUDPBytes, ScreenTimeout: a.config.Proxy.ScreenTime, Logger: a.log,

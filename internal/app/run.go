@@ -32,6 +32,9 @@ func (a *App) Run(ctx context.Context) error {
 			first.Go(func() error { return n.Run(firstCtx) })
 		}
 	}
+	if a.hep != nil {
+		last.Go(func() error { return a.hep.Run(behind) })
+	}
 	if a.proxy != nil {
 		failed := make(chan error, 1)
 		last.Go(func() error {

@@ -44,7 +44,7 @@ func newChecker(c *config.Config) (*token.Checker, error) {
 }
 
 func sidecarSettings(c *config.Config, r *resolve.Resolver, t *token.Checker) sidecar.Settings {
-	return sidecar.Settings{Region: c.Region, Treat: TreatSettings(c), Resolver: resolver{r}, Tokens: t}
+	return sidecar.Settings{Region: c.Region, Treat: TreatSettings(c), Resolver: resolver{r}, Tokens: t, Correlate: c.HEP.Collector != ""}
 }
 
 func tokenKeys(c *config.Config) []token.Key {
@@ -126,6 +126,7 @@ func needRestart(old, now *config.Config) []string {
 		"nodes (event_socket)": sameLinks(old, now),
 		"proxy.listen":         reflect.DeepEqual(old.Proxy.Listen, now.Proxy.Listen) && old.Proxy.Advertise == now.Proxy.Advertise,
 		"proxy.devices":        reflect.DeepEqual(old.Proxy.Devices, now.Proxy.Devices),
+		"hep":                  old.HEP == now.HEP,
 		"proxy.max_udp_bytes":  old.Proxy.MaxUDPBytes == now.Proxy.MaxUDPBytes,
 		"proxy.screen_timeout": old.Proxy.ScreenTime == now.Proxy.ScreenTime,
 		"sidecar":              reflect.DeepEqual(old.Sidecar, now.Sidecar),

@@ -144,7 +144,7 @@ func TestForeignLibrariesStayBehindTheirAdapters(t *testing.T) {
 		"github.com/miekg/dns":                       {"internal/resolve", "internal/lab"},
 		module + "/internal/fssim":                   {"internal/fssim", "internal/lab", "internal/e2e", "internal/fsw", "internal/sidecar", "cmd/signalbox", "internal/app"},
 		module + "/internal/resolve/resolvetest":     {"internal/resolve", "internal/lab", "internal/e2e", "internal/sidecar", "internal/app"},
-		"github.com/signalbox/signalbox/sipproxy":    {"sipproxy", "internal/edge", "internal/app", "internal/telemetry", "internal/lab", "cmd/signalbox"},
+		"github.com/signalbox/signalbox/sipproxy":    {"sipproxy", "internal/edge", "internal/hep", "internal/app", "internal/telemetry", "internal/lab", "cmd/signalbox"},
 		"github.com/signalbox/signalbox/esl/esltest": {"esl", "internal/fssim", "internal/fsw", "internal/bench"},
 	}
 	inTests := map[string][]string{

@@ -20,6 +20,7 @@ type Config struct {
 	DNS       DNS       `yaml:"dns"`
 	Voicemail Voicemail `yaml:"voicemail"`
 	HTTP      HTTP      `yaml:"http"`
+	HEP       HEP       `yaml:"hep"`
 	Log       Log       `yaml:"log"`
 }
 
@@ -159,6 +160,14 @@ type HTTP struct {
 	Pprof       bool   `yaml:"pprof"`        // /debug/pprof/ is there too
 }
 
+// HEP sends copies of the proxy's SIP messages to a Homer collector.
+type HEP struct {
+	Collector string  `yaml:"collector"`  // udp:HOST:PORT or tcp:HOST:PORT; "" = none
+	CaptureID uint32  `yaml:"capture_id"` // tells this proxy apart in Homer
+	Key       Secret  `yaml:"key"`        // what the collector asks for
+	Rate      float64 `yaml:"rate"`       // messages a second at most
+}
+
 // Log says how much is written to standard error and how.
 type Log struct {
 	Level  string `yaml:"level"`  // debug, info, warn or error; below info numbers are in clear
@@ -187,6 +196,7 @@ func Default() Config {
 		DNS:       DNS{Timeout: 2 * time.Second},
 		Voicemail: Voicemail{ProgressTimeout: 4 * time.Second, AnswerTimeout: 20 * time.Second, TotalTimeout: 30 * time.Second},
 		HTTP:      HTTP{Listen: "127.0.0.1:8090", ProxyListen: "127.0.0.1:8091"},
+		HEP:       HEP{Rate: 5000},
 		Log:       Log{Level: "info", Format: "json"},
 	}
 }

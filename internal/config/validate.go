@@ -37,6 +37,7 @@ func (c *Config) Validate() error {
 	for i, server := range c.DNS.Servers {
 		v.address(fmt.Sprintf("dns.servers[%d]", i), server)
 	}
+	v.hep(c.HEP)
 	v.between("dns.timeout", c.DNS.Timeout, 100*time.Millisecond, 10*time.Second)
 	v.between("voicemail.progress_timeout", c.Voicemail.ProgressTimeout, time.Second, 30*time.Second)
 	v.between("voicemail.answer_timeout", c.Voicemail.AnswerTimeout, time.Second, 2*time.Minute)
@@ -162,6 +163,16 @@ func (v *validation) sidecar(s Sidecar) {
 	}
 	v.check(s.MaxCalls >= 1 && s.MaxCalls <= 100000, "sidecar.max_calls", "is %d: write 1 to 100000", s.MaxCalls)
 	v.between("sidecar.drain", s.Drain, 0, time.Hour)
+}
+
+func (v *validation) hep(h HEP) {
+	if h.Collector == "" {
+		return
+	}
+	network, addr, _ := cut(h.Collector)
+	v.check(network == "udp" || network == "tcp", "hep.collector", "is %q: write udp:HOST:PORT or tcp:HOST:PORT, with 9060 for a port as Homer has it", h.Collector)
+	v.address("hep.collector", addr)
+	v.check(h.Rate >= 1 && h.Rate <= 1e6, "hep.rate", "is %g: write 1 to 1000000 messages a second", h.Rate)
 }
 
 func (v *validation) token(t Token) {

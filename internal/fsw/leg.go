@@ -54,6 +54,8 @@ type Leg struct {
 	waiting bool // the caller was told that it rings
 	left    bool // the parties talk and we are stopping
 	answer  func(at time.Time)
+
+	correlation string
 }
 
 var _ call.Leg = (*Leg)(nil)
@@ -71,6 +73,9 @@ func (l *Leg) WithLogger(log *zap.Logger) *Leg {
 	l.log = log
 	return l
 }
+
+// Correlate has every leg that is made for the caller carry this Call-ID, the caller's own, in X-CID: Homer joins them by it.
+func (l *Leg) Correlate(callID string) { l.correlation = encode.Header(callID) }
 
 // OnAnswer has f called, in the goroutine of the leg, when the caller was answered.
 func (l *Leg) OnAnswer(f func(at time.Time)) { l.answer = f }
@@ -108,7 +113,11 @@ func (l *Leg) Waiting(ctx context.Context, longest time.Duration) error {
 // Ring implements call.Leg.
 func (l *Leg) Ring(ctx context.Context, order call.RingOrder) (call.Attempt, error) {
 	attempt := call.Attempt{Target: targetName(order), Started: time.Now()}
-	dial, err := dialString(order, l.onAnswer())
+	vars := l.onAnswer()
+	if l.correlation != "" {
+		vars = append(vars, encode.Var{Name: "sip_h_X-CID", Value: l.correlation})
+	}
+	dial, err := dialString(order, vars)
 	if err != nil {
 		// A target that cannot be encoded is the provisioned data's fault: not reachable, and said so.
 		attempt.Ended, attempt.Result, attempt.Note = time.Now(), call.Unreachable, err.Error()

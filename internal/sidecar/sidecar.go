@@ -31,6 +31,8 @@ type Settings struct {
 	Treat    treat.Settings
 	Tokens   *token.Checker   // nil = no call counts as screened
 	Resolver mailbox.Resolver // finds voicemail systems
+	// Correlate puts the Call-ID of the caller's leg on the legs that are made for it, so that Homer joins them.
+	Correlate bool
 }
 
 // Options of a Sidecar.
@@ -100,6 +102,9 @@ func (s *Sidecar) Serve(ctx context.Context, session *esl.Session) {
 	log := s.log.With(zap.String("call_id", arrival.CallID), zap.String("uuid", arrival.UUID), zap.String("node", arrival.Node),
 		zap.String("from", arrival.From.Number.Masked()), zap.String("to", arrival.To.Masked()))
 	leg = leg.WithLogger(log)
+	if settings.Correlate {
+		leg.Correlate(arrival.CallID)
+	}
 
 	profile, err := s.profile(ctx, arrival.To)
 	if err != nil {
