@@ -258,7 +258,7 @@ func (a *App) openProxy() error {
 		tap = a.hep.Tap
 	}
 	a.proxy, err = sipproxy.New(sipproxy.Options{
-		Tap: tap,
+		Tap:    tap,
 		Listen: listen, Peers: peers(a.config), Screener: edge, Router: edge,
 		FlowKey: []byte(devices.FlowKey.Reveal()), BanTime: devices.BanTime, ProbeEvery: probeEvery,
 		MaxUDP: a.config.Proxy.MaxUDPBytes, ScreenTimeout: a.config.Proxy.ScreenTime, Logger: a.log,
