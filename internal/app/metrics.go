@@ -23,6 +23,9 @@ func (a *App) measure() {
 	}
 	if a.proxy != nil {
 		telemetry.CollectProxy(a.metrics, a.proxy)
+		if a.hep != nil {
+			telemetry.CollectHEP(a.metrics, a.hep.Stats)
+		}
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/signalbox/signalbox/esl"
 	"github.com/signalbox/signalbox/internal/call"
 	"github.com/signalbox/signalbox/internal/edge"
+	"github.com/signalbox/signalbox/internal/hep"
 	"github.com/signalbox/signalbox/internal/resolve"
 	"github.com/signalbox/signalbox/internal/screen"
 	"github.com/signalbox/signalbox/internal/sidecar"
@@ -59,6 +60,7 @@ func everything(t *testing.T) *Registry {
 	t.Helper()
 	reg := NewRegistry("all")
 	CollectProxy(reg, proxyStub{})
+	CollectHEP(reg, func() hep.Stats { return hep.Stats{Sent: 1} })
 	s := NewScreening(reg)
 	for _, reason := range []string{screen.ReasonDenied, ""} {
 		s.Judged(edge.Refused, reason, time.Millisecond)

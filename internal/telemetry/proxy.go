@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/signalbox/signalbox/internal/edge"
+	"github.com/signalbox/signalbox/internal/hep"
 	"github.com/signalbox/signalbox/sipproxy"
 )
 
@@ -38,6 +39,7 @@ func CollectProxy(reg prometheus.Registerer, p ProxySource) {
 	counter("stateless_responses_total", "Responses without a transaction, sent on along their Via; some after a restart are normal.", func(s sipproxy.Stats) uint64 { return s.Stateless })
 	counter("stripped_headers_total", "X-Signalbox headers from outside that were removed.", func(s sipproxy.Stats) uint64 { return s.Stripped })
 	counter("tamed_headers_total", "Identity headers with escapes that FreeSWITCH would have decoded into its own messages.", func(s sipproxy.Stats) uint64 { return s.Tamed })
+	counter("disclaimed_headers_total", "Claims of untrusted trunks to have verified a caller that were removed.", func(s sipproxy.Stats) uint64 { return s.Disclaimed })
 	counter("panics_total", "Panics that were caught; the log has their stacks.", func(s sipproxy.Stats) uint64 { return s.Panics })
 	counter("send_errors_total", "Messages that could not be written.", func(s sipproxy.Stats) uint64 { return s.SendErrors })
 	counter("stranger_answers_total", "403 answers to senders that are no configured peer; the others got silence.", func(s sipproxy.Stats) uint64 { return s.Refused })
@@ -62,6 +64,18 @@ func CollectProxy(reg prometheus.Registerer, p ProxySource) {
 		}
 	})
 	collectTraffic(s, p)
+	reg.MustRegister(s)
+}
+
+// CollectHEP registers the metrics of the export to Homer.
+func CollectHEP(reg prometheus.Registerer, stats func() hep.Stats) {
+	s := &snapshots{}
+	s.add(prometheus.CounterValue, "hep_messages_total", "Copies of SIP messages for Homer, by what became of them.", []string{"result"}, func(emit func(float64, ...string)) {
+		n := stats()
+		for result, v := range map[string]uint64{"sent": n.Sent, "queue_full": n.Dropped, "over_rate": n.Limited, "too_long": n.TooLong, "failed": n.Failed} {
+			emit(float64(v), result)
+		}
+	})
 	reg.MustRegister(s)
 }
 
