@@ -20,6 +20,7 @@ type cli struct {
 	Explain     explainCmd     `cmd:"" help:"Say what would happen to a call, step by step with reasons, without placing it."`
 	Screen      screenCmd      `cmd:"" help:"Read an INVITE from standard input and print the verdict on its caller."`
 	Dialplan    dialplanCmd    `cmd:"" help:"FreeSWITCH's dialplan, hunted offline."`
+	Doctor      doctorCmd      `cmd:"" help:"Look at a running FreeSWITCH, say what is missing there and print the lines to add."`
 	Provision   provisionCmd   `cmd:"" help:"Read and write accounts, numbers, pilots and voicemail systems."`
 	Records     recordsCmd     `cmd:"" help:"Print the newest call records."`
 	CheckConfig checkConfigCmd `cmd:"" help:"Check a configuration file and print what counts."`

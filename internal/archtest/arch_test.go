@@ -149,6 +149,7 @@ func TestForeignLibrariesStayBehindTheirAdapters(t *testing.T) {
 	}
 	inTests := map[string][]string{
 		module + "/internal/store/sqlite": {"internal/sidecar"},
+		module + "/internal/fssim":        {"internal/doctor"},
 	}
 	for _, f := range project(t) {
 		for library, homes := range only {

@@ -75,7 +75,7 @@ func lookupAPI(cmd string) apiFunc {
 	case "strftime":
 		return func(*Switch, *channel, string) string { return time.Now().Format("2006-01-02 15:04:05") }
 	}
-	return nil
+	return lookAPI(cmd)
 }
 
 func systemAPI(cmd string) apiFunc {

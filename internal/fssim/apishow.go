@@ -142,6 +142,10 @@ func apiSofia(s *Switch, _ *channel, arg string) string {
 			out += fmt.Sprintf("%25s\t%s\t  %40s\t%s (%d)\n", p.name, "profile", "sip:mod_sofia@"+p.addr().String(), "RUNNING", p.calls())
 		}
 		return out + line + "2 profiles 1 alias\n"
+	case len(a) == 1 && a[0] == "xmlstatus":
+		return s.sofiaXMLStatus("")
+	case len(a) == 3 && a[0] == "xmlstatus" && a[1] == "profile":
+		return s.sofiaXMLStatus(a[2])
 	case len(a) == 4 && a[0] == "xmlstatus" && a[1] == "profile" && a[3] == "reg":
 		p := s.profile(a[2])
 		if p == nil {
