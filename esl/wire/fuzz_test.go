@@ -3,6 +3,7 @@ package wire
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"io"
 	"strings"
@@ -83,6 +84,38 @@ func FuzzEvent(f *testing.F) {
 			}
 		}
 		_, _, _, _ = e.Sequence(), e.Time(), e.UUID(), e.Array("list")
+	})
+}
+
+// FuzzJSONEvent: what is taken for a JSON event is what encoding/json takes for an object, with the same members.
+func FuzzJSONEvent(f *testing.F) {
+	for _, seed := range []string{`{}`, `{} `, ` { "a" : "b" , "c":["d","e"],"f":{"g":[1,-2.5e3,true,null]} } `, `{"a":"\\"\u00e9\/"}`, `{"a":"\u00"}`, `{"a":"\x"}`,
+		`{"a"}`, `{"a":}`, `{"a":1,}`, `{,"a":1}`, `{"a":1}}`, `{"a":1 2}`, `{"a":[}`, `{"a":"` + "\n" + `"}`, `{"a":"b`, `{"a":tru}`, `{a:1}`, `[]`, `{"a":1}{"b":2}`, `{"a":"\`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		e, err := parseJSONEvent(text)
+		if errors.Is(err, ErrTooManyHeaders) {
+			return
+		}
+		var want map[string]json.RawMessage
+		wantErr := json.Unmarshal(text, &want)
+		if want == nil && wantErr == nil {
+			wantErr = errors.New("null is no object")
+		}
+		if (err == nil) != (wantErr == nil) {
+			t.Fatalf("%q: we say %v, encoding/json %v", text, err, wantErr)
+		}
+		if err != nil || !utf8.Valid(text) { // encoding/json replaces what is no UTF-8
+			return
+		}
+		names := make(map[string]bool)
+		e.Each(func(name, _ string) { names[name] = true })
+		for name := range want {
+			if !names[name] && name != "_body" {
+				t.Fatalf("%q: member %q is missing", text, name)
+			}
+		}
 	})
 }
 
