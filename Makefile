@@ -1,12 +1,15 @@
 # Signalbox. `make help` lists what there is; `make check` is what CI runs.
 .DEFAULT_GOAL := help
-.PHONY: help build lab check lint test race e2e bench microbench fuzz
+.PHONY: help build lab check lint test race e2e bench load microbench fuzz
 
 # A real FreeSWITCH for the end-to-end suite; empty = none found, the suite then says loudly that it was skipped.
 SIGNALBOX_FREESWITCH ?= $(firstword $(wildcard /usr/local/freeswitch/bin/freeswitch /usr/bin/freeswitch /opt/freeswitch/bin/freeswitch) $(shell command -v freeswitch 2>/dev/null))
 export SIGNALBOX_FREESWITCH
 
 FUZZTIME ?= 10m
+
+# Calls a second that the machine's FreeSWITCH bears in `make bench`.
+FREESWITCH_RATE ?= 15
 
 help: ## This list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,8 +35,16 @@ race: ## Tests of everything concurrent under the race detector
 e2e: build ## The end-to-end suite against a real FreeSWITCH (SIGNALBOX_FREESWITCH=path of its binary)
 	bash scripts/check.sh e2e
 
-bench: ## Figures beside those of others, as ratios within one run; docs/performance.md says what they are
-	go run ./internal/bench events $(BENCHFLAGS)
+bench: build ## Figures beside those of others, as ratios within one run; docs/performance.md says what they are
+	@failed=0; \
+	go run ./internal/bench events $(BENCHFLAGS) || failed=1; \
+	go run ./internal/bench load $(LOADFLAGS) || failed=1; \
+	if [ -n "$$SIGNALBOX_FREESWITCH" ]; then go run ./internal/bench load --freeswitch "$$SIGNALBOX_FREESWITCH" --rate $(FREESWITCH_RATE) $(LOADFLAGS) || failed=1; \
+	else echo "**** SKIPPED: no FreeSWITCH found (SIGNALBOX_FREESWITCH is empty): the sidecar was NOT measured beside one"; fi; \
+	exit $$failed
+
+load: build ## 50 calls a second for 10 minutes on the simulator: what grows, what is slow
+	go run ./internal/bench load --duration 10m $(LOADFLAGS)
 
 microbench: ## The Go benchmarks of all packages
 	go test -run '^$$' -bench . -benchmem ./esl/... ./dialplan/... ./internal/...

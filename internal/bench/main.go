@@ -25,7 +25,7 @@ Each has --help. Example: go run ./internal/bench events --rounds 5
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	commands := map[string]func(context.Context, []string) error{"events": events, "feed": feed}
+	commands := map[string]func(context.Context, []string) error{"events": events, "feed": feed, "load": loads}
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
 		fmt.Fprint(os.Stderr, usage)
 		os.Exit(1)
