@@ -2,7 +2,6 @@ package load
 
 import (
 	"bufio"
-	"context"
 	"embed"
 	"encoding/csv"
 	"errors"
@@ -142,16 +141,6 @@ func parseTimes(r io.Reader) (all []time.Duration, err error) {
 		if ms, err := strconv.ParseFloat(row[1], 64); err == nil { // not the heading
 			all = append(all, time.Duration(ms*float64(time.Millisecond)))
 		}
-	}
-}
-
-// finished waits for the end of a SIPp process that ends by itself; an exit status that says that calls failed is no error here.
-func (s *sipp) finished(ctx context.Context) error {
-	select {
-	case <-s.Done():
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 }
 
