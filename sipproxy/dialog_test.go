@@ -1,6 +1,7 @@
 package sipproxy
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -135,6 +136,129 @@ func TestRetransmissionAfterRestartHasTheSameBranch(t *testing.T) {
 	if a != b {
 		t.Errorf("Via %q, then %q", a, b)
 	}
+}
+
+// A caller who gives up after a restart: he has his answers at once, the phone stops, and a 200 that crosses it is hung up.
+func TestCancelAfterRestartTakesTheCallBack(t *testing.T) {
+	for _, crossing := range []bool{false, true} {
+		w := newWorld(t, nil)
+		inv := w.trunk.invite("gone", "Route: <sip:nonsense.example.test;lr>")
+		w.trunk.udp(w.udp, inv)
+		at := w.node.expect("INVITE")
+		w.node.answer(at, "180 Ringing")
+		w.trunk.expect("SIP/2.0 180", "SIP/2.0 100")
+		w.restart()
+		give := strings.Replace(w.trunk.cancelOf(inv), "\r\nMax-Forwards", "\r\nRoute: <sip:nonsense.example.test;lr>\r\nMax-Forwards", 1)
+		w.trunk.udp(w.udp, give)
+		w.trunk.expect("SIP/2.0 200")
+		end := w.trunk.expect("SIP/2.0 487")
+		if got := header(end.raw, "cseq"); got != "1 INVITE" {
+			t.Errorf("the 487 has CSeq %q", got)
+		}
+		w.trunk.udp(w.udp, w.trunk.ackFailure(inv, end))
+		cancel := w.node.expect("CANCEL", "INVITE")
+		if got, want := header(cancel.raw, "via"), SplitList(headers(at.raw, "via"))[0]; got != want {
+			t.Errorf("the CANCEL has Via %q, the INVITE had %q", got, want)
+		}
+		if got := header(cancel.raw, "reason"); got != "Q.850;cause=16" {
+			t.Errorf("Reason %q", got)
+		}
+		if crossing {
+			w.node.answer(at, "200 OK", w.node.contact())
+			w.node.answer(cancel, "481 Call Does Not Exist")
+			w.node.expect("ACK")
+			w.node.answer(w.node.expect("BYE"), "200 OK")
+		} else {
+			w.node.answer(cancel, "200 OK")
+			w.node.answer(at, "487 Request Terminated")
+			if ack := w.node.expect("ACK"); header(ack.raw, "via") != header(cancel.raw, "via") {
+				t.Errorf("the ACK of the hop's 487 has Via %q", header(ack.raw, "via"))
+			}
+		}
+		w.trunk.udp(w.udp, give) // again: nothing further happens
+		w.trunk.expect("SIP/2.0 200")
+		w.fine()
+		w.trunk.quiet()
+	}
+}
+
+// With two nodes it is not known which one has the call: the branches of the attempts tell, and the other node knows no such call.
+func TestCancelAfterRestartReachesTheNodeOfTheFailover(t *testing.T) {
+	second := newUA(t, "second", "127.0.0.4")
+	w := newWorld(t, func(o *Options, w *world) {
+		o.Peers = append(o.Peers, Peer{Name: "fs2", Kind: Node, Addr: second.addr})
+	})
+	inv := w.trunk.invite("failed-over")
+	w.trunk.udp(w.udp, inv)
+	w.node.answer(w.node.expect("INVITE"), "503 Service Unavailable")
+	w.node.expect("ACK")
+	at := second.expect("INVITE")
+	second.answer(at, "180 Ringing")
+	w.trunk.expect("SIP/2.0 180", "SIP/2.0 100")
+	w.restart()
+	w.trunk.udp(w.udp, w.trunk.cancelOf(inv))
+	w.trunk.expect("SIP/2.0 200")
+	w.trunk.udp(w.udp, w.trunk.ackFailure(inv, w.trunk.expect("SIP/2.0 487")))
+	w.node.answer(w.node.expect("CANCEL"), "481 Call Does Not Exist")
+	want := SplitList(headers(at.raw, "via"))[0]
+	cancel := second.expect("CANCEL", "INVITE")
+	for header(cancel.raw, "via") != want { // it may have been the first that was tried
+		second.answer(cancel, "481 Call Does Not Exist")
+		cancel = second.expect("CANCEL")
+	}
+	second.answer(cancel, "200 OK")
+	second.answer(at, "487 Request Terminated")
+	second.expect("ACK")
+}
+
+// A CANCEL that a caller sends too often is one that a flood sends: it costs a 481.
+func TestCancelsOfUnknownCallsAreLimited(t *testing.T) {
+	w := newWorld(t, func(o *Options, _ *world) { o.Limits.CallsPerSecond = 1 })
+	refused := 0
+	for range 20 {
+		w.trunk.udp(w.udp, w.trunk.build(request{method: "CANCEL", uri: "sip:+15550001@example.test", callID: fmt.Sprintf("flood%d", seq.Add(1))}))
+	}
+	for range 20 {
+		if g := w.trunk.expect("SIP/2.0", "SIP/2.0 487"); strings.HasPrefix(g.raw, "SIP/2.0 481") {
+			refused++
+		}
+	}
+	if refused < 10 {
+		t.Errorf("%d of 20 unknown CANCELs were refused", refused)
+	}
+}
+
+// The refusal of a hop after a restart goes to the caller, and his ACK to the hop, which repeats it no more.
+func TestAckOfARefusalAfterRestartReachesTheHop(t *testing.T) {
+	w := newWorld(t, nil)
+	inv := w.trunk.invite("refused")
+	w.trunk.udp(w.udp, inv)
+	at := w.node.expect("INVITE")
+	w.node.answer(at, "180 Ringing")
+	w.trunk.expect("SIP/2.0 180", "SIP/2.0 100")
+	w.restart()
+	w.node.answer(at, "486 Busy Here")
+	w.trunk.udp(w.udp, w.trunk.ackFailure(inv, w.trunk.expect("SIP/2.0 486")))
+	ack := w.node.expect("ACK", "INVITE")
+	if got, want := SplitList(headers(ack.raw, "via"))[0], SplitList(headers(at.raw, "via"))[0]; got != want {
+		t.Errorf("the ACK has Via %q, the INVITE had %q", got, want)
+	}
+	if got := header(ack.raw, "to"); !strings.Contains(got, ";tag=") || header(ack.raw, "cseq") != "1 ACK" {
+		t.Errorf("the ACK has To %q, CSeq %q", got, header(ack.raw, "cseq"))
+	}
+}
+
+// On its own host a large INVITE goes by UDP: a restart of the proxy would lose the answers of a call by TCP.
+func TestLargeInviteStaysOnUDPOnTheSameHost(t *testing.T) {
+	w := newWorld(t, func(o *Options, _ *world) { o.MaxLocalUDP = 0 })
+	w.trunk.udp(w.udp, w.trunk.invite("local", "Identity: "+strings.Repeat("a", 8000)))
+	at := w.node.expect("INVITE")
+	if at.conn != nil || !strings.HasPrefix(header(at.raw, "via"), "SIP/2.0/UDP") {
+		t.Errorf("Via %q", header(at.raw, "via"))
+	}
+	w.restart()
+	w.node.answer(at, "200 OK", w.node.contact())
+	w.trunk.expect("SIP/2.0 200", "SIP/2.0 100")
 }
 
 func TestRemoteTargetMustBelongToAPeer(t *testing.T) {
@@ -383,7 +507,7 @@ func TestInviteFromFreeSWITCHGoesToTrunksOnly(t *testing.T) {
 }
 
 func TestTwoProxiesInOneProcess(t *testing.T) {
-	a, b := newWorld(t, nil), newWorld(t, func(o *Options, w *world) { o.MaxUDP = 60000 })
+	a, b := newWorld(t, nil), newWorld(t, func(o *Options, w *world) { o.MaxLocalUDP = 60000 })
 	big := "Identity: " + strings.Repeat("a", 3000)
 	a.trunk.udp(a.udp, a.trunk.invite("one", big))
 	b.trunk.udp(b.udp, b.trunk.invite("one", big))

@@ -21,7 +21,9 @@
 //     lines of the caller's making.
 //   - What fails open: no Screener, a late one, one that panics. What fails closed: where a request may go.
 //   - Dialogs are not remembered. Requests inside a dialog go where Route and Request-URI say, and branches are derived from the request,
-//     so a restart drops no dialog and a retransmission that meets a new proxy stays one.
+//     so a restart drops no dialog, a retransmission that meets a new proxy stays one, and a CANCEL of a call that an earlier
+//     proxy forwarded ends it. What a restart does lose are the answers of calls that went on by TCP: a FreeSWITCH sends them to the
+//     lost connection alone. On the same host requests go by UDP therefore, whatever their size.
 //   - Every request is a transaction while it lasts, also inside a dialog: one side may speak TCP and never send again what the
 //     other side's UDP lost.
 //   - A CANCEL is answered at once, and so is its INVITE, with 487. From then on a 200 of the hop is a ghost: it is acknowledged and

@@ -216,6 +216,9 @@ type Options struct {
 	// MaxUDP is the size in bytes up to which a request goes by UDP when its hop names no transport; above it goes
 	// by TCP (RFC 3261 18.1.1), and back to UDP when nobody takes the connection. Default 1,300.
 	MaxUDP int
+	// MaxLocalUDP is MaxUDP towards an address of this host, 60,000: nothing cuts or loses such datagrams, and the answers of a
+	// call by UDP find a proxy that was started again meanwhile, which those by TCP do not.
+	MaxLocalUDP int
 	// ScreenTimeout bounds the Screener and, again, the Router. Default 1 s.
 	ScreenTimeout time.Duration
 	// FirstResponse is how long a hop may be silent to an initial INVITE before the next is tried. Default 2 s.
@@ -263,6 +266,7 @@ func (l Limits) withDefaults() Limits {
 func (o Options) withDefaults() Options {
 	withDefault(&o.MaxUDP, 1300)
 	withDefault(&o.BanTime, 5*time.Minute)
+	withDefault(&o.MaxLocalUDP, 60000)
 	withDefault(&o.ScreenTimeout, time.Second)
 	withDefault(&o.FirstResponse, 2*time.Second)
 	withDefault(&o.TimerC, 180*time.Second)

@@ -38,6 +38,7 @@ type Proxy struct {
 	flows    registered
 	screens  chan struct{}
 	routes   chan struct{}
+	local    map[netip.Addr]bool // addresses of this host
 	n        counters
 	traffic  traffic
 
@@ -83,6 +84,7 @@ func New(opt Options) (*Proxy, error) {
 		devices:  newBuckets(l.DeviceMessagesPerSecond), unknown: newBuckets(l.StrangerMessagesPerSecond),
 		bans: offenders{ban: opt.BanTime}, flows: registered{limit: l.MaxFlows},
 		screens: make(chan struct{}, l.MaxScreening), routes: make(chan struct{}, l.MaxScreening),
+		local: localAddrs(),
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.stop = p.ctx.Done()
@@ -278,6 +280,24 @@ func (p *Proxy) end() {
 		p.conns.closeAll()
 	})
 }
+
+// localAddrs are the addresses of this host; none when it does not say.
+func localAddrs() map[netip.Addr]bool {
+	found := make(map[netip.Addr]bool)
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return found
+	}
+	for _, a := range addrs {
+		if prefix, err := netip.ParsePrefix(a.String()); err == nil {
+			found[prefix.Addr().Unmap()] = true
+		}
+	}
+	return found
+}
+
+// isLocal says whether packets to an address stay on this host.
+func (p *Proxy) isLocal(a netip.Addr) bool { return a.IsLoopback() || p.local[a] }
 
 // isUs says whether a host and port, 0 standing for 5060, is one of our listeners.
 func (p *Proxy) isUs(host string, port uint16) bool {

@@ -275,10 +275,19 @@ func (s *shard) request(pk *packet) {
 	if pk.peer.Kind == Device {
 		m.disarm()
 	}
+	if m.method == "CANCEL" && s.takeBack(pk, key) {
+		return
+	}
+	unrouted := m
+	if m.method == "ACK" {
+		unrouted = m.clone() // judge takes our Routes off
+	}
 	f := judge(m, pk.peer, pk.table, p.isUs, p.senderOf(pk))
 	switch {
 	case f.absorb:
 		p.n.stray.Add(1)
+		pk.msg = unrouted
+		s.passAck(pk, key)
 		return
 	case f.code != 0:
 		switch f.code {
@@ -376,7 +385,11 @@ func (s *shard) choose(h Hop, req *message, add []HeaderField, in *listener, noT
 		for _, a := range add {
 			size += len(a.Name) + len(a.Value) + 4
 		}
-		if size > s.p.opt.MaxUDP && !noTCP && s.p.listenerFor("tcp", h.Addr.Addr(), in) != nil {
+		limit := s.p.opt.MaxUDP
+		if s.p.isLocal(h.Addr.Addr()) {
+			limit = s.p.opt.MaxLocalUDP
+		}
+		if size > limit && !noTCP && s.p.listenerFor("tcp", h.Addr.Addr(), in) != nil {
 			network = "tcp"
 		}
 	}

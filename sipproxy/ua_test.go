@@ -367,6 +367,7 @@ func newWorld(t *testing.T, change func(*Options, *world)) *world {
 			{Name: "fs1", Kind: Node, Addr: w.node.addr},
 		},
 		T1: 100 * time.Millisecond, T2: 400 * time.Millisecond,
+		MaxLocalUDP: 1300, // as if the node were elsewhere
 	}
 	if change != nil {
 		change(&w.opt, w)

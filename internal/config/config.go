@@ -53,7 +53,7 @@ type EventSocket struct {
 type Proxy struct {
 	Listen      []Listen      `yaml:"listen"`
 	Advertise   string        `yaml:"advertise"`     // host or host:port written into Via and Record-Route; "" = the bound address
-	MaxUDPBytes int           `yaml:"max_udp_bytes"` // larger requests go to FreeSWITCH by TCP
+	MaxUDPBytes int           `yaml:"max_udp_bytes"` // larger requests go to a FreeSWITCH on another host by TCP
 	TLS         TLS           `yaml:"tls"`           // for listeners with tls: and wss:
 	Devices     Devices       `yaml:"devices"`       // phones, apps and browsers
 	Trunks      []Trunk       `yaml:"trunks"`

@@ -17,6 +17,7 @@ type Invite struct {
 	Headers []string // further lines, "Name: value"
 	Via     hop      // where the INVITE is sent: the proxy
 	Host    string   // host of the Request-URI; "" = that of Via
+	HoldACK bool     // a 2xx is not acknowledged until Call.Acknowledge
 }
 
 // Call is one call of an agent, in either direction. Its facts belong to the agent's loop; the methods read them there.
@@ -46,6 +47,7 @@ type Call struct {
 	wantCancel bool
 	cancelled  bool // the CANCEL was sent, or came
 	acked      bool
+	holdACK    bool
 	media      *media
 	bye        *Message
 }
@@ -64,7 +66,7 @@ func (a *Agent) Place(inv Invite) (*Call, error) {
 	if inv.Host == "" {
 		inv.Host = inv.Via.addr.String()
 	}
-	c := &Call{agent: a, id: token() + "@lab", localTag: token(), branch: "z9hG4bK" + token(), via: inv.Via, media: media, seq: 1}
+	c := &Call{agent: a, id: token() + "@lab", localTag: token(), branch: "z9hG4bK" + token(), via: inv.Via, media: media, seq: 1, holdACK: inv.HoldACK}
 	uri := "sip:" + inv.To + "@" + inv.Host
 	c.localURI = "<sip:" + inv.From + "@" + a.ep.addr.String() + ">"
 	if inv.Display != "" {
@@ -147,6 +149,9 @@ func (c *Call) connected(m *Message) {
 		c.answered = time.Now()
 		c.media.start()
 	}
+	if c.holdACK {
+		return
+	}
 	c.send("ACK", m.cseq(), nil)
 	if c.cancelled && c.ended.IsZero() {
 		c.hangup()
@@ -168,6 +173,11 @@ func (c *Call) ackRefusal(m *Message) {
 
 // send sends a request inside the dialog; answer nil means that no response is expected (ACK).
 func (c *Call) send(method string, seq uint32, answer func(*Message)) {
+	c.sendBody(method, seq, "", answer)
+}
+
+// sendBody is send with a session description; "" is none.
+func (c *Call) sendBody(method string, seq uint32, sdp string, answer func(*Message)) {
 	next := c.target
 	if len(c.routes) > 0 {
 		next = addressURI(c.routes[0])
@@ -187,7 +197,10 @@ func (c *Call) send(method string, seq uint32, answer func(*Message)) {
 	for _, r := range c.routes {
 		b.line("Route: %s", r)
 	}
-	raw := b.finish("", "")
+	if sdp != "" {
+		b.line("Contact: <%s>", c.agent.contact(to.network))
+	}
+	raw := b.finish("application/sdp", sdp)
 	if answer == nil {
 		c.agent.transmit(to, raw, "")
 		return
@@ -359,6 +372,14 @@ func (c *Call) Hangup() {
 			c.hangup()
 		}
 	})
+}
+
+// Acknowledge has the next 2xx acknowledged, when it comes again, and those after it.
+func (c *Call) Acknowledge() { c.agent.do(func() { c.holdACK = false }) }
+
+// WaitAcknowledged waits until the ACK of the answer that we gave to an incoming call has come.
+func (c *Call) WaitAcknowledged(ctx context.Context) error {
+	return c.agent.wait(ctx, "the answer is acknowledged", func() bool { return c.acked })
 }
 
 // Answer takes an incoming call now.

@@ -28,6 +28,11 @@ type Process struct {
 
 // Spawn starts a program whose output is appended to dir/name.log.
 func Spawn(dir, name, program string, args ...string) (*Process, error) {
+	return spawn(dir, name, nil, program, args...)
+}
+
+// spawn is Spawn with an environment; nil = our own.
+func spawn(dir, name string, environ []string, program string, args ...string) (*Process, error) {
 	p := &Process{Name: name, Args: args, Log: filepath.Join(dir, name+".log"), done: make(chan struct{}), stdout: &lineCatcher{first: make(chan string, 1)}}
 	log, err := os.OpenFile(p.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -35,7 +40,7 @@ func Spawn(dir, name, program string, args ...string) (*Process, error) {
 	}
 	p.stdout.out = log
 	p.cmd = exec.Command(program, args...)
-	p.cmd.Stdout, p.cmd.Stderr = p.stdout, log
+	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = environ, p.stdout, log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{}
 	dieWithParent(p.cmd.SysProcAttr)
 	p.cmd.WaitDelay = 2 * time.Second

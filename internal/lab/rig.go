@@ -34,6 +34,9 @@ type SwitchAt struct {
 	Domain       string         `json:"domain"`   // of FreeSWITCH's directory
 	UserPassword string         `json:"-"`        // of users 1001 to 1019 there, 1234 in vanilla
 	PID          int            `json:"-"`        // its process id; 0 = the lab did not start it
+
+	process *Process                                    // nil = a switch that is not the lab's to kill
+	again   func(ctx context.Context) (*Process, error) // starts it on the same ports after its end
 }
 
 // RigOptions describe a rig.
@@ -159,16 +162,16 @@ func (r *Rig) startSwitch(ctx context.Context, files Dropins) error {
 	if err != nil {
 		return err
 	}
+	r.at = at
 	if stop != nil {
 		r.undo = append(r.undo, stop)
 	}
-	r.at = at
 	r.names.Set(at.External, ColSwitch)
 	r.names.Set(at.Internal, ColSwitch)
 	if r.watch, err = openWatch(ctx, at); err != nil {
 		return err
 	}
-	r.undo = append(r.undo, r.watch.close)
+	r.undo = append(r.undo, func() { r.watch.close() })
 	return nil
 }
 
@@ -187,19 +190,27 @@ func (r *Rig) simulate(ctx context.Context, files Dropins) (SwitchAt, func(), er
 	if err != nil {
 		return SwitchAt{}, nil, err
 	}
-	stop := func() { p.Stop(stopTime) }
 	line, err := p.FirstLine(ctx)
 	if err != nil {
-		stop()
+		p.Stop(stopTime)
 		return SwitchAt{}, nil, err
 	}
 	at := SwitchAt{}
 	if err := json.Unmarshal([]byte(line), &at); err != nil {
-		stop()
+		p.Stop(stopTime)
 		return SwitchAt{}, nil, fmt.Errorf("reading the simulator's addresses from %q: %w", line, err)
 	}
-	at.Password, at.Domain, at.UserPassword, at.PID = eventSocketPassword, domain, password, p.PID()
-	return at, stop, nil
+	at.Password, at.Domain, at.UserPassword, at.PID, at.process = eventSocketPassword, domain, password, p.PID(), p
+	args = append(args, "--event-socket", at.EventSocket, "--external", at.External.String(), "--internal", at.Internal.String())
+	at.again = func(ctx context.Context) (*Process, error) {
+		p, err := r.spawn("switch", args...)
+		if err != nil {
+			return nil, err
+		}
+		_, err = p.FirstLine(ctx)
+		return p, err
+	}
+	return at, func() { r.at.process.Stop(stopTime) }, nil
 }
 
 func (r *Rig) spawn(name string, args ...string) (*Process, error) {

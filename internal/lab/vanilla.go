@@ -53,21 +53,32 @@ func (v Vanilla) Start(ctx context.Context, files Dropins) (SwitchAt, func(), er
 		}
 		args = append(args, "-"+folder, path)
 	}
-	p, err := Spawn(v.Dir, "freeswitch", v.Program, args...)
-	if err != nil {
-		return SwitchAt{}, nil, err
-	}
-	stop := func() { p.Stop(5 * time.Second) }
 	at := SwitchAt{
 		EventSocket: ports.eventSocket.String(), Password: eventSocketPassword, External: ports.external, Internal: ports.internal,
-		Domain: loopback.String(), UserPassword: "1234", PID: p.PID(),
+		Domain: loopback.String(), UserPassword: "1234",
 	}
-	if err := v.ready(ctx, p, at); err != nil {
-		stop()
+	var running *Process
+	at.again = func(ctx context.Context) (*Process, error) {
+		p, err := Spawn(v.Dir, "freeswitch", v.Program, args...)
+		if err != nil {
+			return nil, err
+		}
+		if err := v.ready(ctx, p, at); err != nil {
+			p.Stop(vanillaStop)
+			return nil, err
+		}
+		running = p
+		return p, nil
+	}
+	if at.process, err = at.again(ctx); err != nil {
 		return SwitchAt{}, nil, err
 	}
-	return at, stop, nil
+	at.PID = running.PID()
+	return at, func() { running.Stop(vanillaStop) }, nil
 }
+
+// vanillaStop is what a FreeSWITCH has to end before it is killed.
+const vanillaStop = 5 * time.Second
 
 // ready waits until the switch answers on its Event Socket and both SIP profiles listen.
 func (v Vanilla) ready(ctx context.Context, p *Process, at SwitchAt) error {

@@ -44,6 +44,13 @@ func (w *watch) close() {
 	w.wg.Wait()
 }
 
+// resume goes on with what an earlier watch knew, whose switch has ended.
+func (w *watch) resume(old *watch) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.traces, w.saw, w.legs = old.traces, old.saw, old.legs
+}
+
 // follow puts what the switch reports about a call into a trace.
 func (w *watch) follow(callID string, t *Trace) {
 	w.mu.Lock()
