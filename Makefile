@@ -1,6 +1,6 @@
 # Signalbox. `make help` lists what there is; `make check` is what CI runs.
 .DEFAULT_GOAL := help
-.PHONY: help build lab check lint test race e2e bench load microbench fuzz
+.PHONY: help build lab check lint test race e2e bench load microbench fuzz deb
 
 # A real FreeSWITCH for the end-to-end suite; empty = none found, the suite then says loudly that it was skipped.
 SIGNALBOX_FREESWITCH ?= $(firstword $(wildcard /usr/local/freeswitch/bin/freeswitch /usr/bin/freeswitch /opt/freeswitch/bin/freeswitch) $(shell command -v freeswitch 2>/dev/null))
@@ -51,3 +51,6 @@ microbench: ## The Go benchmarks of all packages
 
 fuzz: ## Every fuzz target for FUZZTIME (10m)
 	bash scripts/fuzz.sh $(FUZZTIME)
+
+deb: ## The Debian package, in dist
+	packaging/deb.sh

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything CI asks for, in stages, with the time of each. One stage by name: lint, test, race, e2e, lab.
+# Everything CI asks for, in stages, with the time of each. One stage by name: lint, test, packages, race, e2e, lab.
 # What a stage needs and this machine lacks is installed with apt where that is allowed, or the stage says loudly that it
 # was skipped.
 set -euo pipefail
@@ -75,6 +75,15 @@ lab() { # the ladders of a lab that failed are worth reading, those of a good on
   fi
 }
 
+packages() { # units, package and images, in a module of their own
+  command -v dpkg-deb >/dev/null 2>&1 || { skip "dpkg-deb is not here: no Debian package is built and looked at"; return 0; }
+  command -v systemd-analyze >/dev/null 2>&1 || skip "systemd-analyze is not here: the units are not looked at by systemd"
+  go build -o bin/signalbox ./cmd/signalbox
+  packaging/deb.sh >/dev/null
+  go -C packaging vet .
+  SIGNALBOX_FREESWITCH= go -C packaging test -count=1 .
+}
+
 e2e_real() {
   if [ -z "${SIGNALBOX_FREESWITCH:-}" ]; then
     skip "no FreeSWITCH found (SIGNALBOX_FREESWITCH is empty): the end-to-end suite ran against the simulator only"
@@ -82,6 +91,8 @@ e2e_real() {
   fi
   echo "FreeSWITCH: $SIGNALBOX_FREESWITCH"
   go test -count=1 -timeout 8m -run 'TestReal' ./internal/e2e/
+  install dnsmasq dnsmasq-base || skip "dnsmasq is not here: docker-compose.yml is not played"
+  go -C packaging test -count=1 -run Played .
 }
 
 needs
@@ -93,6 +104,7 @@ stage lint "govulncheck" vulnerabilities
 stage test "unit tests" env SIGNALBOX_FREESWITCH= go test $(go list ./... | grep -vE '/internal/(e2e|lab)$')
 # They build and run the program, which the test cache knows nothing of.
 stage test "the end-to-end suite against the simulator" env SIGNALBOX_FREESWITCH= go test -count=1 ./internal/lab ./internal/e2e
+stage packages "units, Debian package, images and docker-compose.yml" packages
 stage race "concurrent packages under the race detector" race
 stage lab "signalbox lab on the simulator" lab
 stage e2e "the end-to-end suite against a real FreeSWITCH" e2e_real

@@ -23,7 +23,8 @@ const top = "../.."
 
 // elsewhere are commands of the pages that are not run here, with the reason.
 var elsewhere = map[string]string{
-	"lab": "scripts/check.sh plays it whole",
+	"lab":    "scripts/check.sh plays it whole",
+	"health": "health_test.go asks a process of its own",
 }
 
 // verbs follow the program's name in its log and in sentences about it.
@@ -258,8 +259,16 @@ func TestEveryCommandHasAnExampleThatParses(t *testing.T) {
 		return next(nil)
 	})
 	all := r.good("--help")
+	manual, err := os.ReadFile(filepath.Join(top, "packaging", "signalbox.1"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, n := range root.Leaves(false) {
-		listed := strings.Contains(all, "  "+strings.TrimPrefix(n.Path(), root.Name+" ")+" ")
+		command := strings.Join(strings.Fields(n.FullPath())[1:], " ")
+		listed := strings.Contains(all, "  "+command+" ")
+		if !n.Hidden && !regexp.MustCompile(`(?m)^\.B (.*, )?`+command+`\b`).Match(manual) {
+			t.Errorf("packaging/signalbox.1 does not know %s", command)
+		}
 		if listed == n.Hidden {
 			t.Errorf("%s: listed by --help: %v, hidden: %v", n.Path(), listed, n.Hidden)
 		}

@@ -16,6 +16,7 @@ import (
 // cli is the whole command line.
 type cli struct {
 	Serve       serveCmd       `cmd:"" help:"Run the proxy, the sidecar, or both."`
+	Health      healthCmd      `cmd:"" help:"Ask a running Signalbox whether it can take calls."`
 	Lab         LabCmd         `cmd:"" help:"Play calls from end to end on this machine and tell each as a story."`
 	Explain     explainCmd     `cmd:"" help:"Say what would happen to a call, step by step with reasons, without placing it."`
 	Screen      screenCmd      `cmd:"" help:"Read an INVITE from standard input and print the verdict on its caller."`
