@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/signalbox/signalbox/internal/account"
 	"github.com/signalbox/signalbox/internal/app"
 	"github.com/signalbox/signalbox/internal/call"
 	"github.com/signalbox/signalbox/internal/config"
+	"github.com/signalbox/signalbox/internal/export"
 	"github.com/signalbox/signalbox/internal/store"
 )
 
@@ -132,11 +134,13 @@ func (c *provisionExportCmd) Run(ctx context.Context) error {
 type recordsCmd struct {
 	configFlag
 	Limit  int    `default:"20" help:"How many, newest first, 1 to 10000."`
-	Format string `enum:"text,json" default:"text" help:"Output: ${enum}."`
+	Format string `enum:"text,json,jsonl" default:"text" help:"Output: ${enum}. jsonl is that of docs/records.md: finished calls, oldest first."`
 }
 
 // Help is the example in --help.
-func (recordsCmd) Help() string { return "Example:\n\n  signalbox records --limit 5 --format json" }
+func (recordsCmd) Help() string {
+	return "Example:\n\n  signalbox records --limit 5 --format json\n  signalbox records --limit 10000 --format jsonl > calls.jsonl"
+}
 
 // Run prints call records.
 func (c *recordsCmd) Run(ctx context.Context) error {
@@ -147,6 +151,9 @@ func (c *recordsCmd) Run(ctx context.Context) error {
 		records, err := s.Records(ctx, c.Limit)
 		if err != nil {
 			return err
+		}
+		if c.Format == "jsonl" {
+			return printLines(os.Stdout, records)
 		}
 		if c.Format == "json" {
 			if records == nil {
@@ -162,6 +169,23 @@ func (c *recordsCmd) Run(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// printLines prints the finished ones of records, which come newest first, as they are exported.
+func printLines(w io.Writer, records []call.Record) error {
+	for _, r := range slices.Backward(records) {
+		if r.Open() {
+			continue
+		}
+		line, err := export.Line(r)
+		if err != nil {
+			return err
+		}
+		if _, err := w.Write(line); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func printRecord(w io.Writer, r call.Record) {

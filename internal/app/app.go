@@ -19,6 +19,7 @@ import (
 	"github.com/signalbox/signalbox/esl"
 	"github.com/signalbox/signalbox/esl/wire"
 	"github.com/signalbox/signalbox/internal/config"
+	"github.com/signalbox/signalbox/internal/export"
 	"github.com/signalbox/signalbox/internal/fsw"
 	"github.com/signalbox/signalbox/internal/hep"
 	"github.com/signalbox/signalbox/internal/resolve"
@@ -60,6 +61,7 @@ type App struct {
 	store    store.Store
 	profiles *store.Cache
 	ledger   *sidecar.Ledger
+	export   *export.Exporter // nil = nobody else gets records
 	sidecar  *sidecar.Sidecar
 	server   *esl.Server
 	nodes    []*fsw.Node
@@ -148,7 +150,10 @@ func (a *App) openSidecar() error {
 	}
 	a.profiles = store.NewCache(store.CacheOptions{Profiles: s, Logger: a.log})
 	a.undo = append(a.undo, func() error { a.profiles.Close(); return nil })
-	records := telemetry.NewRecords(a.metrics, s)
+	if err := a.openExport(); err != nil {
+		return err
+	}
+	records := export.NewRecords(telemetry.NewRecords(a.metrics, s), a.export)
 	a.ledger = sidecar.NewLedger(records, a.config.Store.SQLite+".spool", a.log)
 	undertaker := sidecar.NewUndertaker(records, a.ledger, a.instance, a.linked, a.log)
 	if a.resolver, err = newResolver(a.config, a.log); err != nil {
@@ -319,9 +324,12 @@ func (a *App) Reload(c *config.Config) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	resolver, checker := a.resolver, a.checker
+	exported, err := a.export.Prepare(postOptions(c))
+	if err != nil {
+		return err
+	}
 	if a.sidecar != nil {
 		// What the resolver learnt of names, and the checker of tokens, is kept unless its own keys changed.
-		var err error
 		if !reflect.DeepEqual(a.config.DNS, c.DNS) {
 			if resolver, err = newResolver(c, a.log); err != nil {
 				return err
@@ -353,6 +361,7 @@ func (a *App) Reload(c *config.Config) error {
 		a.sidecar.Reload(sidecarSettings(c, resolver, checker))
 		a.resolver, a.checker = resolver, checker
 	}
+	exported()
 	if keys := needRestart(a.config, c); len(keys) > 0 {
 		a.log.Warn("some changed keys count only after a restart", zap.Strings("keys", keys))
 	}

@@ -13,6 +13,7 @@ func (a *App) measure() {
 	if a.server != nil {
 		telemetry.CollectServer(a.metrics, a.server.Stats, a.sidecar.Counts())
 		telemetry.CollectLedger(a.metrics, a.ledger)
+		telemetry.CollectExport(a.metrics, a.export.Stats)
 		telemetry.CollectCache(a.metrics, a.profiles.Stats)
 		telemetry.CollectResolver(a.metrics, a.resolved)
 		var links []telemetry.LinkSource

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/signalbox/signalbox/internal/export"
 	"github.com/signalbox/signalbox/internal/sdnotify"
 	"github.com/signalbox/signalbox/internal/telemetry"
 )
@@ -89,6 +90,9 @@ func (o *operator) needs() []telemetry.Check {
 			return a.server.Alive()
 		}}, telemetry.Check{Name: "store", Run: a.store.Ping})
 		checks = append(checks, o.linkChecks()...)
+		if a.export != nil {
+			checks = append(checks, telemetry.Check{Name: "export", Advisory: true, Run: func(context.Context) error { return exportTrouble(a.export.Stats()) }})
+		}
 	}
 	if a.proxy != nil {
 		checks = append(checks, telemetry.Check{Name: "sip", Run: a.proxy.Alive})
@@ -118,6 +122,14 @@ func (o *operator) linkChecks() []telemetry.Check {
 		}})
 	}
 	return checks
+}
+
+// exportTrouble says when call records are about to find no room.
+func exportTrouble(s export.Stats) error {
+	if s.SpoolBytes > s.SpoolMax/10*8 {
+		return fmt.Errorf("%d call records wait to be posted, %d of %d bytes: the receiver at records.http.url does not take them", s.SpoolRecords, s.SpoolBytes, s.SpoolMax)
+	}
+	return nil
 }
 
 // run answers HTTP and feeds the watchdog until ctx ends.

@@ -131,6 +131,7 @@ func needRestart(old, now *config.Config) []string {
 		"proxy.screen_timeout": old.Proxy.ScreenTime == now.Proxy.ScreenTime,
 		"sidecar":              reflect.DeepEqual(old.Sidecar, now.Sidecar),
 		"http":                 old.HTTP == now.HTTP,
+		"records":              sameExport(old.Records, now.Records),
 		"log":                  old.Log == now.Log,
 	} {
 		if !same {
@@ -139,6 +140,13 @@ func needRestart(old, now *config.Config) []string {
 	}
 	slices.Sort(keys)
 	return keys
+}
+
+// sameExport reports whether a reload does all that changed about records: where they are posted may change, whether at all not.
+func sameExport(old, now config.Records) bool {
+	posted := (old.HTTP.URL == "") == (now.HTTP.URL == "")
+	old.HTTP, now.HTTP = config.RecordsHTTP{}, config.RecordsHTTP{}
+	return posted && old == now
 }
 
 func sameLinks(old, now *config.Config) bool {

@@ -20,6 +20,7 @@ type Config struct {
 	DNS       DNS       `yaml:"dns"`
 	Voicemail Voicemail `yaml:"voicemail"`
 	HTTP      HTTP      `yaml:"http"`
+	Records   Records   `yaml:"records"`
 	HEP       HEP       `yaml:"hep"`
 	Log       Log       `yaml:"log"`
 }
@@ -168,6 +169,24 @@ type HEP struct {
 	Rate      float64 `yaml:"rate"`       // messages a second at most
 }
 
+// Records says who gets finished call records beside the store. Nothing given = nobody.
+type Records struct {
+	JSONL         string      `yaml:"jsonl"` // file that gets each record as a line of JSON
+	HTTP          RecordsHTTP `yaml:"http"`
+	SpoolDir      string      `yaml:"spool_dir"`       // folder in which records wait to be posted; "" = store.sqlite with .export behind it
+	SpoolMaxBytes int         `yaml:"spool_max_bytes"` // that may wait; further records are not posted
+}
+
+// RecordsHTTP is who gets each record by HTTP POST.
+type RecordsHTTP struct {
+	URL       string        `yaml:"url"`   // "" = nobody
+	Token     Secret        `yaml:"token"` // sent as Authorization: Bearer
+	TokenFile string        `yaml:"token_file"`
+	CAFile    string        `yaml:"ca_file"`   // PEM; "" = the authorities of the system
+	Plaintext bool          `yaml:"plaintext"` // http:// to another machine is meant
+	Timeout   time.Duration `yaml:"timeout"`   // of one request
+}
+
 // Log says how much is written to standard error and how.
 type Log struct {
 	Level  string `yaml:"level"`  // debug, info, warn or error; below info numbers are in clear
@@ -197,6 +216,7 @@ func Default() Config {
 		Voicemail: Voicemail{ProgressTimeout: 4 * time.Second, AnswerTimeout: 20 * time.Second, TotalTimeout: 30 * time.Second},
 		HTTP:      HTTP{Listen: "127.0.0.1:8090", ProxyListen: "127.0.0.1:8091"},
 		HEP:       HEP{Rate: 5000},
+		Records:   Records{HTTP: RecordsHTTP{Timeout: 10 * time.Second}, SpoolMaxBytes: 256 << 20},
 		Log:       Log{Level: "info", Format: "json"},
 	}
 }

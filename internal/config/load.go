@@ -34,7 +34,8 @@ func Load(path string, environ []string) (*Config, error) {
 	if err := c.readSecrets(dir); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	for _, path := range []*string{&c.Store.SQLite, &c.Proxy.TLS.Cert, &c.Proxy.TLS.Key, &c.Proxy.TLS.CA, &c.Proxy.TLS.ClientCA} {
+	for _, path := range []*string{&c.Store.SQLite, &c.Proxy.TLS.Cert, &c.Proxy.TLS.Key, &c.Proxy.TLS.CA, &c.Proxy.TLS.ClientCA,
+		&c.Records.JSONL, &c.Records.SpoolDir, &c.Records.HTTP.CAFile} {
 		if *path != "" && !filepath.IsAbs(*path) {
 			*path = filepath.Join(dir, *path)
 		}
@@ -96,6 +97,9 @@ func (c *Config) readSecrets(dir string) error {
 		}
 	}
 	if err := readSecret(dir, "proxy.devices.flow_key", &c.Proxy.Devices.FlowKey, c.Proxy.Devices.FlowKeyFile); err != nil {
+		return err
+	}
+	if err := readSecret(dir, "records.http.token", &c.Records.HTTP.Token, c.Records.HTTP.TokenFile); err != nil {
 		return err
 	}
 	for i := range c.Token.Keys {

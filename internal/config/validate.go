@@ -44,6 +44,7 @@ func (c *Config) Validate() error {
 	v.between("voicemail.total_timeout", c.Voicemail.TotalTimeout, 2*time.Second, 5*time.Minute)
 	v.check(!strings.ContainsAny(c.Voicemail.DownPrompt, "$\r\n\x00"), "voicemail.down_prompt", "contains $ or a line break, which FreeSWITCH would execute or cut")
 	v.http(c.HTTP)
+	v.records(c.Records)
 	v.check(slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level), "log.level", "is %q: write debug, info, warn or error", c.Log.Level)
 	v.check(slices.Contains([]string{"json", "console"}, c.Log.Format), "log.format", "is %q: write json or console", c.Log.Format)
 	return errors.Join(v.faults...)
@@ -212,6 +213,22 @@ func (v *validation) http(h HTTP) {
 	}
 	_, port, _ := net.SplitHostPort(h.Listen)
 	v.check(h.Listen == "" || port == "0" || h.Listen != h.ProxyListen, "http.proxy_listen", "is http.listen: proxy and sidecar of one host need two ports")
+}
+
+func (v *validation) records(r Records) {
+	v.check(r.SpoolMaxBytes >= 1<<20 && r.SpoolMaxBytes <= 1<<40, "records.spool_max_bytes", "is %d: write 1048576 (1 MiB) to 1099511627776 (1 TiB)", r.SpoolMaxBytes)
+	v.between("records.http.timeout", r.HTTP.Timeout, time.Second, time.Minute)
+	v.check(!strings.ContainsFunc(r.HTTP.Token.Reveal(), func(c rune) bool { return c <= ' ' || c >= 0x7f }), "records.http.token", "contains a blank, a line break or what is not ASCII: such a token cannot be sent")
+	if r.HTTP.URL == "" {
+		return
+	}
+	u, err := url.Parse(r.HTTP.URL)
+	good := err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "" && u.User == nil
+	v.check(good, "records.http.url", "cannot be used: write https://HOST/PATH, and a password in records.http.token")
+	if good && u.Scheme == "http" {
+		v.check(r.HTTP.Plaintext || Loopback(net.JoinHostPort(u.Hostname(), "0")), "records.http.url",
+			"has http:// to another machine: everybody on the way could read numbers and token; write https://, or records.http.plaintext: true if that is meant")
+	}
 }
 
 // cut parts "udp:127.0.0.1:5090".

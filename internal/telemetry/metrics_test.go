@@ -16,6 +16,7 @@ import (
 	"github.com/signalbox/signalbox/esl"
 	"github.com/signalbox/signalbox/internal/call"
 	"github.com/signalbox/signalbox/internal/edge"
+	"github.com/signalbox/signalbox/internal/export"
 	"github.com/signalbox/signalbox/internal/hep"
 	"github.com/signalbox/signalbox/internal/resolve"
 	"github.com/signalbox/signalbox/internal/screen"
@@ -60,6 +61,8 @@ func everything(t *testing.T) *Registry {
 	t.Helper()
 	reg := NewRegistry("all")
 	CollectProxy(reg, proxyStub{})
+	CollectExport(reg, func() export.Stats { return export.Stats{Delivered: 1, SpoolBytes: 5} })
+	NewPosts(reg).Posted("delivered", time.Millisecond)
 	CollectHEP(reg, func() hep.Stats { return hep.Stats{Sent: 1} })
 	s := NewScreening(reg)
 	for _, reason := range []string{screen.ReasonDenied, ""} {
