@@ -21,9 +21,7 @@ const releaseTime = sipTimeout + time.Second
 func (c *channel) run() {
 	defer c.s.unregister(c)
 	defer c.prof.removeDialog(c)
-	c.mu.Lock()
-	c.state = csInit
-	c.mu.Unlock()
+	c.setState(csInit) // unless the attempt it belongs to is over already
 	if !c.outbound {
 		c.setRunning(csNew)
 	}
@@ -45,6 +43,9 @@ func (c *channel) run() {
 
 // runOutbound is an outgoing leg: INVITE, then it waits, talks, or executes what somebody transferred it to.
 func (c *channel) runOutbound() {
+	if c.down() {
+		return
+	}
 	c.sendInvite()
 	c.setRunning(csRouting)
 	c.setState(csConsumeMedia)

@@ -161,6 +161,7 @@ func (l *Leg) await(ctx context.Context, bridge *esl.Execution, longest time.Dur
 	defer timer.Stop()
 	defer ticker.Stop()
 	events := l.session.Events()
+	defer l.drain(events)     // however it ends, the answer may still be in the queue
 	var letGo <-chan struct{} // once they talk
 	talking := func() {
 		timer.Stop()
@@ -170,7 +171,6 @@ func (l *Leg) await(ctx context.Context, bridge *esl.Execution, longest time.Dur
 	for {
 		select {
 		case <-bridge.Done():
-			l.drain(events) // a short conversation: its answer may still be in the queue
 			return bridge.Wait(ctx)
 		case event, ok := <-events:
 			if !ok {
@@ -188,7 +188,7 @@ func (l *Leg) await(ctx context.Context, bridge *esl.Execution, longest time.Dur
 				return nil, err
 			}
 		case <-letGo:
-			return l.leaveTalking(ctx, bridge, events)
+			return l.leaveTalking(ctx, bridge)
 		case <-timer.C:
 			return nil, fmt.Errorf("%w: %s", errTooLong, longest)
 		case <-ctx.Done():
@@ -199,7 +199,7 @@ func (l *Leg) await(ctx context.Context, bridge *esl.Execution, longest time.Dur
 
 // leaveTalking waits until FreeSWITCH has noted that the call is the talking parties', which it does a moment after it says that
 // the caller was answered: a connection closed before would take the call to the fallback. Then the error is errLeft.
-func (l *Leg) leaveTalking(ctx context.Context, bridge *esl.Execution, events <-chan *wire.Event) (*wire.Event, error) {
+func (l *Leg) leaveTalking(ctx context.Context, bridge *esl.Execution) (*wire.Event, error) {
 	again := time.NewTicker(sureOfTalk)
 	defer again.Stop()
 	for {
@@ -207,7 +207,6 @@ func (l *Leg) leaveTalking(ctx context.Context, bridge *esl.Execution, events <-
 		stage, err := l.session.GetVar(ask, "signalbox_stage")
 		cancel()
 		if err == nil && stage == "talked" {
-			l.drain(events) // the answer may still be in the queue
 			return nil, errLeft
 		}
 		select {
@@ -382,18 +381,20 @@ func (l *Leg) prepare(ctx context.Context) error {
 // ringback is what a caller hears while it rings who was answered before he came to us: the North American tone.
 const ringback = "tone_stream://%(2000,4000,440,480);loops=-1"
 
-// onAnswer is what a B-leg does when it answers a caller who was answered before: FreeSWITCH runs the hooks of the dialplan
-// only at the answer of the A-leg itself, and that has been.
+// onAnswer is what a B-leg does when it answers. The first comes a moment before the dialplan's own hook at the answer of the
+// A-leg: between the caller's 200 and that hook a connection that breaks would cost an answered call. The stage is not turned
+// so early, for a caller whom nothing answers in the end is to reach the fallback. A caller who was answered before needs all
+// of it here: FreeSWITCH runs the hooks of the dialplan only at the answer of the A-leg itself, and that has been.
 func (l *Leg) onAnswer() []encode.Var {
-	if !l.picked {
-		return nil
-	}
 	uuid := l.session.UUID()
-	return []encode.Var{
-		{Name: "api_on_answer_signalbox_1", Value: "uuid_setvar " + uuid + " socket_resume false"},
-		{Name: "api_on_answer_signalbox_2", Value: "uuid_setvar " + uuid + " signalbox_stage talked"},
-		{Name: "api_on_answer_signalbox_3", Value: "sched_del signalbox-" + uuid},
+	hooks := []encode.Var{{Name: "api_on_answer_signalbox_1", Value: "uuid_setvar " + uuid + " socket_resume false"}}
+	if !l.picked {
+		return hooks
 	}
+	return append(hooks,
+		encode.Var{Name: "api_on_answer_signalbox_2", Value: "uuid_setvar " + uuid + " signalbox_stage talked"},
+		encode.Var{Name: "api_on_answer_signalbox_3", Value: "sched_del signalbox-" + uuid},
+	)
 }
 
 // forget removes what an earlier bridge left behind. FreeSWITCH does not: a bridge that sends no INVITE, to a phone that
@@ -429,7 +430,10 @@ func (l *Leg) arm(ctx context.Context, d time.Duration) error {
 	}
 	if gone && l.guarded {
 		// Either it has fired, or FreeSWITCH took it off because the caller was answered this very moment.
-		if stage, err := l.session.GetVar(ctx, "signalbox_stage"); err == nil && stage == "talked" {
+		switch stage, err := l.session.GetVar(ctx, "signalbox_stage"); {
+		case err != nil: // the channel has ended, for example
+			return err
+		case stage == "talked":
 			return errAnswered
 		}
 		return ErrGuardGone
@@ -462,6 +466,9 @@ func (l *Leg) awaitHangup(ctx context.Context) error {
 
 // Left reports whether the parties talk and Ring returned before their end, because the server drains.
 func (l *Leg) Left() bool { return l.left }
+
+// Drop closes the connection: FreeSWITCH goes on with the dialplan, or leaves those alone who talk.
+func (l *Leg) Drop() { _ = l.session.Close() }
 
 // HungUp reports whether the caller's leg has ended.
 func (l *Leg) HungUp() bool { return l.hungUp() }

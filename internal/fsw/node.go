@@ -169,14 +169,15 @@ func (s *Switch) Alive(ctx context.Context, uuid string) (bool, error) {
 	return answer == "true", err
 }
 
-// Talked reports whether a channel exists and the dialplan's hook has noted that its caller was connected.
-func (s *Switch) Talked(ctx context.Context, uuid string) (bool, error) {
+// Stage is the dialplan's note of how far a call of ours has come: "unserved" while nobody was connected with the caller, "talked"
+// from then on; "" when the operator's own dialplan has the call, or the channel is gone.
+func (s *Switch) Stage(ctx context.Context, uuid string) (string, error) {
 	answer, err := s.about(ctx, "uuid_getvar", uuid, " signalbox_stage")
 	var refused *esl.ReplyError
-	if errors.As(err, &refused) { // no such channel
-		return false, nil
+	if errors.As(err, &refused) || answer == "_undef_" {
+		return "", nil
 	}
-	return answer == "talked", err
+	return answer, err
 }
 
 // about asks one question about a channel.

@@ -225,6 +225,7 @@ func (s *Sidecar) orphaned(ctx context.Context, leg *fsw.Leg, rec call.Record, w
 	if leg.HungUp() {
 		return false
 	}
+	leg.Drop() // what there is to find out is found out while FreeSWITCH goes on with the call
 	rec.Result, rec.Updated = "", time.Now()
 	rec.Note = why + " during the conversation, freeswitch went on with it"
 	if s.options.Orphans != nil && s.options.Orphans.Adopt(context.WithoutCancel(ctx), rec) {

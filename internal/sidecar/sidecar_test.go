@@ -49,22 +49,25 @@ func (system) Worked(mailbox.Target) {}
 // rig is a sidecar with a store in front of a switch, one phone and one voicemail system.
 type rig struct {
 	*fswtest.Bench
-	t         *testing.T
-	sidecar   *sidecar.Sidecar
-	store     store.Store
-	phone, vm *lab.Agent
-	caller    *lab.Agent
-	logged    *observer.ObservedLogs
-	checker   *token.Checker
-	settings  sidecar.Settings
+	t          *testing.T
+	sidecar    *sidecar.Sidecar
+	store      store.Store
+	phone, vm  *lab.Agent
+	caller     *lab.Agent
+	logged     *observer.ObservedLogs
+	checker    *token.Checker
+	settings   sidecar.Settings
+	ledger     *sidecar.Ledger
+	undertaker *sidecar.Undertaker
 }
 
 // options change a rig before it runs.
 type options struct {
 	profiles func(store.Store) sidecar.Profiles
 	resolver mailbox.Resolver
-	verbs    func(*fsw.Leg) call.Leg // what plans are run on
-	linked   bool                    // with an inbound link to the switch
+	verbs    func(*fsw.Leg) call.Leg  // what plans are run on
+	linked   bool                     // with an inbound link to the switch
+	through  func(addr string) string // see fswtest.Options
 }
 
 func newRig(t *testing.T, o options) *rig {
@@ -107,36 +110,37 @@ func newRig(t *testing.T, o options) *rig {
 		}
 	})
 	r.settings = sidecar.Settings{Region: "US", Treat: treat.Defaults(), Resolver: o.resolver, Tokens: r.checker}
-	undertaker := sidecar.NewUndertaker(s, ledger, "me", func(string) bool { return true }, log)
+	r.undertaker = sidecar.NewUndertaker(s, ledger, "me", func(string) bool { return true }, log)
 	so := sidecar.Options{
 		Instance: "me", Node: func(string, string) string { return "fs1" }, Profiles: profiles, Ledger: ledger, Logger: log, Settings: r.settings,
 	}
 	if o.linked {
-		so.Orphans = undertaker
+		so.Orphans = r.undertaker
 	}
 	r.sidecar = sidecar.New(so)
 	if o.verbs != nil {
 		r.sidecar.SetVerbs(o.verbs)
 	}
-	r.Bench = fswtest.New(t, fswtest.Options{Handler: r.sidecar.Serve, Logger: log})
+	r.ledger = ledger
+	r.Bench = fswtest.New(t, fswtest.Options{Handler: r.sidecar.Serve, Through: o.through, Logger: log})
 	if o.linked {
-		r.link(undertaker, log)
+		fswtest.Wait(t, "the link", r.link("fs1", r.Switch.EventSocketAddr().String()))
 	}
 	return r
 }
 
-// link runs the inbound link to the switch, until the test ends, and waits until it is up.
-func (r *rig) link(u *sidecar.Undertaker, log *zap.Logger) {
+// link runs an inbound link to the switch, until the test ends; the channel tells when it has come up.
+func (r *rig) link(name, addr string) <-chan struct{} {
 	r.t.Helper()
 	up := make(chan struct{}, 100)
 	node := fsw.NewNode(fsw.NodeOptions{
-		Name: "fs1", Dial: esl.DialOptions{Addr: r.Switch.EventSocketAddr().String(), Password: fswtest.Password}, Logger: log,
+		Name: name, Dial: esl.DialOptions{Addr: addr, Password: fswtest.Password},
 		Attached: func(ctx context.Context, sw *fsw.Switch) error {
-			err := u.Attach(ctx, "fs1", sw, time.Now())
+			err := r.undertaker.Attach(ctx, name, sw, time.Now())
 			up <- struct{}{}
 			return err
 		},
-		Event: func(_ context.Context, event *wire.Event) { u.Event(event) },
+		Event: func(_ context.Context, event *wire.Event) { r.undertaker.Event(event) },
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -147,7 +151,7 @@ func (r *rig) link(u *sidecar.Undertaker, log *zap.Logger) {
 			r.t.Error(err)
 		}
 	})
-	fswtest.Wait(r.t, "the link", up)
+	return up
 }
 
 // provision gives Ada her number, one phone at a fixed address, and voicemail when she is busy or does not answer.

@@ -18,8 +18,9 @@ import (
 type Switch interface {
 	// Alive reports whether a channel still exists.
 	Alive(ctx context.Context, uuid string) (bool, error)
-	// Talked reports whether a channel exists and a plan of ours connected its caller with somebody.
-	Talked(ctx context.Context, uuid string) (bool, error)
+	// Stage is "unserved" until a plan of ours has connected the channel's caller with somebody, "talked" from then on, and ""
+	// when the operator's own dialplan has the call, or the channel is gone.
+	Stage(ctx context.Context, uuid string) (string, error)
 	// CoreUUID is another after each start of FreeSWITCH.
 	CoreUUID() string
 }
@@ -38,6 +39,7 @@ type Undertaker struct {
 
 	mu       sync.Mutex
 	watching map[string]call.Record // by UUID: they live
+	unsure   map[string]lastEvents  // by UUID: nobody knows yet whether they were answered
 	switches map[string]Switch      // by node: as it was attached last
 }
 
@@ -48,7 +50,7 @@ func NewUndertaker(records store.Records, ledger *Ledger, instance string, linke
 	}
 	return &Undertaker{
 		records: records, ledger: ledger, instance: instance, linked: linked, log: log,
-		watching: map[string]call.Record{}, switches: map[string]Switch{},
+		watching: map[string]call.Record{}, unsure: map[string]lastEvents{}, switches: map[string]Switch{},
 	}
 }
 
@@ -83,35 +85,6 @@ func (u *Undertaker) Attach(ctx context.Context, node string, sw Switch, now tim
 		}
 	}
 	return nil
-}
-
-// Adopt takes over the open record of a call of our own whose parties talk and that we can follow no more. It reports false, and
-// leaves the record alone, when its node has no link, so that nobody would see the end, or nobody talks.
-func (u *Undertaker) Adopt(ctx context.Context, rec call.Record) bool {
-	if !u.linked(rec.Node) {
-		return false
-	}
-	u.mu.Lock()
-	sw := u.switches[rec.Node]
-	u.mu.Unlock()
-	if rec.Answered.IsZero() { // the connection may have been lost at the very moment of the answer
-		if sw == nil {
-			return false
-		}
-		if talked, err := sw.Talked(ctx, rec.UUID); err != nil || !talked {
-			return false
-		}
-		rec.Answered = rec.Updated
-	}
-	u.ledger.Keep(rec)
-	u.watch(rec)
-	if sw == nil {
-		return true // the link looks when it comes up
-	}
-	if err := u.look(ctx, rec, sw, time.Now(), "the connection to the call was lost"); err != nil {
-		u.log.Info("freeswitch does not say whether an orphaned call lives; the link asks again when it is up", zap.String("uuid", rec.UUID), zap.Error(err))
-	}
-	return true
 }
 
 // look closes the record of a watched call that has ended; why says why nobody saw the end.
@@ -162,10 +135,19 @@ func (u *Undertaker) Event(event *wire.Event) {
 	if event.Name() != "CHANNEL_HANGUP_COMPLETE" {
 		return
 	}
-	rec, ok := u.unwatch(event.UUID())
-	if !ok {
-		return
+	u.mu.Lock()
+	if last, ok := u.unsure[event.UUID()]; ok {
+		delete(u.unsure, event.UUID())
+		last <- event // has room for it
 	}
+	u.mu.Unlock()
+	if rec, ok := u.unwatch(event.UUID()); ok {
+		u.ends(rec, event)
+	}
+}
+
+// ends closes the record of a call by its last event.
+func (u *Undertaker) ends(rec call.Record, event *wire.Event) {
 	rec.Cause = event.Get("Hangup-Cause")
 	rec.Note = "the sidecar that served the call had gone; the end was seen by the next one"
 	if rec.Owner == u.instance {

@@ -26,7 +26,12 @@ func (c channels) Alive(_ context.Context, uuid string) (bool, error) {
 	return true, nil
 }
 
-func (c channels) Talked(ctx context.Context, uuid string) (bool, error) { return c.Alive(ctx, uuid) }
+func (c channels) Stage(ctx context.Context, uuid string) (string, error) {
+	if alive, err := c.Alive(ctx, uuid); !alive || err != nil {
+		return "", err
+	}
+	return "talked", nil
+}
 
 func (channels) CoreUUID() string { return "core" }
 

@@ -66,6 +66,9 @@ type Options struct {
 	// Socket is the address the dialplan hands calls to when there is no Handler: one of a sidecar that the test runs, or
 	// one where nobody listens.
 	Socket string
+	// Through is given the address of the Handler's server and returns the one the dialplan hands calls to, that of something
+	// in between; nil = calls come straight.
+	Through func(addr string) string
 	// Users are the switch's directory.
 	Users []fssim.User
 	// Logger gets what server and switch log; nil = nothing.
@@ -110,6 +113,9 @@ func (b *Bench) serve(o Options) {
 		b.t.Fatal(err)
 	}
 	b.socket = listener.Addr().String()
+	if o.Through != nil {
+		b.socket = o.Through(b.socket)
+	}
 	b.Server, err = esl.NewServer(esl.ServerOptions{Listener: listener, Handler: o.Handler, DrainTimeout: time.Millisecond, Logger: o.Logger})
 	if err != nil {
 		b.t.Fatal(err)
