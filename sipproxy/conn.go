@@ -41,7 +41,7 @@ func (p *Proxy) acceptTCP(l *listener) {
 			continue
 		}
 		remote := unmapped(nc.RemoteAddr().(*net.TCPAddr).AddrPort())
-		known := p.table.Load().knows(remote.Addr())
+		known := p.table.Load().knows(remote.Addr()) || l.tls != nil && p.remotes.has(remote.Addr(), time.Now())
 		if !known && (!l.devices || p.bans.banned(remote.Addr(), time.Now())) {
 			p.n.strangers.Add(1)
 			_ = nc.Close()
@@ -90,6 +90,7 @@ type conn struct {
 	up   atomic.Bool // was connected
 	mu   sync.Mutex
 	dead bool
+	fail string // why it never came up, in a word
 }
 
 func (p *Proxy) newConn(remote netip.AddrPort, l *listener, name identity) *conn {
@@ -189,6 +190,7 @@ func (c *conn) open() bool {
 		nc, err := d.DialContext(ctx, "tcp", c.remote.String())
 		if err != nil {
 			p.n.sendErrors.Add(1)
+			c.failed("no-connection")
 			p.log.Warn(c.lis.network+" dial", zap.Stringer("destination", c.remote), zap.Error(err))
 			return false
 		}
@@ -197,6 +199,10 @@ func (c *conn) open() bool {
 	if c.lis.tls != nil {
 		if err := c.handshake(ours); err != nil {
 			p.n.tlsFailed.Add(1)
+			c.failed("tls")
+			if isCertificate(err) {
+				c.failed("certificate")
+			}
 			if c.device { // everybody's scanner
 				c.offend("tls handshake", err)
 			} else {
@@ -212,6 +218,19 @@ func (c *conn) open() bool {
 		}
 	}
 	return true
+}
+
+func (c *conn) failed(why string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.fail = why
+}
+
+// why is what kept the connection from coming up: "no-connection", "tls" or "certificate".
+func (c *conn) why() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.fail
 }
 
 // offend counts what a stranger sent and was none of SIP.

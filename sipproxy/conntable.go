@@ -112,9 +112,12 @@ func (t *connTable) closeAll() {
 }
 
 // dial gives the connection we have to an address, or begins one; nil when there is no room.
-func (p *Proxy) dial(to netip.AddrPort, l *listener, t *table) *conn {
-	name := identity{}
-	if l.tls != nil {
+func (p *Proxy) dial(hop Hop, l *listener, t *table) *conn {
+	to, name := hop.Addr, identity{}
+	switch {
+	case l.tls != nil && hop.TLSName != "":
+		name = identity{domain: hop.TLSName}
+	case l.tls != nil:
 		name = t.identity(to)
 	}
 	if c := p.conns.outgoing(connKey{l.network, to, name}); c != nil {

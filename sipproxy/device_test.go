@@ -181,8 +181,9 @@ func TestDeviceByWebSocket(t *testing.T) {
 			c.Close()
 		}
 	}
+	stranger := newUA(t, "stranger", "127.0.0.22")
 	for _, text := range []string{"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "INVITE sip:x SIP/2.0\r\n\r\n", strings.Repeat("A", 70000)} {
-		raw := u.dial(ph.ws)
+		raw := stranger.dial(ph.ws)
 		io.WriteString(raw, text)
 		raw.Close()
 	}

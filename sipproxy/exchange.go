@@ -39,6 +39,7 @@ type exchange struct {
 	cancelled bool
 	screened  bool
 	inv       *Invite
+	outside   *attempts // of a node's call to a domain
 
 	resend, linger, wait *timer
 	interval             time.Duration
@@ -206,6 +207,14 @@ func (ex *exchange) routed(hops []Hop) {
 	s.cancel(&ex.wait)
 	for _, h := range hops {
 		h.Addr = unmapped(h.Addr)
+		if h.outside {
+			if h.Transport == "tls" && h.TLSName != "" && h.Addr.IsValid() && !p.isUs(h.Addr.Addr().String(), h.Addr.Port()) && len(ex.hops) < maxHops {
+				ex.hops = append(ex.hops, h)
+			} else {
+				p.n.badDecisions.Add(1)
+			}
+			continue
+		}
 		peer := ex.pk.table.byAddr(h.Addr)
 		if peer == nil || !h.Addr.IsValid() || checkTransport("", h.Transport) != nil || p.isUs(h.Addr.Addr().String(), h.Addr.Port()) {
 			p.n.badDecisions.Add(1)
@@ -222,6 +231,11 @@ func (ex *exchange) routed(hops []Hop) {
 	}
 	ex.inv = nil
 	ex.hops = p.healthy(ex.hops)
+	if len(ex.hops) == 0 && ex.outside != nil {
+		p.n.forbidden.Add(1)
+		ex.final(response(ex.req, 403, "", nil))
+		return
+	}
 	if len(ex.hops) == 0 {
 		p.n.unroutable.Add(1)
 		ex.final(response(ex.req, 500, "No Route", nil))
@@ -270,6 +284,9 @@ func (ex *exchange) try(h Hop, noTCP bool) bool {
 		sent: forwarded(ex.req, ex.back.lis, out, branch, ex.add, ex.wayBack(h)), bySize: h.Transport == "" && network == "tcp",
 	}
 	ex.current = l
+	if h.outside {
+		s.p.remotes.add(h.Addr.Addr(), s.now)
+	}
 	if ex.invite {
 		s.p.traffic.hop(h, func(c *HopCount) { c.Sent++ })
 	}
@@ -285,6 +302,8 @@ func (ex *exchange) wayBack(h Hop) wayBack {
 	switch {
 	case h.flow != nil:
 		return wayBack{token: h.flow.token}
+	case h.outside:
+		return wayBack{token: ex.shard.p.remoteToken(h)}
 	case ex.pk.peer.Kind == Device:
 		return wayBack{token: ex.shard.p.flowToken(&ex.pk)}
 	}
@@ -336,6 +355,7 @@ func (ex *exchange) final(m *message) {
 		return
 	}
 	ex.shard.p.traffic.answer(ex.req.method, ex.back.lis.network, m.code)
+	ex.outside.report(m)
 	ex.send(m)
 	reliable := ex.back.lis.network != "udp"
 	keep := 64 * o.T1

@@ -17,23 +17,26 @@ import (
 // of a flow only until when it is registered. A token outlives a restart: by UDP it leads where it led, a connection is gone with
 // the proxy that held it.
 
-// flowRef leads to a device.
+// flowRef leads to a device, or to a system that a node called by its domain.
 type flowRef struct {
-	token string
-	lis   *listener
-	conn  *conn // nil is UDP
-	addr  netip.AddrPort
+	outside *Hop
+	token   string
+	lis     *listener
+	conn    *conn // nil is UDP
+	addr    netip.AddrPort
 }
 
 // sends reports whether a packet came along this flow.
 func (f *flowRef) sends(pk *packet) bool {
-	return pk.lis == f.lis && pk.conn == f.conn && (f.conn != nil || pk.src == f.addr)
+	return f.outside == nil && pk.lis == f.lis && pk.conn == f.conn && (f.conn != nil || pk.src == f.addr)
 }
 
 const (
-	flowVersion = 1
-	flowMAC     = 12 // bytes kept of the HMAC
-	minFlowKey  = 32
+	flowVersion = 1 // of a device
+	// remoteVersion marks the token of a system that a node called by its domain.
+	remoteVersion = 2
+	flowMAC       = 12 // bytes kept of the HMAC
+	minFlowKey    = 32
 )
 
 // flowState is what a token turned out to be.
@@ -70,6 +73,9 @@ func (p *Proxy) flow(token string) (*flowRef, flowState) {
 	if token == "" || len(p.opt.FlowKey) == 0 {
 		return nil, flowNone
 	}
+	if h := p.remote(token); h != nil {
+		return &flowRef{token: token, outside: h, addr: h.Addr}, flowOpen
+	}
 	b, err := base64.RawURLEncoding.DecodeString(token)
 	if err != nil || len(b) < 10+6+flowMAC || b[0] != flowVersion {
 		return nil, flowForged
@@ -97,6 +103,7 @@ func (p *Proxy) flow(token string) (*flowRef, flowState) {
 type sender struct {
 	pk         *packet
 	registered bool
+	permit     string // of a node: the TargetHeader
 	flow       func(token string) (*flowRef, flowState)
 }
 

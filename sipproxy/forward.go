@@ -171,17 +171,31 @@ func hopsLeft(m *message) (n uint64, ok, bad bool) {
 
 // fate is what is to be done with a request that belongs to no transaction.
 type fate struct {
-	code    int // not 0: answer this
-	text    string
-	extra   []HeaderField
-	call    bool           // an initial INVITE of a trunk: screen it and route it
-	to      netip.AddrPort // else forward it here
-	hops    []Hop          // or to the first of these that answers
-	flow    *flowRef       // or down this
-	network string         // "" is by size
-	peer    *Peer
-	absorb  bool // an ACK that has nowhere to go
-	why     string
+	code  int // not 0: answer this
+	text  string
+	extra []HeaderField
+	call  bool           // an initial INVITE of a trunk: screen it and route it
+	to    netip.AddrPort // else forward it here
+	hops  []Hop          // or to the first of these that answers
+	flow  *flowRef       // or down this
+	// outbound asks the Outbound for hops.
+	outbound bool
+	network  string // "" is by size
+	peer     *Peer
+	absorb   bool // an ACK that has nowhere to go
+	why      string
+}
+
+// hop is the one that the request itself names.
+func (f fate) hop() Hop {
+	if f.flow != nil && f.flow.outside != nil {
+		return *f.flow.outside
+	}
+	h := Hop{Addr: f.to, Transport: f.network, flow: f.flow}
+	if f.peer != nil {
+		h.Name = f.peer.Name
+	}
+	return h
 }
 
 func options() fate {
@@ -218,6 +232,12 @@ func judge(req *message, from *Peer, t *table, self func(string, uint16) bool, s
 	switch {
 	case from.Kind == Device:
 		return judgeDevice(req, t, s.registered || state == flowOpen && ref.sends(s.pk), self)
+	case from.Kind == outside:
+		var to *Hop
+		if state == flowOpen {
+			to = ref.outside
+		}
+		return judgeOutside(req, t, to, s.pk.src, self)
 	case from.Kind == Node && state != flowNone:
 		return judgeFlow(req, ref, state)
 	}
@@ -225,12 +245,17 @@ func judge(req *message, from *Peer, t *table, self func(string, uint16) bool, s
 	if to.Tag() != "" || req.method == "ACK" {
 		return judgeInDialog(req, from, t, hint, self)
 	}
+	if from.Kind == Node && s.permit != "" && req.method == "INVITE" {
+		return fate{outbound: true}
+	}
 	return judgeInitial(req, from, t, self)
 }
 
 // judgeFlow decides about a node's request for a device: it goes down the flow, wherever its Request-URI leads.
 func judgeFlow(req *message, ref *flowRef, state flowState) fate {
 	switch {
+	case state == flowOpen && ref.outside != nil:
+		return fate{flow: ref, to: ref.addr, network: "tls", peer: outsidePeer}
 	case state == flowOpen:
 		return fate{flow: ref, to: ref.addr, network: ref.lis.network, peer: devicePeer}
 	case req.method == "ACK":

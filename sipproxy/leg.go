@@ -249,6 +249,7 @@ func (l *leg) accepted(m *message) {
 	switch {
 	case ex.state == exTrying && !l.abandoned:
 		ex.winner = l
+		ex.tried(l, m)
 		m.pop("via")
 		ex.final(m)
 		l.sent, l.raw = nil, nil // from here on its 2xx only pass
@@ -340,6 +341,7 @@ func (ex *exchange) legFailed(l *leg, res *message) {
 	if ex.state != exTrying {
 		return
 	}
+	ex.tried(l, res)
 	if res != nil && res.code != 503 && res.code != 408 || l.rang {
 		if res == nil {
 			res = response(ex.req, 503, "", nil)

@@ -48,6 +48,8 @@ const (
 	Trunk PeerKind = iota
 	// Node is a FreeSWITCH: the inside. Its initial requests go to configured trunks and down flows of devices only.
 	Node
+	// outside is a system that a node called by its domain.
+	outside
 	// Device is whoever comes to a listener for devices and is no configured peer. It is not configured itself.
 	Device
 )
@@ -100,10 +102,14 @@ type Hop struct {
 	Addr netip.AddrPort
 	// Transport is "udp", "tcp", "tls" or empty: that of the peer, else by size.
 	Transport string
+	// TLSName is the domain that the certificate must be for; empty means what the peer says (Peer.TLSName). It is for the
+	// hops of an Outbound, where it must be set.
+	TLSName string
 	// Name is for logs.
 	Name string
 
-	flow *flowRef // the way to a device
+	flow    *flowRef // the way to a device
+	outside bool     // no configured peer: named by the Outbound
 }
 
 // HeaderField is one header field; a field with CR, LF or NUL in it is never written.
@@ -213,6 +219,8 @@ type Options struct {
 	FlowKey []byte
 	// BanTime is for how long an address that misbehaves on a listener for devices is not listened to. Default 5 minutes.
 	BanTime time.Duration
+	// Outbound permits and resolves calls of nodes to other domains; nil means that there are none. It needs a FlowKey.
+	Outbound Outbound
 	// MaxUDP is the size in bytes up to which a request goes by UDP when its hop names no transport; above it goes
 	// by TCP (RFC 3261 18.1.1), and back to UDP when nobody takes the connection. Default 1,300.
 	MaxUDP int

@@ -36,6 +36,7 @@ type Proxy struct {
 	unknown  *buckets // messages of all devices that are not registered
 	bans     offenders
 	flows    registered
+	remotes  remotes
 	screens  chan struct{}
 	routes   chan struct{}
 	local    map[netip.Addr]bool // addresses of this host
@@ -72,6 +73,9 @@ func New(opt Options) (*Proxy, error) {
 	peers, err := checkPeers(opt.Peers)
 	if err != nil {
 		return nil, err
+	}
+	if opt.Outbound != nil && len(opt.FlowKey) < minFlowKey {
+		return nil, fmt.Errorf("%w: calls to other domains need a FlowKey of at least %d bytes", ErrOptions, minFlowKey)
 	}
 	if len(opt.Listen) == 0 {
 		return nil, fmt.Errorf("%w: no listeners: name at least one", ErrOptions)
@@ -433,7 +437,11 @@ func (p *Proxy) read(raw []byte, src netip.AddrPort, lis *listener, c *conn) (pk
 	if pk.peer = pk.table.match(src.Addr(), port); pk.peer != nil && c != nil && !c.mayBe(pk.peer) {
 		pk.peer = nil
 	}
-	if pk.peer == nil && lis.devices {
+	switch {
+	case pk.peer != nil:
+	case c != nil && lis.tls != nil && p.remotes.has(src.Addr(), pk.at):
+		pk.peer = outsidePeer
+	case lis.devices:
 		pk.peer = devicePeer
 	}
 	return pk, true

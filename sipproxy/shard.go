@@ -217,7 +217,7 @@ func (s *shard) sendBack(f flow, t *table, raw []byte) {
 		s.p.n.stray.Add(1)
 		return
 	}
-	if c := s.p.dial(f.addr, f.lis, t); c == nil || !c.push(outgoing{raw: raw}) {
+	if c := s.p.dial(Hop{Addr: f.addr}, f.lis, t); c == nil || !c.push(outgoing{raw: raw}) {
 		s.p.n.sendErrors.Add(1)
 	}
 }
@@ -264,9 +264,10 @@ func (s *shard) request(pk *packet) {
 	if ex := s.server[key]; ex != nil && ex.again(pk) {
 		return
 	}
+	permit := m.get(targetKey)
 	stripped := m.strip()
 	p.n.stripped.Add(uint64(stripped))
-	if pk.peer.Kind != Node {
+	if pk.peer.Kind != Node && pk.peer.Kind != outside {
 		p.n.tamed.Add(uint64(m.tame()))
 		if !pk.peer.TrustVerstat {
 			p.n.disclaimed.Add(uint64(m.disclaim()))
@@ -282,7 +283,9 @@ func (s *shard) request(pk *packet) {
 	if m.method == "ACK" {
 		unrouted = m.clone() // judge takes our Routes off
 	}
-	f := judge(m, pk.peer, pk.table, p.isUs, p.senderOf(pk))
+	by := p.senderOf(pk)
+	by.permit = permit
+	f := judge(m, pk.peer, pk.table, p.isUs, by)
 	switch {
 	case f.absorb:
 		p.n.stray.Add(1)
@@ -332,10 +335,14 @@ func (s *shard) request(pk *packet) {
 		ex.begin(stripped)
 		return
 	}
+	if f.outbound {
+		ex.beginOutside(permit)
+		return
+	}
 	if ex.hops = f.hops; ex.hops != nil {
 		ex.hops = p.healthy(ex.hops)
 	} else {
-		ex.hops = []Hop{{Addr: f.to, Transport: f.network, Name: f.peer.Name, flow: f.flow}}
+		ex.hops = []Hop{f.hop()}
 		ex.fixed = true
 	}
 	ex.next()
@@ -361,7 +368,7 @@ func (s *shard) newExchange(pk *packet, key string) *exchange {
 
 // forwardAck sends the ACK of a 2xx on, without a transaction (RFC 3261 16.11 has the same branch for its retransmissions).
 func (s *shard) forwardAck(pk *packet, f fate) {
-	hop := Hop{Addr: f.to, Transport: f.network, flow: f.flow}
+	hop := f.hop()
 	network, out := s.choose(hop, pk.msg, nil, pk.lis, false)
 	if out == nil {
 		s.p.n.stray.Add(1)
@@ -404,7 +411,7 @@ func (s *shard) send(network string, out *listener, to Hop, raw []byte, l *leg) 
 	if to.flow != nil { // nobody can call a device back
 		return to.flow.conn, to.flow.conn.push(outgoing{raw: raw, leg: l})
 	}
-	c = s.p.dial(to.Addr, out, s.p.table.Load())
+	c = s.p.dial(to, out, s.p.table.Load())
 	if c == nil {
 		return nil, false
 	}

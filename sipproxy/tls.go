@@ -61,6 +61,14 @@ func (c *conn) handshake(ours bool) error {
 	return c.identify(tc.ConnectionState())
 }
 
+// isCertificate reports whether a handshake failed for what a certificate says.
+func isCertificate(err error) bool {
+	var verification *tls.CertificateVerificationError
+	var unknown x509.UnknownAuthorityError
+	var invalid x509.CertificateInvalidError
+	return errors.Is(err, ErrCertificate) || errors.As(err, &verification) || errors.As(err, &unknown) || errors.As(err, &invalid)
+}
+
 // clientConfig turns a listener's configuration round. Go's own check of the name knows nothing of SIP, so it is replaced; the
 // chain is verified as ever.
 func (c *conn) clientConfig(cfg *tls.Config) *tls.Config {

@@ -62,8 +62,11 @@ func (t *traffic) answer(method, network string, code int) {
 // hop changes the counts of a hop.
 func (t *traffic) hop(to Hop, change func(*HopCount)) {
 	name := to.Name
-	if to.flow != nil {
+	switch {
+	case to.flow != nil:
 		name = devices
+	case to.outside:
+		name = outsidePeer.Name // one name for all domains
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
