@@ -232,8 +232,7 @@ func (ex *exchange) routed(hops []Hop) {
 	ex.inv = nil
 	ex.hops = p.healthy(ex.hops)
 	if len(ex.hops) == 0 && ex.outside != nil {
-		p.n.forbidden.Add(1)
-		ex.final(response(ex.req, 403, "", nil))
+		ex.final(ex.none())
 		return
 	}
 	if len(ex.hops) == 0 {

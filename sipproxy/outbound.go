@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/hmac"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -30,12 +31,15 @@ const AttemptsHeader = "X-Signalbox-Attempts"
 
 // Outbound names the hops of a node's INVITE to a domain that is no configured peer.
 type Outbound interface {
-	// Targets gives the hops for a domain, best first, each with a TLSName; permit is the value of TargetHeader. An error is 403
-	// for that call. It is called like a Router.
+	// Targets gives the hops for a domain, best first, each with a TLSName; permit is the value of TargetHeader. An error that wraps
+	// ErrNotPermitted is 403 for that call, any other, or no hop, 503. It is called like a Router.
 	Targets(ctx context.Context, inv *Invite, permit string) ([]Hop, error)
 	// Tried is told how a hop did: worked is false when it could not be reached, was silent, or answered 5xx. It must not block.
 	Tried(hop Hop, worked bool)
 }
+
+// ErrNotPermitted means that a node may not call a domain.
+var ErrNotPermitted = errors.New("sipproxy: not permitted")
 
 // outside stands for a system that a node called by its domain. It may speak inside that dialog and no further.
 var outsidePeer = &Peer{Name: "outside", Kind: outside}
@@ -139,22 +143,23 @@ func (ex *exchange) beginOutside(permit string) {
 		ctx, cancel := p.callContext()
 		defer cancel()
 		var hops []Hop
+		var err error
 		func() {
 			defer func() {
 				if r := recover(); r != nil {
 					p.panicked("outbound", r)
 				}
 			}()
-			var err error
-			if hops, err = p.opt.Outbound.Targets(ctx, inv, permit); err != nil {
-				p.log.Warn("a node's call to a domain is refused", zap.String("call_id", inv.CallID), zap.String("domain", inv.Called.Host), zap.Error(err))
-				hops = nil
-			}
+			hops, err = p.opt.Outbound.Targets(ctx, inv, permit)
 		}()
+		if err != nil {
+			p.log.Warn("a node's call to a domain fails", zap.String("call_id", inv.CallID), zap.String("domain", inv.Called.Host), zap.Error(err))
+			hops = nil
+		}
 		for i := range hops {
 			hops[i].outside = true
 		}
-		s.post(event{ex: ex, hops: hops, routed: true})
+		s.post(event{ex: ex, hops: hops, routed: true, refused: errors.Is(err, ErrNotPermitted)})
 	})
 	if !ok {
 		p.n.overload.Add(1)
@@ -185,7 +190,20 @@ func (ex *exchange) tried(l *leg, res *message) {
 }
 
 // attempts are the hops outside that were tried, with what each came to.
-type attempts struct{ list []string }
+type attempts struct {
+	list    []string
+	refused bool // the Outbound does not permit the call
+}
+
+// none answers a call for which there is no hop.
+func (ex *exchange) none() *message {
+	if ex.outside.refused {
+		ex.shard.p.n.forbidden.Add(1)
+		return response(ex.req, 403, "", nil)
+	}
+	ex.shard.p.n.unroutable.Add(1)
+	return response(ex.req, 503, "Service Unavailable (no target of the domain is known)", nil)
+}
 
 const maxAttemptText = 400
 

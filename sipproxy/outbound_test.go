@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -26,7 +25,7 @@ const vmDomain = "vm.example.net"
 
 func (b *book) Targets(_ context.Context, inv *Invite, permit string) ([]Hop, error) {
 	if permit != "permit" || inv.Called.Host != vmDomain {
-		return nil, errors.New("not permitted")
+		return nil, ErrNotPermitted
 	}
 	return b.hops, nil
 }
@@ -165,7 +164,7 @@ func TestOnlyPermittedDomainsAreCalled(t *testing.T) {
 	// Hops that are no TLS or are ourselves are not believed.
 	b.hops = []Hop{{Addr: good.addr, Transport: "udp", TLSName: vmDomain}, {Addr: good.addr, Transport: "tls"}, {Addr: s.addr, Transport: "tls", TLSName: vmDomain}}
 	s.callOut("o8", "X-Signalbox-Target: permit")
-	s.node.expect("SIP/2.0 403", "SIP/2.0 100", "INVITE")
+	s.node.expect("SIP/2.0 503", "SIP/2.0 100", "INVITE")
 	good.quiet()
 	if st := s.p.Stats(); st.BadDecisions != 3 {
 		t.Errorf("%d bad decisions, want 3", st.BadDecisions)

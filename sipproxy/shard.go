@@ -19,6 +19,7 @@ type event struct {
 	decision *Decision
 	hops     []Hop
 	routed   bool
+	refused  bool
 	alive    chan<- struct{} // closed when the shard comes to it
 	probe    *probe
 }
@@ -96,6 +97,9 @@ func (s *shard) handle(e event) {
 	case e.decision != nil:
 		e.ex.decided(*e.decision)
 	case e.routed:
+		if e.refused {
+			e.ex.outside.refused = true
+		}
 		e.ex.routed(e.hops)
 	case e.alive != nil:
 		close(e.alive)

@@ -70,7 +70,7 @@ type PilotSystem struct {
 // VoicemailSystem is one voicemail system, known by its name.
 type VoicemailSystem struct {
 	FQDN      string
-	Transport string // "udp" or "tcp"
+	Transport string // "udp", "tcp", or "tls": through the proxy, which checks the certificate against FQDN
 	Profile   string // FreeSWITCH's Sofia profile that calls it, for example "external"
 }
 

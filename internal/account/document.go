@@ -347,8 +347,8 @@ func (s SystemEntry) normalize(at string, bad *Invalid) SystemEntry {
 	if s.Transport == "" {
 		s.Transport = defaultVMProtocol
 	}
-	if s.Transport != "udp" && s.Transport != "tcp" {
-		bad.add("%s.transport: %.80q is neither udp nor tcp", at, s.Transport)
+	if s.Transport != "udp" && s.Transport != "tcp" && s.Transport != "tls" {
+		bad.add("%s.transport: %.80q is none of udp, tcp and tls", at, s.Transport)
 	}
 	if s.Profile == "" {
 		s.Profile = defaultVMProfile

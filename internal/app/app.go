@@ -262,10 +262,14 @@ func (a *App) openProxy() error {
 		}
 		tap = a.hep.Tap
 	}
+	outbound, err := a.newOutbound(a.config)
+	if err != nil {
+		return err
+	}
 	a.proxy, err = sipproxy.New(sipproxy.Options{
 		Tap:    tap,
 		Listen: listen, Peers: peers(a.config), Screener: edge, Router: edge,
-		FlowKey: []byte(devices.FlowKey.Reveal()), BanTime: devices.BanTime, ProbeEvery: probeEvery,
+		FlowKey: flowKey(a.config), Outbound: outbound, BanTime: devices.BanTime, ProbeEvery: probeEvery,
 		MaxUDP: a.config.Proxy.MaxUDPBytes, ScreenTimeout: a.config.Proxy.ScreenTime, Logger: a.log,
 	})
 	var bind *net.OpError
@@ -323,22 +327,20 @@ func (a *App) Reload(c *config.Config) error {
 	defer a.operator.reloaded()
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	// What the resolver learnt of names, and the checker of tokens, is kept unless its own keys changed.
 	resolver, checker := a.resolver, a.checker
 	exported, err := a.export.Prepare(postOptions(c))
 	if err != nil {
 		return err
 	}
-	if a.sidecar != nil {
-		// What the resolver learnt of names, and the checker of tokens, is kept unless its own keys changed.
-		if !reflect.DeepEqual(a.config.DNS, c.DNS) {
-			if resolver, err = newResolver(c, a.log); err != nil {
-				return err
-			}
+	if resolver != nil && !reflect.DeepEqual(a.config.DNS, c.DNS) {
+		if resolver, err = newResolver(c, a.log); err != nil {
+			return err
 		}
-		if !reflect.DeepEqual(a.config.Token, c.Token) {
-			if checker, err = newChecker(c); err != nil {
-				return err
-			}
+	}
+	if (a.sidecar != nil || checker != nil) && !reflect.DeepEqual(a.config.Token, c.Token) {
+		if checker, err = newChecker(c); err != nil {
+			return err
 		}
 	}
 	if a.proxy != nil {
@@ -359,8 +361,8 @@ func (a *App) Reload(c *config.Config) error {
 	}
 	if a.sidecar != nil {
 		a.sidecar.Reload(sidecarSettings(c, resolver, checker))
-		a.resolver, a.checker = resolver, checker
 	}
+	a.resolver, a.checker = resolver, checker
 	exported()
 	if keys := needRestart(a.config, c); len(keys) > 0 {
 		a.log.Warn("some changed keys count only after a restart", zap.Strings("keys", keys))

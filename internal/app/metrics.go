@@ -30,10 +30,5 @@ func (a *App) measure() {
 	}
 }
 
-// resolved are the counts of the resolver that is used now; a reload that changes dns begins new ones.
-func (a *App) resolved() resolve.Stats {
-	a.mu.Lock()
-	r := a.resolver
-	a.mu.Unlock()
-	return r.Stats(time.Now())
-}
+// resolved are the counts of the resolver that is used now.
+func (a *App) resolved() resolve.Stats { return a.currentResolver().Stats(time.Now()) }

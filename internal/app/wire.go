@@ -1,7 +1,6 @@
 package app
 
 import (
-	"context"
 	"fmt"
 	"net/netip"
 	"reflect"
@@ -44,7 +43,7 @@ func newChecker(c *config.Config) (*token.Checker, error) {
 }
 
 func sidecarSettings(c *config.Config, r *resolve.Resolver, t *token.Checker) sidecar.Settings {
-	return sidecar.Settings{Region: c.Region, Treat: TreatSettings(c), Resolver: resolver{r}, Tokens: t, Correlate: c.HEP.Collector != ""}
+	return sidecar.Settings{Region: c.Region, Treat: TreatSettings(c), Resolver: resolver{r, newTLSRoute(c)}, Tokens: t, Correlate: c.HEP.Collector != ""}
 }
 
 func tokenKeys(c *config.Config) []token.Key {
@@ -168,21 +167,3 @@ func newResolver(c *config.Config, log *zap.Logger) (*resolve.Resolver, error) {
 	}
 	return r, nil
 }
-
-// resolver lets package mailbox use package resolve.
-type resolver struct{ *resolve.Resolver }
-
-func (r resolver) Lookup(ctx context.Context, fqdn, transport string) ([]mailbox.Target, error) {
-	found, err := r.Resolver.Lookup(ctx, fqdn, transport)
-	if err != nil {
-		return nil, err
-	}
-	var out []mailbox.Target
-	for _, t := range found {
-		out = append(out, mailbox.Target{Addr: t.Addr, Transport: t.Transport})
-	}
-	return out, nil
-}
-
-func (r resolver) Failed(t mailbox.Target) { r.Resolver.Failed(t.Addr, time.Now()) }
-func (r resolver) Worked(t mailbox.Target) { r.Resolver.Worked(t.Addr) }

@@ -43,5 +43,6 @@ type Attempt struct {
 	Result      Result    `json:"result"`
 	Disposition string    `json:"disposition,omitempty"` // FreeSWITCH's originate_disposition
 	SIPStatus   int       `json:"sip_status,omitempty"`  // of the final response; 0 = none came
+	Phrase      string    `json:"-"`                     // its reason phrase, in the far end's words
 	Note        string    `json:"note,omitempty"`
 }

@@ -237,9 +237,9 @@ func TestReadTheRecordedFailures(t *testing.T) {
 	want := []call.Attempt{
 		{Disposition: "USER_NOT_REGISTERED", Result: call.NotRegistered},
 		{Disposition: "SUBSCRIBER_ABSENT", Result: call.NotRegistered},
-		{Disposition: "USER_BUSY", Result: call.Busy, SIPStatus: 486},
-		{Disposition: "NORMAL_TEMPORARY_FAILURE", Result: call.Unreachable, SIPStatus: 503},
-		{Disposition: "NORMAL_TEMPORARY_FAILURE", Result: call.Unreachable, SIPStatus: 503},
+		{Disposition: "USER_BUSY", Result: call.Busy, SIPStatus: 486, Phrase: "Busy Here"},
+		{Disposition: "NORMAL_TEMPORARY_FAILURE", Result: call.Unreachable, SIPStatus: 503, Phrase: "Service Unavailable"},
+		{Disposition: "NORMAL_TEMPORARY_FAILURE", Result: call.Unreachable, SIPStatus: 503, Phrase: "DNS Error"},
 	}
 	var got []call.Attempt
 	// The sixth dialled error/user_busy, which sends no INVITE: it shows that the 503 before it stays behind. That is why

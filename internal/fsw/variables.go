@@ -65,7 +65,9 @@ func read(attempt *call.Attempt, done *wire.Event, hungUp bool) {
 		attempt.Result = call.CallerGone
 		return
 	}
-	attempt.SIPStatus = status
+	if attempt.SIPStatus = status; status != 0 {
+		attempt.Phrase = done.Var("sip_invite_failure_phrase")
+	}
 	attempt.Result = call.Result(tel.WhyUnanswered(attempt.Disposition, status))
 	if attempt.Result == call.CallerGone {
 		attempt.Result = call.Unreachable

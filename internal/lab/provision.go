@@ -72,7 +72,31 @@ func (r *Rig) newStage(i int, story Story) (s *Stage, err error) {
 			return nil, err
 		}
 	}
+	if story.Line.TLS {
+		return s, s.publishTLS()
+	}
 	return s, s.publish()
+}
+
+// publishTLS puts TLS before the voicemail targets, with a certificate of somebody else before the first, and that into the DNS.
+func (s *Stage) publishTLS() error {
+	var srv []string
+	for n, domain := range []string{"impostor.lab.example.test", s.FQDN} {
+		cert, err := s.Rig.authority.issue(domain)
+		if err != nil {
+			return err
+		}
+		front, err := newTLSFront(cert, s.Mail[n].Addr())
+		if err != nil {
+			return err
+		}
+		s.fronts = append(s.fronts, front)
+		srv = append(srv, fmt.Sprintf("5 IN SRV %d 0 %d target.%s.", 10*(n+1), front.addr().Port(), s.FQDN))
+	}
+	if err := s.Rig.dns.Set("target."+s.FQDN, "5 IN A 127.0.0.1"); err != nil {
+		return err
+	}
+	return s.Rig.dns.Set("_sips._tcp."+s.FQDN, srv...)
 }
 
 // newTarget makes one target of the stage's voicemail system.
@@ -154,7 +178,8 @@ nodes:
     device_sip: %s
     event_socket: {addr: %q, password: %q}
 proxy:
-  listen: ["udp:%s", "tcp:%s"]
+  listen: ["udp:%s", "tcp:%s", "tls:%s"]
+  tls: {cert: cert.pem, key: key.pem, ca: ca.pem}
   trunks:
     - {name: lab-carrier, prefixes: [%s/32], screening: enforce}
   devices: {listen: ["udp:%s", "tcp:%s"], flow_key: %s}
@@ -169,7 +194,7 @@ dns:
 voicemail: {progress_timeout: 2s}
 http: {listen: "127.0.0.1:0", proxy_listen: "127.0.0.1:0"}
 log: {level: debug, format: console}
-`, filepath.Join(r.dir, "lab.db"), r.at.External, r.at.Internal, r.at.EventSocket, r.at.Password, r.proxyAddr, r.proxyAddr, carrierLoopback,
+`, filepath.Join(r.dir, "lab.db"), r.at.External, r.at.Internal, r.at.EventSocket, r.at.Password, r.proxyAddr, r.proxyAddr, r.proxyTLS, carrierLoopback,
 		r.devices, r.devices, token()+token()+token()+token(), r.sidecar, token()+token()+token()+token(), deniedCaller, r.dns.Addr())
 }
 
@@ -177,7 +202,11 @@ log: {level: debug, format: console}
 func (r *Rig) document(stages []*Stage) account.Document {
 	var d account.Document
 	for i, s := range stages {
-		d.VoicemailSystems = append(d.VoicemailSystems, account.SystemEntry{FQDN: s.FQDN})
+		system := account.SystemEntry{FQDN: s.FQDN}
+		if s.Line.TLS {
+			system.Transport = "tls"
+		}
+		d.VoicemailSystems = append(d.VoicemailSystems, system)
 		d.Pilots = append(d.Pilots, account.PilotEntry{Number: s.Pilot, Systems: []account.PilotSystemEntry{{FQDN: s.FQDN, Priority: 10}}})
 		if s.Line.Phone == PhoneNobody {
 			continue

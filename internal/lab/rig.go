@@ -71,6 +71,8 @@ type Rig struct {
 	realVoice bool // the switch sends and relays voice itself
 	proxyAddr netip.AddrPort
 	devices   netip.AddrPort // where the proxy takes phones
+	proxyTLS  netip.AddrPort
+	authority *authority
 	sidecar   string
 	dns       *resolvetest.Server
 	names     *Names
@@ -108,6 +110,12 @@ func NewRig(ctx context.Context, o RigOptions, stories []Story) (r *Rig, err err
 		return r, err
 	}
 	r.undo = append(r.undo, func() { _ = r.dns.Close() })
+	if r.authority, err = newAuthority(); err != nil {
+		return r, err
+	}
+	if err = r.authority.write(r.dir, "proxy.lab.example.test"); err != nil {
+		return r, err
+	}
 	var order []*Stage
 	for i, story := range stories {
 		s, err := r.newStage(i, story)
@@ -125,6 +133,10 @@ func NewRig(ctx context.Context, o RigOptions, stories []Story) (r *Rig, err err
 		return r, err
 	}
 	r.names.Set(r.devices, ColProxy)
+	if r.proxyTLS, err = freePort(); err != nil {
+		return r, err
+	}
+	r.names.Set(r.proxyTLS, ColProxy)
 	if r.sidecar = o.Sidecar; r.sidecar == "" {
 		free, err := freePort()
 		if err != nil {

@@ -32,11 +32,12 @@ type Stage struct {
 	Operator *Agent
 	Trace    *Trace
 
-	user  string // of FreeSWITCH's directory
-	dead  []*deadPort
-	mail  [2]string // addresses of the voicemail targets
-	calls []string  // Call-IDs of the calls placed, oldest first
-	last  *Call     // the newest of them
+	user   string // of FreeSWITCH's directory
+	dead   []*deadPort
+	fronts []*tlsFront
+	mail   [2]string // addresses of the voicemail targets
+	calls  []string  // Call-IDs of the calls placed, oldest first
+	last   *Call     // the newest of them
 }
 
 // failure carries a failed check out of a story.
@@ -238,6 +239,9 @@ func (s *Stage) close() {
 		if a != nil {
 			a.Close()
 		}
+	}
+	for _, f := range s.fronts {
+		f.close()
 	}
 	for _, d := range s.dead {
 		d.close()

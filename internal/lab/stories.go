@@ -22,6 +22,7 @@ func quietStories() []Story {
 		{Name: "registered-phone-answers", Title: "A phone that registered at FreeSWITCH with a password is rung where it is.", Line: Line{Phone: PhoneRegistered}, Play: playRegistered},
 		{Name: "phone-behind-the-proxy", Title: "A phone registers through the proxy: calls reach it down its own connection, and go to voicemail when that is gone.", Line: Line{Phone: PhoneBehindProxy}, Play: playBehindProxy},
 		{Name: "first-voicemail-target-down", Title: "The voicemail system's first server is dead: its second one takes the call.", Line: Line{Targets: [2]TargetState{TargetDead, TargetAnswers}}, Play: playFirstTargetDown},
+		{Name: "voicemail-by-tls", Title: "The voicemail system is reached by TLS: a server with another's certificate hears nothing, the next one takes the call.", Line: Line{TLS: true}, Play: playVoicemailByTLS},
 		{Name: "all-voicemail-targets-down", Title: "No server of the voicemail system takes the call: an announcement, then 480; never silence.", Line: Line{Phone: PhoneAbsent, Targets: [2]TargetState{TargetSilent, TargetRefuses}}, Play: playAllTargetsDown},
 		{Name: "impossible-caller-refused", Title: "The caller's number cannot exist: refused before any media, FreeSWITCH never sees the call.", Play: playImpossible},
 		{Name: "deny-listed-caller-refused", Title: "The caller is on the deny list: refused before any media.", Play: playDenied},
@@ -158,6 +159,18 @@ func playBehindProxy(ctx context.Context, s *Stage) {
 	s.check(s.Phone.Invited() == 1, "the phone got %d calls, want 1", s.Phone.Invited())
 	s.steps(s.record(ctx, 2), "ring unreachable", "mailbox answered")
 	s.must(s.Phone.Register(ctx, s.Rig.registrationByProxy(s.user, 0)))
+}
+
+func playVoicemailByTLS(ctx context.Context, s *Stage) {
+	s.Phone.Behave(Refuses(486))
+	c := s.call()
+	s.rings(ctx, s.Phone, 1)
+	s.tell("the phone is busy: voicemail %s by TLS, whose first server shows a certificate of somebody else", s.FQDN)
+	leaveMessage(ctx, s, c, 1, 486, "user-busy")
+	s.untouched(s.Mail[0])
+	r := s.record(ctx, 1)
+	s.steps(r, "ring busy", "mailbox answered")
+	s.check(strings.Contains(r.Steps[1].Attempts[0].Target, "by TLS through the proxy"), "the attempt reads %q", r.Steps[1].Attempts[0].Target)
 }
 
 func playFirstTargetDown(ctx context.Context, s *Stage) {

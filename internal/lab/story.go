@@ -34,10 +34,12 @@ const (
 
 // Line is what a story needs to be provisioned before anything starts.
 type Line struct {
-	Phone    PhoneKind
-	Targets  [2]TargetState
-	At       [2]netip.AddrPort // where a user agent that is not the lab's stands for a target; it says itself what it does
-	Operator bool              // the operator's own extension for the number appears in the ladder
+	Phone   PhoneKind
+	Targets [2]TargetState
+	At      [2]netip.AddrPort // where a user agent that is not the lab's stands for a target; it says itself what it does
+	// TLS reaches the voicemail system by TLS through the proxy: its first target shows a certificate for another domain.
+	TLS      bool
+	Operator bool // the operator's own extension for the number appears in the ladder
 }
 
 // Story is one call, or a few, with what a user would notice about it.

@@ -20,6 +20,7 @@ import (
 
 const (
 	sipPort    = 5060 // of a name without SRV records (RFC 3261 section 19.1.2)
+	sipsPort   = 5061 // by TLS
 	maxServers = 8
 	maxHosts   = 16 // SRV records used of one name, those of the lowest priorities
 	maxAddrs   = 8  // addresses used of one host
@@ -75,7 +76,7 @@ func (o *Options) setDefaults() {
 // Target is one address to try.
 type Target struct {
 	Addr             netip.AddrPort
-	Transport        string // "udp" or "tcp"
+	Transport        string // "udp", "tcp" or "tls"
 	Host             string // target of the SRV record, or the name itself; without the final dot
 	Priority, Weight uint16
 	TTL              time.Duration // how much longer the answer holds; 0 = it has expired and no server answers
@@ -164,7 +165,7 @@ func (r *Resolver) Failed(addr netip.AddrPort, now time.Time) { r.health.fail(ad
 // Worked notes that a target took a call and has its place back.
 func (r *Resolver) Worked(addr netip.AddrPort) { r.health.work(addr) }
 
-// Lookup returns the targets of a name for a transport ("udp" or "tcp") in the order to be tried: at least one when
+// Lookup returns the targets of a name for a transport ("udp", "tcp" or "tls") in the order to be tried: at least one when
 // the error is nil. The errors are those of this package, or the context's when the caller gave up.
 func (r *Resolver) Lookup(ctx context.Context, fqdn, transport string) ([]Target, error) {
 	r.lookups.Add(1)
@@ -180,7 +181,7 @@ func (r *Resolver) lookup(ctx context.Context, fqdn, transport string) ([]Target
 	if err != nil {
 		return nil, err
 	}
-	if transport != "udp" && transport != "tcp" {
+	if transport != "udp" && transport != "tcp" && transport != "tls" {
 		return nil, fmt.Errorf("%w: %.20q", ErrTransport, transport)
 	}
 	caller := ctx
@@ -277,7 +278,11 @@ func (r *Resolver) targets(e *entry, transport string, now time.Time) ([]Target,
 
 // find asks the DNS for the hosts of a name. The duration says how long the result or the error holds.
 func (r *Resolver) find(ctx context.Context, name, transport string) ([]host, time.Duration, error) {
-	srv, err := r.client.ask(ctx, question{"_sip._" + transport + "." + name, dns.TypeSRV})
+	service, port := "_sip._"+transport+".", uint16(sipPort)
+	if transport == "tls" {
+		service, port = "_sips._tcp.", sipsPort // RFC 3263 section 4.2
+	}
+	srv, err := r.client.ask(ctx, question{service + name, dns.TypeSRV})
 	if err != nil {
 		return nil, failureTTL, err
 	}
@@ -286,7 +291,7 @@ func (r *Resolver) find(ctx context.Context, name, transport string) ([]host, ti
 		if set.err != nil {
 			return nil, set.ttl, set.err
 		}
-		return []host{{name: strings.TrimSuffix(name, "."), port: sipPort, addrs: set.addrs}}, r.clamp(set.ttl), nil
+		return []host{{name: strings.TrimSuffix(name, "."), port: port, addrs: set.addrs}}, r.clamp(set.ttl), nil
 	}
 	records := make([]*dns.SRV, 0, len(srv.records))
 	for _, rr := range srv.records {

@@ -109,8 +109,14 @@ func TestTransportChoosesTheService(t *testing.T) {
 	set(t, s, "_sip._tcp.vm.example.net", "60 IN SRV 1 1 5070 a.example.net.")
 	r := newResolver(t, resolve.Options{}, s)
 	wantTargets(t, look(t, r, "tcp"), "a.example.net 127.0.0.1:5070")
-	if _, err := r.Lookup(t.Context(), fqdn, "tls"); !errors.Is(err, resolve.ErrTransport) {
-		t.Errorf("transport tls gives %v, want ErrTransport", err)
+	set(t, s, "_sips._tcp.vm.example.net", "60 IN SRV 1 1 5071 b.example.net.")
+	wantTargets(t, look(t, r, "tls"), "b.example.net 127.0.0.2:5071")
+	set(t, s, "plain.example.net", "60 IN A 127.0.0.9")
+	if got, err := r.Lookup(t.Context(), "plain.example.net", "tls"); err != nil || got[0].Addr.Port() != 5061 || got[0].Transport != "tls" {
+		t.Errorf("a name without SRV records by TLS: %v, %v", got, err)
+	}
+	if _, err := r.Lookup(t.Context(), fqdn, "sctp"); !errors.Is(err, resolve.ErrTransport) {
+		t.Errorf("transport sctp gives %v, want ErrTransport", err)
 	}
 }
 

@@ -252,14 +252,61 @@ func (c *Checker) Check(header, callID, leg string, now time.Time) (Evidence, er
 	return e, nil
 }
 
+// Permit allows the proxy to send one INVITE of FreeSWITCH to a domain.
+type Permit struct {
+	FQDN string    `json:"n"`
+	Time time.Time `json:"at"`
+}
+
+// permitPurpose goes into the signature of a Permit, so that none passes for evidence, nor the reverse.
+const permitPurpose = "permit."
+
+// SignPermit makes the value of the header that asks the proxy to call a domain.
+func SignPermit(p Permit, key Key) (string, error) {
+	if err := key.check(); err != nil {
+		return "", err
+	}
+	text, err := encode(p)
+	if err != nil {
+		return "", fmt.Errorf("token: %w", err)
+	}
+	signed := version + "." + key.ID + "." + base64.RawURLEncoding.EncodeToString(text)
+	return signed + "." + base64.RawURLEncoding.EncodeToString(mac(permitPurpose+signed, key.Secret)), nil
+}
+
+// CheckPermit reads a permit for a domain. It may be shown again while it counts, because FreeSWITCH sends an INVITE again that
+// was challenged. The errors are those of Check.
+func (c *Checker) CheckPermit(header, fqdn string, now time.Time) error {
+	var p Permit
+	if _, err := c.open(header, permitPurpose, &p); err != nil {
+		return err
+	}
+	if age := now.Sub(p.Time); age > MaxAge || age < -maxAhead {
+		return ErrExpired
+	}
+	if !strings.EqualFold(p.FQDN, fqdn) {
+		return ErrOtherCall
+	}
+	return nil
+}
+
 func (c *Checker) read(header string) (Evidence, string, error) {
 	var e Evidence
+	signature, err := c.open(header, "", &e)
+	if err != nil {
+		return Evidence{}, "", err
+	}
+	return e, signature, nil
+}
+
+// open checks the signature, which is over purpose and content, and reads the content into v.
+func (c *Checker) open(header, purpose string, v any) (signed string, err error) {
 	if header == "" {
-		return e, "", ErrMissing
+		return "", ErrMissing
 	}
 	parts := strings.Split(header, ".")
 	if len(header) > MaxSize || len(parts) != 4 || parts[0] != version {
-		return e, "", ErrMalformed
+		return "", ErrMalformed
 	}
 	var key *Key
 	for i := range c.keys {
@@ -268,24 +315,24 @@ func (c *Checker) read(header string) (Evidence, string, error) {
 		}
 	}
 	if key == nil {
-		return e, "", ErrUnknownKey
+		return "", ErrUnknownKey
 	}
 	encoding := base64.RawURLEncoding.Strict()
 	signature, err := encoding.DecodeString(parts[3])
 	if err != nil {
-		return e, "", ErrMalformed
+		return "", ErrMalformed
 	}
-	if !hmac.Equal(signature, mac(parts[0]+"."+parts[1]+"."+parts[2], key.Secret)) {
-		return e, "", ErrSignature
+	if !hmac.Equal(signature, mac(purpose+parts[0]+"."+parts[1]+"."+parts[2], key.Secret)) {
+		return "", ErrSignature
 	}
 	text, err := encoding.DecodeString(parts[2])
 	if err != nil {
-		return e, "", ErrMalformed
+		return "", ErrMalformed
 	}
-	if err := json.Unmarshal(text, &e); err != nil {
-		return e, "", fmt.Errorf("%w: %w", ErrMalformed, err)
+	if err := json.Unmarshal(text, v); err != nil {
+		return "", fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
-	return e, parts[3], nil
+	return parts[3], nil
 }
 
 // first reports whether no other leg has shown the token.

@@ -1,6 +1,7 @@
 package mailbox
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -21,6 +22,9 @@ const congestionPause = 400 * time.Millisecond
 type Target struct {
 	Addr      netip.AddrPort
 	Transport string // "udp" or "tcp"
+	// Permit, when set, means that Addr is our own proxy, which finds the system's addresses by itself, checks their certificates
+	// and fails over; it is the value of the header that asks for it.
+	Permit string
 }
 
 // Resolver finds the addresses behind a voicemail system's name, best first, and remembers which of them failed.
@@ -54,7 +58,7 @@ func Run(ctx context.Context, leg call.Leg, a call.Arrival, m call.Mailbox, why 
 				rec.Ended = time.Now()
 				return rec, nil
 			}
-			attempt, err := ring(ctx, leg, order(a, m, system, target, why, s, left), &rec)
+			attempt, err := ring(ctx, leg, order(a, m, system, target, why, s, left), target.Permit != "", &rec)
 			if err != nil {
 				rec.Ended, rec.Result = time.Now(), call.Broken
 				return rec, err
@@ -77,7 +81,7 @@ func Run(ctx context.Context, leg call.Leg, a call.Arrival, m call.Mailbox, why 
 
 // ring offers the call to one target, and once more when it was our own switch that could not, such as one that has reached
 // its limit of new sessions a second. Every INVITE is in the record.
-func ring(ctx context.Context, leg call.Leg, order call.RingOrder, rec *call.StepRecord) (call.Attempt, error) {
+func ring(ctx context.Context, leg call.Leg, order call.RingOrder, byProxy bool, rec *call.StepRecord) (call.Attempt, error) {
 	v := order.Voicemail
 	for again := false; ; again = true {
 		attempt, err := leg.Ring(ctx, order)
@@ -85,6 +89,9 @@ func ring(ctx context.Context, leg call.Leg, order call.RingOrder, rec *call.Ste
 			return attempt, err
 		}
 		attempt.Target = fmt.Sprintf("%s %s/%s", v.FQDN, v.Addr, v.Transport)
+		if byProxy {
+			attempt.Target, attempt.Note = v.FQDN+" by TLS through the proxy", cmp.Or(attempt.Note, attempt.Phrase)
+		}
 		if congested(attempt) && attempt.Note == "" {
 			attempt.Note = "no INVITE left our own switch"
 		}
@@ -119,6 +126,16 @@ func dead(attempt call.Attempt) bool {
 	return attempt.Result == call.Unreachable && !congested(attempt) || attempt.SIPStatus >= 500 && attempt.SIPStatus < 600
 }
 
+// permitHeader asks our own proxy to call the domain of the Request-URI by TLS.
+const permitHeader = "X-Signalbox-Target"
+
+func headers(target Target, h []call.Header) []call.Header {
+	if target.Permit != "" {
+		h = append(h, call.Header{Name: permitHeader, Value: target.Permit})
+	}
+	return h
+}
+
 // order is the INVITE towards one target: RFC 4458 target and cause, our diversion on top, the history continued.
 func order(a call.Arrival, m call.Mailbox, system account.VoicemailSystem, target Target, result call.Result, s Settings, left time.Duration) call.RingOrder {
 	why := tel.Why(result)
@@ -134,10 +151,10 @@ func order(a call.Arrival, m call.Mailbox, system account.VoicemailSystem, targe
 			Addr: target.Addr.String(), Transport: target.Transport,
 		},
 		Answer: min(m.AnswerTimeout, left), Progress: min(m.ProgressTimeout, left),
-		Headers: []call.Header{
+		Headers: headers(target, []call.Header{
 			{Name: "Diversion", Value: tel.FormatDiversions(diversions)},
 			{Name: "History-Info", Value: tel.FormatHistory(tel.ContinueHistory(a.History, subscriber, why.RedirectCause(), mailbox))},
-		},
+		}),
 		Caller: a.From,
 	}
 }
