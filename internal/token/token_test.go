@@ -320,3 +320,44 @@ func FuzzSign(f *testing.F) {
 		}
 	})
 }
+
+func TestAPermitIsForOneDomainAndOneMinute(t *testing.T) {
+	c, err := NewChecker(newKey, oldKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	permit := func(k Key) string {
+		s, err := SignPermit(Permit{FQDN: "vm.example.net", Time: now}, k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	good := permit(oldKey)
+	for range 2 { // an INVITE that was challenged comes again
+		if err := c.CheckPermit(good, "VM.example.net", now.Add(30*time.Second)); err != nil {
+			t.Error(err)
+		}
+	}
+	for name, tt := range map[string]struct {
+		header, domain string
+		at             time.Time
+		want           error
+	}{
+		"another domain":    {good, "evil.example.net", now, ErrOtherCall},
+		"old":               {good, "vm.example.net", now.Add(2 * time.Minute), ErrExpired},
+		"from the future":   {good, "vm.example.net", now.Add(-time.Minute), ErrExpired},
+		"none":              {"", "vm.example.net", now, ErrMissing},
+		"another key":       {permit(Key{"c", []byte(strings.Repeat("c", 32))}), "vm.example.net", now, ErrUnknownKey},
+		"a forged key":      {permit(Key{"a", []byte(strings.Repeat("x", 32))}), "vm.example.net", now, ErrSignature},
+		"a token of a call": {sign(t, evidence(), newKey), "vm.example.net", now, ErrSignature},
+		"a piece":           {good[:len(good)-3], "vm.example.net", now, ErrSignature},
+	} {
+		if err := c.CheckPermit(tt.header, tt.domain, tt.at); !errors.Is(err, tt.want) && !(name == "a piece" && errors.Is(err, ErrMalformed)) {
+			t.Errorf("%s: %v, want %v", name, err, tt.want)
+		}
+	}
+	if _, err := c.Check(good, "1@h", "leg", now); !errors.Is(err, ErrSignature) {
+		t.Errorf("a permit passes for evidence: %v", err)
+	}
+}
