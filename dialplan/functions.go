@@ -169,7 +169,10 @@ func (r *resolver) treeFunction(name, args string) (string, error) {
 		}
 	case "hash":
 		f := separate(args, '/', 4)
-		if len(f) >= 3 && strings.EqualFold(f[0], "select") {
+		if len(f) < 3 {
+			return "-ERR Usage: hash insert|insert_ifempty|select|delete|delete_ifmatch/realm/key[/value]\n", nil
+		}
+		if strings.EqualFold(f[0], "select") {
 			if v, ok := r.call.store[f[1]+"_"+f[2]]; ok {
 				return v, nil
 			}

@@ -84,6 +84,8 @@ func (h *hunter) run(ctx context.Context) error {
 			}
 		}
 	}
+	n := min(2*len(extensions)+50, maxTrace)
+	h.result.Trace, h.result.Places = make([]string, 0, n), make([]Pos, 0, n)
 	for _, x := range extensions {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -97,7 +99,7 @@ func (h *hunter) run(ctx context.Context) error {
 		if !hasCont {
 			shown = "false"
 		}
-		h.log(x.Pos, "", "parsing [%s->%s] continue=%s", h.call.Context, name, shown)
+		h.line(x.Pos, "parsing ["+h.call.Context+"->"+name+"] continue="+shown)
 		proceed := h.extension(x, name, 0)
 		if h.err != nil {
 			return h.err
@@ -110,11 +112,14 @@ func (h *hunter) run(ctx context.Context) error {
 }
 
 func (h *hunter) log(pos Pos, indent, format string, args ...any) {
+	h.line(pos, indent+fmt.Sprintf(format, args...))
+}
+
+func (h *hunter) line(pos Pos, line string) {
 	if len(h.result.Trace) >= maxTrace {
 		h.err = fmt.Errorf("more than %d lines of trace: %w", maxTrace, ErrLimit)
 		return
 	}
-	line := indent + fmt.Sprintf(format, args...)
 	if h.size += len(line); h.size > maxTraceSize {
 		h.err = fmt.Errorf("more than %d bytes of trace: %w", maxTraceSize, ErrLimit)
 		return
@@ -184,7 +189,10 @@ func (h *hunter) extension(x *Element, outer string, level int) bool {
 		h.log(x.Pos, indent, "Processing recursive conditions level:%d [%s] require-nested=%s", level, name, upper(needNested))
 	}
 	proceed := false
-	for _, cond := range x.All("condition") {
+	for _, cond := range x.Children {
+		if cond.Name != "condition" {
+			continue
+		}
 		s := h.condition(cond, name, indent)
 		proceed = s.proceed > 0
 		if h.err != nil {
@@ -309,7 +317,7 @@ func (h *hunter) single(cond *Element, times timeMatch, name, indent string, s *
 	if s.proceed > 0 {
 		verdict, s.passed = "PASS", true
 	}
-	h.log(cond.Pos, indent, "Regex (%s) [%s] %s(%s) =~ /%s/ break=%s", verdict, name, field, s.subject, s.expression, shown)
+	h.line(cond.Pos, indent+"Regex ("+verdict+") ["+name+"] "+field+"("+s.subject+") =~ /"+s.expression+"/ break="+shown)
 }
 
 // saved is a match of one regex element that FreeSWITCH keeps for the captures.
@@ -420,7 +428,10 @@ func (h *hunter) actions(cond *Element, name, indent string, s *state) {
 		h.call.Vars.Set("DP_MATCH", "")
 		h.capture("DP_MATCH", s.found, s.proceed, s.subject)
 	}
-	for _, x := range cond.All("action") {
+	for _, x := range cond.Children {
+		if x.Name != "action" {
+			continue
+		}
 		data := dataOf(x)
 		if s.captures() {
 			m := s.found
@@ -433,7 +444,10 @@ func (h *hunter) actions(cond *Element, name, indent string, s *state) {
 
 // antiActions queues the anti-actions. Having one ends the hunt like a match does.
 func (h *hunter) antiActions(cond *Element, name, indent string, s *state) {
-	for _, x := range cond.All("anti-action") {
+	for _, x := range cond.Children {
+		if x.Name != "anti-action" {
+			continue
+		}
 		h.act(x, dataOf(x), name, indent, "ANTI-Action")
 		s.proceed = 1
 	}

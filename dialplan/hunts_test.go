@@ -26,13 +26,13 @@ var huntCalls = []struct {
 // inline applications, functions, the directory, transfers.
 func TestHuntsEqualRealFreeSWITCH(t *testing.T) {
 	m := readMeasured(t, huntsCases)
-	m.compare(t, load(t, huntsTree, LoadOptions{}), 30)
+	m.compare(t, load(t, huntsTree, LoadOptions{Globals: m.Globals}), 30)
 }
 
 // TestTimesEqualRealFreeSWITCH does the same for conditions on the time, in three zones of the switch.
 func TestTimesEqualRealFreeSWITCH(t *testing.T) {
 	m := readMeasured(t, timesCases)
-	m.compare(t, load(t, huntsTree, LoadOptions{}), 3)
+	m.compare(t, load(t, huntsTree, LoadOptions{Globals: m.Globals}), 3)
 }
 
 // TestHuntsOnRealFreeSWITCH asks the real one, and with -update keeps the answers.
@@ -45,9 +45,11 @@ func TestHuntsOnRealFreeSWITCH(t *testing.T) {
 				CallerIDName: "Ada Lovelace", CallerIDNumber: "2125550123"}, Vars: group.vars, Known: group.known})
 		}
 	}
-	m.measure(t, fs)
-	m.keep(t, huntsCases)
-	m.compare(t, load(t, huntsTree, LoadOptions{}), 30)
+	m.measure(t, fs, huntsTree)
+	if *update {
+		m.write(t, huntsCases)
+	}
+	m.compare(t, load(t, huntsTree, LoadOptions{Globals: m.Globals}), 30)
 }
 
 func TestTimesOnRealFreeSWITCH(t *testing.T) {
@@ -56,18 +58,12 @@ func TestTimesOnRealFreeSWITCH(t *testing.T) {
 		t.Setenv("TZ", zone)
 		m := measured{Cases: []measuredCase{{oracleCase: oracleCase{Context: "times", Destination: "1", CallerIDName: "Ada Lovelace",
 			CallerIDNumber: "2125550123"}, Zone: zone}}}
-		m.measure(t, realswitch.StartTree(t, huntsTree, func(string) {}))
+		m.measure(t, realswitch.StartTree(t, huntsTree, func(string) {}), huntsTree)
 		all.Version = m.Version
 		all.Cases = append(all.Cases, m.Cases...)
 	}
-	all.keep(t, timesCases)
-	all.compare(t, load(t, huntsTree, LoadOptions{}), 3)
-}
-
-// keep writes what was measured, when it is asked for.
-func (m *measured) keep(t *testing.T, path string) {
-	t.Helper()
 	if *update {
-		m.write(t, path)
+		all.write(t, timesCases)
 	}
+	all.compare(t, load(t, huntsTree, LoadOptions{}), 3)
 }

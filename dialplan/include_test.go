@@ -119,25 +119,3 @@ func TestWalkIsWrittenAsJSONAndText(t *testing.T) {
 		t.Errorf("text %s, %v", b.String(), err)
 	}
 }
-
-// TestVanillaTreeLoads reads the configuration beside an installed FreeSWITCH, if there is one.
-func TestVanillaTreeLoads(t *testing.T) {
-	binary := os.Getenv("SIGNALBOX_FREESWITCH")
-	dir := filepath.Join(filepath.Dir(filepath.Dir(binary)), "etc", "freeswitch")
-	if _, err := os.Stat(filepath.Join(dir, "freeswitch.xml")); binary == "" || err != nil {
-		t.Skip("no configuration beside SIGNALBOX_FREESWITCH")
-	}
-	tree := load(t, dir, LoadOptions{})
-	if got := tree.Contexts(); !slices.Contains(got, "default") || !slices.Contains(got, "public") {
-		t.Errorf("contexts %q", got)
-	}
-	w, err := tree.Walk(context.Background(), &Call{Context: "default", Destination: "9196", CallerIDNumber: "1000", Now: time.Now()}, WalkOptions{})
-	if err != nil || len(w.Executed) == 0 || w.Executed[len(w.Executed)-1] != "echo()" {
-		t.Errorf("9196 executed %q, %v, want echo() last", w.Executed, err)
-	}
-	for _, n := range tree.Notices() {
-		if strings.HasSuffix(filepath.Dir(n.Pos.File), "dialplan") {
-			t.Errorf("notice about vanilla's dialplan: %s", n)
-		}
-	}
-}

@@ -228,7 +228,7 @@ func readTree(path string, opt LoadOptions) (*Tree, error) {
 	if err := pre.file(path, filepath.Dir(path), 0, Pos{File: path}); err != nil {
 		return nil, err
 	}
-	roots, err := parse(pre.out.Bytes(), pre.origin, limits)
+	roots, comments, err := parse(pre.out.Bytes(), pre.origin, limits)
 	if err != nil {
 		return nil, err
 	}
@@ -237,7 +237,7 @@ func readTree(path string, opt LoadOptions) (*Tree, error) {
 	if len(t.contexts) == 0 {
 		return nil, fmt.Errorf("%s: %w", path, ErrNoDialplan)
 	}
-	t.notices, t.dropped = pre.notices, pre.dropped
+	t.notices, t.dropped = pre.outside(comments), pre.dropped
 	return t, nil
 }
 

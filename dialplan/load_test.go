@@ -47,7 +47,7 @@ func TestConfTreeIsReadInFreeSWITCHsOrder(t *testing.T) {
 			"<X-PRE-PROCESS cmd=\"set\" data=\"prefix = 49\"/>\n<!--#set \"old=form\"-->\n<X-PRE-PROCESS cmd=\"env-set\" data=\"fromenv=$SOMEWHERE\"/>\n" +
 			"<X-PRE-PROCESS cmd=\"exec-set\" data=\"bad=touch " + "x\"/>\n</include>\n",
 		"dialplan/public.xml": "<include>\n<context name=\"public\">\n<X-PRE-PROCESS cmd=\"include\" data=\"public/*.xml\"/>\n" +
-			"<extension name=\"last\"><condition><action application=\"set\" data=\"x=$${prefix}$${hidden}$${old}$${fromenv}$${bad}\"/></condition></extension>\n</context>\n</include>\n",
+			"<extension name=\"last\"><condition><action application=\"set\" data=\"x=$${prefix}$${hidden}$${old}$${fromenv}$${bad}$${nowhere}\"/></condition></extension>\n</context>\n</include>\n",
 		"dialplan/public/10_b.xml":    "<include>\r\n  <extension name=\"b\" continue=\"true\">\r\n    <condition>\r\n      <action application=\"b\"/>\r\n    </condition>\r\n  </extension>\r\n</include>\r\n",
 		"dialplan/public/05_a.xml":    "<include>\n<extension name=\"a\" continue=\"true\"><condition><action application=\"a\"/></condition></extension>\n</include>",
 		"dialplan/public/9_one.xml":   "<include><extension name=\"lost\"><condition><action application=\"lost\"/></condition></extension></include>\n",
@@ -73,7 +73,7 @@ func TestConfTreeIsReadInFreeSWITCHsOrder(t *testing.T) {
 		notes = append(notes, filepath.Base(n.String()))
 	}
 	all := strings.Join(notes, "\n")
-	for _, want := range []string{"vars.xml:6: X-PRE-PROCESS exec-set is not carried out", "9_one.xml:1: FreeSWITCH drops this whole line", "public.xml:4: global variable $${bad}"} {
+	for _, want := range []string{"vars.xml:6: X-PRE-PROCESS exec-set is not carried out", "9_one.xml:1: FreeSWITCH drops this whole line", "public.xml:4: global variable $${nowhere}"} {
 		if !strings.Contains(all, want) {
 			t.Errorf("no notice %q in\n%s", want, all)
 		}
@@ -211,7 +211,7 @@ func TestTimeConditionsFollowTheCallsZone(t *testing.T) {
 		{`wday="tue" hour="0"`, "Europe/Berlin", timePass}, {`hour="23"`, "Europe/Berlin", timeFail}, {`tz-offset="1"`, "Europe/Berlin", timePass},
 		{``, "", timeNone}, {`hour=""`, "", timeFail}, {`wday="x"`, "", timeFail},
 	} {
-		roots, err := parse([]byte("<condition "+c.attrs+"/>"), func(int) Pos { return Pos{} }, Limits{}.withDefaults())
+		roots, _, err := parse([]byte("<condition "+c.attrs+"/>"), func(int) Pos { return Pos{} }, Limits{}.withDefaults())
 		if err != nil {
 			t.Fatal(err)
 		}

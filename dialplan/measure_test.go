@@ -3,7 +3,9 @@ package dialplan
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"net/url"
 	"os"
@@ -18,9 +20,11 @@ import (
 
 // measured is a file of calls and what a real FreeSWITCH did with them.
 type measured struct {
-	Version string         `json:"version"`        // of FreeSWITCH
-	Tree    string         `json:"tree,omitempty"` // hash of a tree that is not ours to keep
-	Cases   []measuredCase `json:"cases"`
+	Version string `json:"version"`        // of FreeSWITCH
+	Tree    string `json:"tree,omitempty"` // hash of a tree that is not ours to keep
+	// Globals are variables that FreeSWITCH sets itself and that the tree uses.
+	Globals map[string]string `json:"globals,omitempty"`
+	Cases   []measuredCase    `json:"cases"`
 }
 
 // measuredCase is one call. Everything that FreeSWITCH knew and the tree does not say stands in it.
@@ -104,7 +108,12 @@ func sameLines(t *testing.T, what string, got, want []string) {
 	if slices.Equal(got, want) {
 		return
 	}
+	shown := 0
 	for i := range max(len(got), len(want)) {
+		if shown == 3 {
+			t.Errorf("%s: and so on", what)
+			return
+		}
 		g, w := "(nothing)", "(nothing)"
 		if i < len(got) {
 			g = got[i]
@@ -113,52 +122,110 @@ func sameLines(t *testing.T, what string, got, want []string) {
 			w = want[i]
 		}
 		if g != w {
+			shown++
 			t.Errorf("%s, line %d of %d:\n got %s\nwant %s", what, i+1, len(want), g, w)
 		}
 	}
 }
 
-// measure places all calls on the real switch, waits until they are quiet, and reads the log.
-func (m *measured) measure(t *testing.T, fs *realswitch.Switch) {
+// measure places the calls on the real switch, some at once, waits until they are quiet, and reads the log.
+func (m *measured) measure(t *testing.T, fs *realswitch.Switch, conf string) {
 	t.Helper()
 	m.Version = fs.Version()
+	m.Globals = map[string]string{}
+	for _, name := range []string{"recordings_dir", "sounds_dir", "base_dir"} {
+		m.Globals[name] = fs.API("global_getvar " + name)
+	}
+	tree := load(t, conf, LoadOptions{Globals: m.Globals})
 	fs.Command("event plain CHANNEL_CREATE")
 	fs.Command("log debug")
-	ids := make([]string, len(m.Cases))
-	for i := range m.Cases {
-		c := &m.Cases[i]
-		vars := ""
-		for _, name := range slices.Sorted(maps.Keys(c.Vars)) {
-			vars += fmt.Sprintf(",%s='%s'", name, c.Vars[name])
+	for cases := range m.groups() {
+		ids := make([]string, len(cases))
+		for i := range cases {
+			ids[i] = cases[i].place(fs)
 		}
-		if vars != "" {
-			vars += ",loopback_export='" + strings.Join(slices.Sorted(maps.Keys(c.Vars)), ",") + "'"
-		}
-		c.At = time.Now().UTC().Truncate(time.Millisecond)
-		// The far side of a loopback channel comes in like any call.
-		fs.API(fmt.Sprintf("bgapi originate {origination_caller_id_name='%s',origination_caller_id_number=%s%s}loopback/%s/%s/XML &park",
-			c.CallerIDName, c.CallerIDNumber, vars, c.Destination, c.Context))
-		event := fs.Await(func(e url.Values) bool { return e.Get("Channel-Name") == c.channel() })
-		ids[i] = event.Get("Unique-ID")
-		c.fieldsOf(event)
-	}
-	// No call writes for two seconds.
-	log, quiet := fs.Logs(), 0
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for n := 0; quiet < 25 && n < 600; n++ {
-		<-tick.C
-		if now := fs.Logs(); len(now) == len(log) {
+		// No call has executed anything for three seconds.
+		seen, quiet := 0, 0
+		tick := time.NewTicker(100 * time.Millisecond)
+		for n := 0; quiet < 30 && n < 600; n++ {
+			<-tick.C
 			quiet++
-		} else {
-			log, quiet = now, 0
+			logs := fs.Logs()
+			for _, line := range logs[seen:] {
+				if slices.Contains(ids, line.UUID) && (strings.HasPrefix(line.Text, "EXECUTE ") || strings.Contains(line.Text, "Dialplan: ")) {
+					quiet = 0
+				}
+			}
+			seen = len(logs)
+		}
+		tick.Stop()
+		log := fs.Logs()
+		for i := range cases {
+			cases[i].Cut = strings.Contains(fs.API("uuid_exists "+ids[i]), "true")
+			cases[i].readLog(log, ids[i], cases[i].channel())
+			cases[i].ask(t, fs, tree)
+		}
+		fs.API("hupall")
+	}
+}
+
+// groups are calls in one context with the same variables, at most twenty; they are placed at once.
+func (m *measured) groups() iter.Seq[[]measuredCase] {
+	return func(yield func([]measuredCase) bool) {
+		for from := 0; from < len(m.Cases); {
+			to := from + 1
+			for to < len(m.Cases) && to < from+20 && m.Cases[to].Context == m.Cases[from].Context && maps.Equal(m.Cases[to].Vars, m.Cases[from].Vars) {
+				to++
+			}
+			if !yield(m.Cases[from:to]) {
+				return
+			}
+			from = to
 		}
 	}
-	for i := range m.Cases {
-		c := &m.Cases[i]
-		c.Cut = strings.Contains(fs.API("uuid_exists "+ids[i]), "true")
-		c.readLog(log, ids[i], c.channel())
+}
+
+// ask walks the call and asks the real switch for what functions answer that cannot be evaluated offline.
+func (c *measuredCase) ask(t *testing.T, fs *realswitch.Switch, tree *Tree) {
+	t.Helper()
+	call := c.call(t)
+	resolve := tree.resolver(call)
+	call.Functions = func(name, args string) (string, error) {
+		out, err := resolve.offline(strings.ToLower(strings.Trim(name, xmlSpace)), strings.Trim(args, xmlSpace))
+		if !errors.Is(err, ErrUnknownFunction) {
+			return out, err
+		}
+		if c.Known == nil {
+			c.Known = map[string]string{}
+		}
+		answer := fs.API(name + " " + args)
+		if answer == "-ERR no reply\n" { // the Event Socket's own words for nothing
+			answer = ""
+		}
+		c.Known[name+"("+args+")"] = answer
+		return c.Known[name+"("+args+")"], nil
 	}
+	call.Known = c.Known
+	if _, err := tree.Walk(context.Background(), call, WalkOptions{Assume: c.Assume}); err != nil {
+		t.Error(err)
+	}
+}
+
+// place places one call and returns its id. The far side of a loopback channel comes in like any call.
+func (c *measuredCase) place(fs *realswitch.Switch) string {
+	vars := ""
+	for _, name := range slices.Sorted(maps.Keys(c.Vars)) {
+		vars += fmt.Sprintf(",%s='%s'", name, c.Vars[name])
+	}
+	if vars != "" {
+		vars += ",loopback_export='" + strings.Join(slices.Sorted(maps.Keys(c.Vars)), ",") + "'"
+	}
+	c.At = time.Now().UTC().Truncate(time.Millisecond)
+	fs.API(fmt.Sprintf("bgapi originate {origination_caller_id_name='%s',origination_caller_id_number=%s%s}loopback/%s/%s/XML &park",
+		c.CallerIDName, c.CallerIDNumber, vars, c.Destination, c.Context))
+	event := fs.Await(func(e url.Values) bool { return e.Get("Channel-Name") == c.channel() })
+	c.fieldsOf(event)
+	return event.Get("Unique-ID")
 }
 
 func (c *measuredCase) channel() string { return "loopback/" + c.Destination + "-b" }
@@ -171,7 +238,7 @@ func (c *measuredCase) fieldsOf(event url.Values) {
 	}
 	c.Fields = map[string]string{}
 	for name, value := range CallFromHeaders(headers).Fields {
-		if name != "uuid" && !strings.HasSuffix(name, "_time") && name != "profile_index" && name != "chan_name" && value != profile[name] {
+		if !strings.HasSuffix(name, "_time") && name != "profile_index" && name != "chan_name" && value != profile[name] {
 			c.Fields[name] = value
 		}
 	}
@@ -180,6 +247,8 @@ func (c *measuredCase) fieldsOf(event url.Values) {
 // readLog takes the lines of one call from the log.
 func (c *measuredCase) readLog(log []realswitch.LogLine, id, channel string) {
 	c.Trace, c.Executed = []string{}, []string{}
+	var outcomes []string
+	result := regexp.MustCompile(`Originate Resulted in Error Cause: \d+ \[(\w+)\]`)
 	dialplan := regexp.MustCompile(`(?s)^((?:\|-+ )?)Dialplan: (?:` + regexp.QuoteMeta(channel) + ` (.*)|(Processing.*))$`)
 	execute := regexp.MustCompile(`(?s)^EXECUTE \[depth=\d+\] ` + regexp.QuoteMeta(channel) + ` (.*)$`)
 	for _, line := range log {
@@ -192,6 +261,15 @@ func (c *measuredCase) readLog(log []realswitch.LogLine, id, channel string) {
 		}
 		if m := execute.FindStringSubmatch(text); m != nil {
 			c.Executed = append(c.Executed, m[1])
+			if strings.HasPrefix(m[1], "bridge(") && !strings.HasPrefix(m[1], "bridge(error/") {
+				outcomes = append(outcomes, "SUCCESS")
+			}
 		}
+		if m := result.FindStringSubmatch(text); m != nil && len(outcomes) > 0 && strings.HasPrefix(c.Executed[len(c.Executed)-1], "bridge(") {
+			outcomes[len(outcomes)-1] = m[1]
+		}
+	}
+	if len(outcomes) > 0 {
+		c.Assume = map[string]string{"bridge": strings.Join(outcomes, ",")}
 	}
 }

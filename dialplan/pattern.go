@@ -3,6 +3,7 @@ package dialplan
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -20,7 +21,7 @@ const (
 	// maxPairs is how many groups, with the whole match, FreeSWITCH has room for. A match with more is none.
 	maxPairs = 10
 	// maxPatterns is how many compiled patterns a tree keeps.
-	maxPatterns = 2048
+	maxPatterns = 20_000
 )
 
 // match is what a pattern left behind: the count of groups including the whole match (0 = no match), and offsets.
@@ -32,27 +33,121 @@ type match struct {
 // patternCache keeps compiled patterns.
 type patternCache struct {
 	mu   sync.Mutex
-	have map[string]*regexp2.Regexp
+	have map[string]*Pattern
 }
 
-func newPatternCache() *patternCache { return &patternCache{have: map[string]*regexp2.Regexp{}} }
+func newPatternCache() *patternCache { return &patternCache{have: map[string]*Pattern{}} }
 
 // perform matches subject against an expression as it stands in a dialplan: a PCRE pattern, /pattern/flags with the
 // flags i and s, or an Asterisk pattern behind "_". A non-nil error says why a pattern could not be used; the result
 // is then no match, as in FreeSWITCH.
 func (c *patternCache) perform(subject, expression string) (match, error) {
-	re, err := c.compile(expression)
+	c.mu.Lock()
+	p, ok := c.have[expression]
+	c.mu.Unlock()
+	var err error
+	if !ok {
+		p, err = CompilePattern(expression)
+		c.mu.Lock()
+		if len(c.have) >= maxPatterns {
+			clear(c.have)
+		}
+		c.have[expression] = p
+		c.mu.Unlock()
+	} else if p == nil {
+		err = fmt.Errorf("pattern %q: %w", clip(expression), errPattern)
+	}
 	if err != nil {
 		return match{}, err
 	}
-	m, err := matchGroups(re, subject)
+	m, err := p.match(subject)
 	if err != nil {
 		return match{}, fmt.Errorf("pattern %q %w", clip(expression), err)
 	}
 	return m, nil
 }
 
-func matchGroups(re *regexp2.Regexp, subject string) (match, error) {
+// Pattern is a compiled expression of a condition. It is safe for concurrent use.
+type Pattern struct {
+	// fast matches ASCII subjects in linear time; nil when the pattern wants more than Go's own regular expressions.
+	fast *regexp.Regexp
+	// slow matches anything; compiled when it is first wanted.
+	slow func() (*regexp2.Regexp, error)
+}
+
+// CompilePattern compiles an expression as FreeSWITCH takes it in <condition expression="..."> once ${...} is expanded: a
+// PCRE pattern, /pattern/flags, or an Asterisk pattern behind "_". The error says what PCRE refuses.
+func CompilePattern(expression string) (*Pattern, error) {
+	pattern, options := expression, regexp2.RegexOptions(regexp2.None)
+	if rest, ok := strings.CutPrefix(pattern, "_"); ok {
+		if p, changed := asterisk(rest); changed {
+			pattern = p
+		}
+	}
+	if rest, ok := strings.CutPrefix(pattern, "/"); ok {
+		end := strings.LastIndexByte(rest, '/')
+		if end < 0 {
+			return nil, fmt.Errorf("pattern %q: missing ending '/': %w", clip(expression), errPattern)
+		}
+		flags := rest[end+1:]
+		pattern = rest[:end]
+		if strings.Contains(flags, "i") {
+			options |= regexp2.IgnoreCase
+		}
+		if strings.Contains(flags, "s") {
+			options |= regexp2.Singleline
+		}
+	}
+	translated, err := translate(pattern)
+	if err != nil {
+		return nil, fmt.Errorf("pattern %q: %w", clip(expression), err)
+	}
+	p := &Pattern{slow: sync.OnceValues(func() (*regexp2.Regexp, error) {
+		re, err := safeCompile(translated, options)
+		if err != nil {
+			return nil, fmt.Errorf("pattern %q: %v: %w", clip(expression), err, errPattern)
+		}
+		re.MatchTimeout = matchTimeout
+		return re, nil
+	})}
+	if options == regexp2.None && isPlain(translated) {
+		p.fast, _ = regexp.Compile(translated)
+	}
+	if p.fast == nil {
+		if _, err := p.slow(); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// Groups returns the number of capturing groups; $1 to $Groups have a value after a match, as long as they are at most
+// nine. FreeSWITCH takes a match that leaves more behind for none.
+func (p *Pattern) Groups() int {
+	if p.fast != nil {
+		return p.fast.NumSubexp()
+	}
+	re, err := p.slow()
+	if err != nil {
+		return 0
+	}
+	return len(re.GetGroupNumbers()) - 1
+}
+
+// Match reports whether subject matches. The error, which wraps ErrLimit, says that the pattern took too long.
+func (p *Pattern) Match(subject string) (bool, error) {
+	m, err := p.match(subject)
+	return m.count > 0, err
+}
+
+func (p *Pattern) match(subject string) (match, error) {
+	if p.fast != nil && isSimple(subject) {
+		return linear(p.fast, subject), nil
+	}
+	re, err := p.slow()
+	if err != nil {
+		return match{}, err
+	}
 	m, err := re.FindRunesMatch(latin1(subject))
 	if err != nil {
 		return match{}, fmt.Errorf("took longer than %v: %w", matchTimeout, ErrLimit)
@@ -78,80 +173,111 @@ func matchGroups(re *regexp2.Regexp, subject string) (match, error) {
 	return out, nil
 }
 
-func (c *patternCache) compile(expression string) (*regexp2.Regexp, error) {
-	c.mu.Lock()
-	re, ok := c.have[expression]
-	c.mu.Unlock()
-	if ok {
-		if re == nil {
-			return nil, fmt.Errorf("pattern %q: %w", clip(expression), errPattern)
+func linear(re *regexp.Regexp, subject string) match {
+	offsets := re.FindStringSubmatchIndex(subject)
+	if offsets == nil {
+		return match{}
+	}
+	out := match{count: 1}
+	for i := range out.offsets {
+		out.offsets[i] = -1
+	}
+	for i := 0; i < len(offsets)/2; i++ {
+		if offsets[2*i] < 0 {
+			continue
 		}
-		return re, nil
+		if i >= maxPairs {
+			return match{}
+		}
+		out.count = i + 1
+		out.offsets[2*i], out.offsets[2*i+1] = offsets[2*i], offsets[2*i+1]
 	}
-	re, err := compilePattern(expression)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.have) >= maxPatterns {
-		clear(c.have)
-	}
-	c.have[expression] = re
-	return re, err
+	return out
 }
 
-func compilePattern(expression string) (*regexp2.Regexp, error) {
-	pattern, options := expression, regexp2.RegexOptions(regexp2.None)
-	if rest, ok := strings.CutPrefix(pattern, "_"); ok {
-		if p, changed := asterisk(rest); changed {
-			pattern = p
+// isSimple reports whether a subject has neither bytes that are no ASCII nor line ends, at which PCRE's $ differs from
+// Go's.
+func isSimple(s string) bool {
+	for i := range len(s) {
+		if s[i] >= 0x80 || s[i] == '\n' {
+			return false
 		}
 	}
-	if rest, ok := strings.CutPrefix(pattern, "/"); ok {
-		end := strings.LastIndexByte(rest, '/')
-		if end < 0 {
-			return nil, fmt.Errorf("pattern %q: missing ending '/': %w", clip(expression), errPattern)
-		}
-		flags := rest[end+1:]
-		pattern = rest[:end]
-		if strings.Contains(flags, "i") {
-			options |= regexp2.IgnoreCase
-		}
-		if strings.Contains(flags, "s") {
-			options |= regexp2.Singleline
-		}
-	}
-	translated, err := translate(pattern)
-	if err != nil {
-		return nil, fmt.Errorf("pattern %q: %w", clip(expression), err)
-	}
-	re, err := safeCompile(translated, options)
-	if err != nil {
-		return nil, fmt.Errorf("pattern %q: %v: %w", clip(expression), err, errPattern)
-	}
-	re.MatchTimeout = matchTimeout
-	return re, nil
+	return true
 }
 
-// Pattern is a compiled expression of a condition. It is safe for concurrent use.
-type Pattern struct{ re *regexp2.Regexp }
-
-// CompilePattern compiles an expression as FreeSWITCH takes it in <condition expression="..."> once ${...} is expanded: a
-// PCRE pattern, /pattern/flags, or an Asterisk pattern behind "_". The error says what PCRE refuses.
-func CompilePattern(expression string) (*Pattern, error) {
-	re, err := compilePattern(expression)
-	if err != nil {
-		return nil, err
+// isPlain reports whether a translated pattern means the same to Go's regular expressions: literals, classes, groups of
+// which none is repeated, anchors, alternatives and quantifiers. All of it is ASCII.
+func isPlain(p string) bool {
+	for i := 0; i < len(p); i++ {
+		switch c := p[i]; {
+		case c >= 0x80 || c < ' ':
+			return false
+		case c == '\\':
+			if i++; i >= len(p) || !plainEscape(p, &i) {
+				return false
+			}
+		case c == '[':
+			end, ok := plainClass(p, i)
+			if !ok {
+				return false
+			}
+			i = end
+		case c == '(' && i+1 < len(p) && p[i+1] == '?':
+			if !strings.HasPrefix(p[i:], "(?:") {
+				return false
+			}
+			i += 2
+		case c == ')' && i+1 < len(p) && strings.IndexByte("*+{?", p[i+1]) >= 0:
+			// What a repeated group leaves behind is not the same everywhere; one that may be missing is.
+			if p[i+1] != '?' || i+2 < len(p) && strings.IndexByte("*+{?", p[i+2]) >= 0 {
+				return false
+			}
+		}
 	}
-	return &Pattern{re}, nil
+	return true
 }
 
-// Groups returns the number of capturing groups; $1 to $Groups have a value after a match, as long as they are at most
-// nine. FreeSWITCH takes a match that leaves more behind for none.
-func (p *Pattern) Groups() int { return len(p.re.GetGroupNumbers()) - 1 }
+// plainEscape looks at the escape whose letter stands at *i and moves *i to its last byte.
+func plainEscape(p string, i *int) bool {
+	switch c := p[*i]; {
+	case c == 'x':
+		if *i+2 >= len(p) || strings.IndexByte("01234567", p[*i+1]) < 0 {
+			return false
+		}
+		*i += 2
+		return true
+	case strings.IndexByte("tnrfv", c) >= 0:
+		return true
+	}
+	return isPunctuation(p[*i])
+}
 
-// Match reports whether subject matches. The error, which wraps ErrLimit, says that the pattern took too long.
-func (p *Pattern) Match(subject string) (bool, error) {
-	m, err := matchGroups(p.re, subject)
-	return m.count > 0, err
+func isPunctuation(c byte) bool {
+	return c > ' ' && c < 0x7f && !(c >= '0' && c <= '9') && !(c|0x20 >= 'a' && c|0x20 <= 'z')
+}
+
+// plainClass returns where the class ends that begins at i.
+func plainClass(p string, i int) (end int, ok bool) {
+	for i++; i < len(p); i++ {
+		switch c := p[i]; {
+		case c == ']':
+			return i, p[i-1] != '[' && p[i-1] != '^'
+		case c >= 0x80 || c < ' ' || c == '[':
+			return 0, false
+		case c == '\\':
+			if i++; i >= len(p) {
+				return 0, false
+			}
+			// Bytes above ASCII may stand in a class: no subject here has one.
+			if p[i] == 'x' && i+2 < len(p) {
+				i += 2
+			} else if !plainEscape(p, &i) {
+				return 0, false
+			}
+		}
+	}
+	return 0, false
 }
 
 // safeCompile guards against a panic inside the library on a pattern nobody thought of.

@@ -28,6 +28,8 @@ type preprocessor struct {
 	pieces  []piece
 	size    int64 // bytes of all files read
 	notices []Notice
+	offsets []int           // in out, of each notice; -1 = wherever
+	refused map[string]bool // variables that a refused directive would have set
 	dropped int
 }
 
@@ -40,7 +42,7 @@ type piece struct {
 }
 
 func newPreprocessor(path string, opt LoadOptions, limits Limits) *preprocessor {
-	p := &preprocessor{globals: map[string]string{}, getenv: opt.Getenv, limits: limits, seen: map[string]bool{}}
+	p := &preprocessor{globals: map[string]string{}, getenv: opt.Getenv, limits: limits, seen: map[string]bool{}, refused: map[string]bool{}}
 	p.globals["conf_dir"] = filepath.Dir(path)
 	for k, v := range opt.Globals {
 		p.globals[k] = v
@@ -67,6 +69,20 @@ func (p *preprocessor) notice(pos Pos, kind NoticeKind, format string, args ...a
 		return
 	}
 	p.notices = append(p.notices, Notice{Pos: pos, Kind: kind, Text: fmt.Sprintf(format, args...)})
+	p.offsets = append(p.offsets, p.out.Len())
+}
+
+// outside returns the notices except for those about lines inside comments: nobody misses what is lost there.
+func (p *preprocessor) outside(comments [][2]int) []Notice {
+	var kept []Notice
+	for i, n := range p.notices {
+		at := p.offsets[i]
+		c := sort.Search(len(comments), func(c int) bool { return comments[c][1] > at })
+		if at < 0 || c == len(comments) || at <= comments[c][0] {
+			kept = append(kept, n)
+		}
+	}
+	return kept
 }
 
 // write writes a part of a line that stands at pos.
@@ -191,6 +207,7 @@ func (p *preprocessor) read(path string, from Pos) ([]byte, error) {
 
 // line takes one line, with its end, through the steps in FreeSWITCH's order.
 func (p *preprocessor) line(raw, dir string, depth int, pos Pos, skipping *bool) error {
+	before := len(p.notices)
 	l := p.globalsIn(raw, pos)
 	for _, mark := range []string{"<include>", "</include>", "<?"} {
 		if !strings.Contains(l.seen, mark) {
@@ -218,7 +235,10 @@ func (p *preprocessor) line(raw, dir string, depth int, pos Pos, skipping *bool)
 			}
 			return nil
 		}
-		if before := strings.TrimSpace(l.text[:at-1]); before != "" && !strings.HasSuffix(before, "<!--") {
+		for i := before; i < len(p.notices); i++ {
+			p.offsets[i] = -1 // a directive works inside a comment as well
+		}
+		if lost := strings.TrimSpace(l.text[:at-1]); lost != "" && !strings.HasSuffix(lost, "<!--") {
 			p.notice(pos, NoticeDropped, "FreeSWITCH drops what stands before X-PRE-PROCESS on its line")
 		}
 		pos.Col += strings.Index(raw, l.text[at-1:min(at+10, len(l.text))])
@@ -253,8 +273,11 @@ func (p *preprocessor) globalsIn(raw string, pos Pos) line {
 		}
 		name := raw[i+3 : i+2+end]
 		value, ok := p.globals[name]
-		if !ok && !setsItself(name) {
+		if !ok && !setsItself(name) && !p.refused[name] {
 			p.notice(pos, NoticeGlobal, "global variable $${%s} is not set: FreeSWITCH puts nothing in its place", clip(name))
+			if n := len(p.offsets); n > 0 {
+				p.offsets[n-1] = p.out.Len() + b.Len()
+			}
 		}
 		l.parts = append(l.parts, part{b.Len(), i + 1, true})
 		b.WriteString(value)
@@ -288,7 +311,8 @@ func setsItself(name string) bool {
 // directive carries out <X-PRE-PROCESS cmd="..." data="..."/>; text begins behind the "<".
 func (p *preprocessor) directive(text, dir string, depth int, pos Pos) error {
 	if end := strings.Index(text, "/>"); end >= 0 {
-		if strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(text[end+2:]), "-->")) != "" {
+		lost := strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(text[end+2:]), "-->"))
+		if lost != "" && !(strings.HasPrefix(lost, "<!--") && !strings.Contains(lost, "-->")) {
 			p.notice(pos, NoticeDropped, "FreeSWITCH drops what stands behind X-PRE-PROCESS on its line")
 		}
 		text = text[:end+2]
@@ -370,7 +394,10 @@ func (p *preprocessor) command(cmd, arg, dir string, depth int, pos Pos, env boo
 	case "include":
 		return p.include(arg, dir, depth+1, pos)
 	case "exec", "exec-set", "stun-set":
-		p.notice(pos, NoticeExec, "X-PRE-PROCESS %s is not carried out here: nothing in a tree is executed", strings.ToLower(cmd))
+		if name, _, ok := strings.Cut(arg, "="); ok {
+			p.refused[strings.TrimRight(name, " ")] = true
+		}
+		p.notice(pos, NoticeExec, "X-PRE-PROCESS %s is not carried out here: nothing in a tree is executed, nobody is asked", strings.ToLower(cmd))
 	default:
 		p.notice(pos, NoticeDirective, "FreeSWITCH does not know X-PRE-PROCESS %q", cmd)
 	}

@@ -256,11 +256,25 @@ func (w *walker) execute(ctx context.Context, c *Call, a Action, depth int) erro
 	if w.missing(a) {
 		return nil
 	}
+	w.media(c, a)
 	w.record(a)
 	if p.apply(a.Application, data) {
 		return nil
 	}
 	return w.control(ctx, c, a, depth)
+}
+
+// media notes in the call's variables that it was answered or got early media, as FreeSWITCH does.
+func (w *walker) media(c *Call, a Action) {
+	app, _ := LookupApplication(a.Application)
+	have, _ := c.Vars.Get("endpoint_disposition")
+	switch {
+	case app.Name == "answer":
+		c.Vars.Set("endpoint_disposition", "ANSWER")
+	case have == "ANSWER" || have == "EARLY MEDIA":
+	case app.Name == "pre_answer" || app.Media:
+		c.Vars.Set("endpoint_disposition", "EARLY MEDIA")
+	}
 }
 
 // missing ends the call when FreeSWITCH would not know the application.

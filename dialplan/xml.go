@@ -19,11 +19,12 @@ type parser struct {
 	open     []*Element
 	roots    []*Element
 	elements int
+	comments [][2]int // from the "<" to behind the ">"
 }
 
-func parse(text []byte, origin func(int) Pos, limits Limits) ([]*Element, error) {
+func parse(text []byte, origin func(int) Pos, limits Limits) (roots []*Element, comments [][2]int, err error) {
 	if i := bytes.IndexByte(text, 0); i >= 0 {
-		return nil, errAt(origin(i), "a NUL byte: %w", ErrSyntax)
+		return nil, nil, errAt(origin(i), "a NUL byte: %w", ErrSyntax)
 	}
 	p := &parser{text: text, origin: origin, limits: limits}
 	for {
@@ -37,13 +38,13 @@ func parse(text []byte, origin func(int) Pos, limits Limits) ([]*Element, error)
 			p.addText(decode(string(p.text[start:p.at]), false))
 		}
 		if err := p.markup(); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	if n := len(p.open); n > 0 {
-		return nil, errAt(p.open[n-1].Pos, "unclosed tag <%s>: %w", p.open[n-1].Name, ErrSyntax)
+		return nil, nil, errAt(p.open[n-1].Pos, "unclosed tag <%s>: %w", p.open[n-1].Name, ErrSyntax)
 	}
-	return p.roots, nil
+	return p.roots, p.comments, nil
 }
 
 func (p *parser) fail(at int, format string, args ...any) error {
@@ -93,6 +94,7 @@ func (p *parser) comment() error {
 	if end < 0 || end+2 >= len(rest) || rest[end+2] != '>' {
 		return p.fail(p.at, `unclosed <!--, or "--" inside a comment`)
 	}
+	p.comments = append(p.comments, [2]int{p.at, p.at + 4 + end + 3})
 	p.at += 4 + end + 3
 	return nil
 }

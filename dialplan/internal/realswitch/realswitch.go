@@ -231,7 +231,11 @@ func (s *Switch) keep(body string) {
 // Await waits for the first event that ok accepts and forgets all events before it.
 func (s *Switch) Await(ok func(url.Values) bool) url.Values {
 	s.tb.Helper()
+	begun := time.Now()
 	for {
+		if time.Since(begun) > patience {
+			s.tb.Fatal("the event does not come")
+		}
 		for i, e := range s.events {
 			if ok(e) {
 				s.events = s.events[i+1:]

@@ -1,0 +1,90 @@
+package dialplan
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/signalbox/signalbox/dialplan/internal/realswitch"
+)
+
+// manyExtensions is a context of n extensions of which only the last one matches 9999.
+func manyExtensions(name string, n int) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "<context name=%q>\n", name)
+	for i := range n {
+		fmt.Fprintf(&b, "<extension name=\"did_%[1]d\">\n<condition field=\"destination_number\" expression=\"^\\+?1?(415555%04[1]d)$\">\n"+
+			"<action application=\"set\" data=\"did=$1\"/>\n<action application=\"bridge\" data=\"user/%[1]d@example.test\"/>\n</condition>\n</extension>\n", i)
+	}
+	b.WriteString("<extension name=\"last\">\n<condition field=\"destination_number\" expression=\"^(9999)$\">\n<action application=\"set\" data=\"last=$1\"/>\n</condition>\n</extension>\n</context>\n")
+	return b.String()
+}
+
+// BenchmarkHuntThrough2000Extensions is one hunt with its trace, through 2,000 patterns that fail.
+func BenchmarkHuntThrough2000Extensions(b *testing.B) {
+	dir := write(b, map[string]string{"d.xml": manyExtensions("many", 2000)})
+	tree, err := Load(filepath.Join(dir, "d.xml"), LoadOptions{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		r, err := tree.Hunt(context.Background(), &Call{Context: "many", Destination: "9999"})
+		if err != nil || r.Extension != "last" {
+			b.Fatal(r.Extension, err)
+		}
+	}
+}
+
+// BenchmarkRealFreeSWITCHHuntThrough2000Extensions is the same hunt by a real FreeSWITCH, where there is one. One call
+// executes execute_extension again and again in its own thread; the time between two lines of the log before and behind
+// is shared among the hunts. FreeSWITCH does not log the hunt itself here, which is to its advantage.
+func BenchmarkRealFreeSWITCHHuntThrough2000Extensions(b *testing.B) {
+	const hunts = 200
+	xml := manyExtensions("many", 2000) + fmt.Sprintf("<context name=\"bench\"><extension name=\"bench\"><condition><action application=\"log\" data=\"NOTICE bench-begins\"/>"+
+		"<action application=\"execute_extension\" data=\"9999 XML many\" loop=\"%d\"/><action application=\"log\" data=\"NOTICE bench-ends\"/></condition></extension></context>", hunts)
+	fs := realswitch.Start(b, xml)
+	fs.API("fsctl loglevel notice")
+	b.ResetTimer()
+	var spent time.Duration
+	for i := range b.N {
+		fs.API("bgapi originate null/bench 1 XML bench")
+		for begun := time.Now(); spent == 0 || i > 0; time.Sleep(20 * time.Millisecond) {
+			log := fs.Log(0)
+			from, to := stamps(log, "bench-begins"), stamps(log, "bench-ends")
+			if len(to) > i && len(from) > i {
+				spent += to[i].Sub(from[i])
+				break
+			}
+			if time.Since(begun) > time.Minute {
+				b.Fatalf("the call does not end: %s", log[max(0, len(log)-2000):])
+			}
+		}
+	}
+	b.ReportMetric(float64(spent.Nanoseconds())/float64(b.N*hunts), "ns/hunt")
+	b.ReportMetric(0, "ns/op")
+}
+
+// stamps are the times at which FreeSWITCH logged a text.
+func stamps(log, text string) []time.Time {
+	var out []time.Time
+	for _, m := range regexp.MustCompile(`(?m)^(\d+-\d+-\d+ \d+:\d+:\d+\.\d+) .*`+text+`$`).FindAllStringSubmatch(log, -1) {
+		if at, err := time.Parse("2006-01-02 15:04:05.000000", m[1]); err == nil {
+			out = append(out, at)
+		}
+	}
+	return out
+}
+
+// BenchmarkLoadVanilla loads the configuration that came with FreeSWITCH, where there is one.
+func BenchmarkLoadVanilla(b *testing.B) {
+	dir := vanillaConf(b)
+	for b.Loop() {
+		if _, err := Load(dir, LoadOptions{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
