@@ -230,7 +230,8 @@ func (p *preprocessor) line(raw, dir string, depth int, pos Pos, skipping *bool)
 	}
 	if at := indexFold(l.text, "X-pre-process"); at >= 0 {
 		if at == 0 || l.text[at-1] != '<' {
-			if strings.ContainsAny(l.text, "<>") {
+			disabled := at > 0 && l.text[at-1]|0x20 == 'x' // <XX-PRE-PROCESS is how it is switched off
+			if strings.ContainsAny(l.text, "<>") && !disabled {
 				p.notice(pos, NoticeDropped, "FreeSWITCH drops this whole line because it mentions X-PRE-PROCESS")
 			}
 			return nil
