@@ -3,6 +3,7 @@ package dialplan
 import (
 	"fmt"
 	"strings"
+	"time"
 )
 
 // paper carries out applications that only touch what is written down: variables, the caller's profile, the store of
@@ -76,7 +77,11 @@ func (p *paper) apply(app, data string) bool {
 			}
 		}
 	case "eval", "stop", "info", "log", "event", "presence", "verbose_events", "novideo", "cng_plc", "early_hangup",
-		"set_media_stats", "set_zombie_exec", "set_name", "sleep", "session_loglevel":
+		"set_media_stats", "set_zombie_exec", "set_name", "session_loglevel":
+	case "sleep":
+		if ms := atoi(data); ms > 0 {
+			p.call.Now = p.call.Now.Add(time.Duration(min(ms, 86_400_000)) * time.Millisecond)
+		}
 	default:
 		return false
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"strings"
 )
 
@@ -25,9 +26,18 @@ type Walk struct {
 	Actions []Action
 	// Notices say what was assumed and what could not be evaluated.
 	Notices []Notice
+	// Handed are the calls as they stood when the application socket gave them to a controller, in order; their Vars are
+	// copies.
+	Handed []Handover
 	// End says how the call leaves the dialplan: a hangup cause such as NO_ROUTE_DESTINATION, or "" when the last
 	// application returned.
 	End string
+}
+
+// Handover is a call that the application socket gives to a controller, such as "127.0.0.1:8084 async full".
+type Handover struct {
+	Action Action
+	Call   *Call
 }
 
 // WalkOptions say how applications end that cannot run on paper.
@@ -319,10 +329,25 @@ func (w *walker) control(ctx context.Context, c *Call, a Action, depth int) erro
 			return nil
 		}
 		w.outcome(c, a, app)
+	case "socket":
+		w.hand(c, a)
+		w.outcome(c, a, app)
 	default:
 		w.outcome(c, a, app)
 	}
 	return nil
+}
+
+// hand keeps the call as the controller sees it.
+func (w *walker) hand(c *Call, a Action) {
+	if _, known := w.opt.Assume["socket"]; !known {
+		w.notice(a.Pos, NoticeAssumed, "nobody listens at %s: the dialplan goes on at once", clip(a.Data))
+	}
+	if vars, ok := c.Vars.(*Vars); ok && len(w.walk.Handed) < 100 {
+		then := *c
+		then.Vars, then.Fields, then.outer = NewVars(vars.All()), maps.Clone(c.Fields), nil
+		w.walk.Handed = append(w.walk.Handed, Handover{Action: a, Call: &then})
+	}
 }
 
 // assumed returns what is assumed about the next run of an application.
@@ -460,7 +485,7 @@ func (w *walker) executeExtension(ctx context.Context, c *Call, a Action, depth 
 	if err := w.route(ctx, &inner, &place{f[0], cmp.Or(f[1], dialplan), inner.Context, a.Pos}, depth+1); err != nil {
 		return err
 	}
-	c.globals, c.store = inner.globals, inner.store
+	c.globals, c.store, c.Now = inner.globals, inner.store, inner.Now
 	// When an inner hunt is over FreeSWITCH forgets the profile of the one around it as well.
 	root := c
 	for root.outer != nil {
@@ -482,23 +507,4 @@ func (w *Walk) WriteJSON(out io.Writer) error {
 		Trace    []string `json:"trace"`
 		Executed []string `json:"executed"`
 	}{append([]string{}, w.Trace...), append([]string{}, w.Executed...)})
-}
-
-// WriteText writes the walk for people: the trace, the applications with their places, the notices and the end.
-func (w *Walk) WriteText(out io.Writer) error {
-	var b strings.Builder
-	for _, line := range w.Trace {
-		b.WriteString("Dialplan: " + line + "\n")
-	}
-	for _, a := range w.Actions {
-		fmt.Fprintf(&b, "EXECUTE %s(%s)  %s\n", a.Application, a.Data, a.Pos)
-	}
-	for _, n := range w.Notices {
-		fmt.Fprintf(&b, "note: %s\n", n)
-	}
-	if w.End != "" {
-		fmt.Fprintf(&b, "ends: %s\n", w.End)
-	}
-	_, err := io.WriteString(out, b.String())
-	return err
 }

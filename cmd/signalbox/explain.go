@@ -2,13 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"runtime/debug"
 	"time"
 
-	"github.com/signalbox/signalbox/internal/account"
 	"github.com/signalbox/signalbox/internal/app"
 	"github.com/signalbox/signalbox/internal/call"
 	"github.com/signalbox/signalbox/internal/config"
@@ -49,14 +47,10 @@ func (c *explainCmd) Run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		var profile *account.Profile
-		switch p, err := s.Profile(ctx, arrival.To); {
-		case err == nil:
-			profile = &p
-		case !errors.Is(err, store.ErrNotFound):
+		plan, err := planOf(ctx, cfg, s, arrival)
+		if err != nil {
 			return err
 		}
-		plan := treat.Plan(arrival, profile, app.TreatSettings(cfg))
 		if c.Format == "json" {
 			return printJSON(explanation{arrival, plan, treat.Branches(plan)})
 		}
