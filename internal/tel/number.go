@@ -94,16 +94,13 @@ func fromNational(digits, region, raw string) (Number, error) {
 // withoutNationalPrefix takes off a national prefix that was left in, as in +44 (0)20, where the plan says so. It goes on
 // until nothing changes, so that a number once read is read the same for ever.
 func withoutNationalPrefix(digits string) string {
-	for range 4 {
-		if len(digits) > maxDigits+2 {
-			break
-		}
+	for len(digits) <= maxDigits+2 { // each round takes off at least one digit, or is the last
 		p, err := phonenumbers.Parse("+"+digits, phonenumbers.UNKNOWN_REGION)
 		if err != nil || !strictlyPossible(p) {
 			break
 		}
 		next := phonenumbers.Format(p, phonenumbers.E164)[1:]
-		if next == digits {
+		if len(next) >= len(digits) {
 			break
 		}
 		digits = next
