@@ -65,6 +65,7 @@ type rig struct {
 type options struct {
 	profiles func(store.Store) sidecar.Profiles
 	resolver mailbox.Resolver
+	dir      string                   // of the store and its spool; "" = a temp folder, and no spool
 	verbs    func(*fsw.Leg) call.Leg  // what plans are run on
 	linked   bool                     // with an inbound link to the switch
 	through  func(addr string) string // see fswtest.Options
@@ -74,7 +75,12 @@ func newRig(t *testing.T, o options) *rig {
 	t.Helper()
 	r := &rig{t: t, phone: fswtest.Agent(t, "phone", lab.Behaviour{Ring: true}), vm: fswtest.Agent(t, "voicemail", lab.Answers(0)),
 		caller: fswtest.Agent(t, "caller", lab.Behaviour{})}
-	s, err := sqlite.Open(t.Context(), sqlite.Options{Path: filepath.Join(t.TempDir(), "signalbox.db")})
+	file, spool := filepath.Join(t.TempDir(), "signalbox.db"), ""
+	if o.dir != "" {
+		file = filepath.Join(o.dir, "signalbox.db")
+		spool = file + ".spool"
+	}
+	s, err := sqlite.Open(t.Context(), sqlite.Options{Path: file, BusyTimeout: 500 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +105,7 @@ func newRig(t *testing.T, o options) *rig {
 	if o.resolver == nil {
 		o.resolver = system{[]mailbox.Target{{Addr: r.vm.Addr(), Transport: "udp"}}}
 	}
-	ledger := sidecar.NewLedger(s, "", log)
+	ledger := sidecar.NewLedger(s, spool, log)
 	ctx, cancel := context.WithCancel(context.Background())
 	written := make(chan error, 1)
 	go func() { written <- ledger.Run(ctx) }()

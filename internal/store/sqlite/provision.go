@@ -24,7 +24,11 @@ func (s *Store) Apply(ctx context.Context, d account.Document, now time.Time) (s
 }
 
 func (s *Store) apply(ctx context.Context, d account.Document, now time.Time) (store.Changes, error) {
-	tx, err := s.write.BeginTx(ctx, nil)
+	f, err := s.here(ctx)
+	if err != nil {
+		return store.Changes{}, err
+	}
+	tx, err := f.write.BeginTx(ctx, nil)
 	if err != nil {
 		return store.Changes{}, err
 	}

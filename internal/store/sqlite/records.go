@@ -82,7 +82,11 @@ func (s *Store) put(ctx context.Context, doing string, r call.Record, write func
 		if len(text) > maxRecord {
 			return fmt.Errorf("%w: %d bytes, at most %d", store.ErrRecord, len(text), maxRecord)
 		}
-		tx, err := s.write.BeginTx(ctx, nil)
+		f, err := s.here(ctx)
+		if err != nil {
+			return err
+		}
+		tx, err := f.write.BeginTx(ctx, nil)
 		if err != nil {
 			return wrap(ctx, err)
 		}
@@ -141,8 +145,12 @@ func (s *Store) Records(ctx context.Context, limit int) ([]call.Record, error) {
 
 // Record returns one record.
 func (s *Store) Record(ctx context.Context, id string) (call.Record, error) {
+	f, err := s.here(ctx)
+	if err != nil {
+		return call.Record{}, fmt.Errorf("call record %.64q: %w", id, err)
+	}
 	var text []byte
-	err := s.read.QueryRowContext(ctx, "SELECT record FROM call_records WHERE id = ?", id).Scan(&text)
+	err = f.read.QueryRowContext(ctx, "SELECT record FROM call_records WHERE id = ?", id).Scan(&text)
 	if errors.Is(err, sql.ErrNoRows) {
 		return call.Record{}, fmt.Errorf("call record %.64q: %w", id, store.ErrNotFound)
 	}
@@ -197,7 +205,11 @@ func readRecord(text []byte) (call.Record, error) {
 
 // Trim deletes records that ended before a time.
 func (s *Store) Trim(ctx context.Context, before time.Time) (int, error) {
-	res, err := s.write.ExecContext(ctx, `DELETE FROM call_records WHERE id IN
+	f, err := s.here(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("deleting old call records: %w", err)
+	}
+	res, err := f.write.ExecContext(ctx, `DELETE FROM call_records WHERE id IN
 		(SELECT id FROM call_records WHERE ended IS NOT NULL AND ended < ? ORDER BY ended LIMIT ?)`, nanos(before), store.TrimBatch)
 	if err != nil {
 		return 0, fmt.Errorf("deleting old call records: %w", wrap(ctx, err))

@@ -3,10 +3,10 @@
 // The file is in WAL mode: one writer at a time and any number of readers, in this and in other processes. A Store
 // writes through one connection, so that its own writers queue here and only other processes' writers are waited for by
 // busy_timeout; it reads through a few others, each Profile and Export in one read transaction. Revision notices the
-// writes of other processes by PRAGMA data_version. The schema is made and changed by numbered migrations, forward and
-// back, embedded in the program; a file of a newer program is refused. Everything provisioned changes in one
-// transaction, which raises the revision by one. The package is safe for concurrent use and starts no goroutines of its
-// own.
+// writes of other processes by PRAGMA data_version. A file that is deleted or replaced while it is open is noticed at the next
+// use. The schema is made and changed by numbered migrations, forward and back, embedded in the program; a file of a newer
+// program is refused. Everything provisioned changes in one transaction, which raises the revision by one. The package is safe
+// for concurrent use and starts no goroutines of its own.
 package sqlite
 
 import (
@@ -46,13 +46,18 @@ type Options struct {
 
 // Store is a store.Store over one SQLite file.
 type Store struct {
-	write *sql.DB // one connection; its transactions begin IMMEDIATE
-	read  *sql.DB // query_only
+	opt    Options
+	file   atomic.Pointer[file]
+	moving sync.Mutex // held while another file takes the place of the one that is open
+	closed bool       // under moving
+	lost   bool       // under moving: said that the file is gone
 
 	watch       chan struct{} // holds one token: the right to use the fields below
+	watched     *file         // whose watcher it is
 	watcher     *sql.Conn     // kept, because data_version counts per connection
 	dataVersion int64
-	revision    int64
+	revision    int64 // as it was returned last
+	base        int64 // what is added to the file's own, so that it rises when the file is replaced
 
 	log        *zap.Logger
 	unreadable atomic.Int64
@@ -91,25 +96,24 @@ func openOnce(ctx context.Context, opt Options) (*Store, error) {
 		_ = write.Close()
 		return nil, fmt.Errorf("opening %s: %w", opt.Path, err)
 	}
-	read, err := sql.Open("sqlite", dsn(opt, "_pragma", "query_only(1)"))
+	f, err := both(opt, write)
 	if err != nil {
-		_ = write.Close()
-		return nil, fmt.Errorf("opening %s: %w", opt.Path, err)
+		return nil, err
 	}
-	read.SetMaxOpenConns(readers + 1) // one is the watcher's
-	read.SetMaxIdleConns(readers + 1)
-	s := &Store{write: write, read: read, watch: make(chan struct{}, 1), dataVersion: -1, log: opt.Logger}
+	s := &Store{opt: opt, watch: make(chan struct{}, 1), log: opt.Logger}
 	if s.log == nil {
 		s.log = zap.NewNop()
 	}
+	s.file.Store(f)
 	s.watch <- struct{}{}
 	s.shut = sync.OnceValue(func() error {
 		<-s.watch // wait for a look under way; later ones find the channel closed
 		close(s.watch)
-		if s.watcher != nil {
-			_ = s.watcher.Close()
-		}
-		return errors.Join(s.read.Close(), s.write.Close())
+		s.unwatch()
+		s.moving.Lock()
+		defer s.moving.Unlock()
+		s.closed = true
+		return s.file.Load().close()
 	})
 	if err := s.Ping(ctx); err != nil {
 		_ = s.Shut()
@@ -130,6 +134,10 @@ func openFile(opt Options) (*sql.DB, error) {
 	if err := f.Close(); err != nil {
 		return nil, fmt.Errorf("database file: %w", err)
 	}
+	return openWriter(opt)
+}
+
+func openWriter(opt Options) (*sql.DB, error) {
 	db, err := sql.Open("sqlite", dsn(opt, "_txlock", "immediate"))
 	if err != nil {
 		return nil, fmt.Errorf("database file %s: %w", opt.Path, err)
@@ -141,6 +149,7 @@ func openFile(opt Options) (*sql.DB, error) {
 
 func dsn(opt Options, more ...string) string {
 	q := url.Values{}
+	q.Add("mode", "rw") // a file that was deleted is not to be made anew, empty, by the next connection
 	q.Add("_pragma", "busy_timeout("+strconv.FormatInt(opt.BusyTimeout.Milliseconds(), 10)+")")
 	q.Add("_pragma", "foreign_keys(1)")
 	q.Add("_pragma", "synchronous(NORMAL)")
@@ -186,21 +195,37 @@ func (s *Store) Revision(ctx context.Context) (int64, error) {
 	case <-ctx.Done():
 		return 0, wrap(ctx, ctx.Err())
 	}
-	revision, err := s.look(ctx)
-	if err != nil && s.watcher != nil {
-		_ = s.watcher.Close() // it may be broken; the next look takes another one
-		s.watcher, s.dataVersion = nil, -1
+	f, err := s.here(ctx)
+	if err != nil {
+		return 0, err
+	}
+	revision, err := s.look(ctx, f)
+	if err != nil {
+		s.unwatch() // it may be broken; the next look takes another one
 	}
 	return revision, wrap(ctx, err)
 }
 
-func (s *Store) look(ctx context.Context) (int64, error) {
+// unwatch closes the watcher. The caller holds the token.
+func (s *Store) unwatch() {
+	if s.watcher != nil {
+		_ = s.watcher.Close()
+	}
+	s.watcher, s.dataVersion = nil, -1
+}
+
+// look reads the revision. The caller holds the token.
+func (s *Store) look(ctx context.Context, f *file) (int64, error) {
+	replaced := s.watched != nil && s.watched != f
+	if s.watched != f {
+		s.unwatch()
+	}
 	if s.watcher == nil {
-		conn, err := s.read.Conn(ctx)
+		conn, err := f.read.Conn(ctx)
 		if err != nil {
 			return 0, err
 		}
-		s.watcher = conn
+		s.watcher, s.dataVersion = conn, -1
 	}
 	var version int64
 	if err := s.watcher.QueryRowContext(ctx, "PRAGMA data_version").Scan(&version); err != nil {
@@ -213,13 +238,20 @@ func (s *Store) look(ctx context.Context) (int64, error) {
 	if err := s.watcher.QueryRowContext(ctx, "SELECT revision FROM revision").Scan(&revision); err != nil {
 		return 0, err
 	}
-	s.dataVersion, s.revision = version, revision
-	return revision, nil
+	if replaced {
+		s.base = s.revision + 1
+	}
+	s.watched, s.dataVersion, s.revision = f, version, s.base+revision
+	return s.revision, nil
 }
 
 // begin begins a read transaction: everything read in it is of one moment.
 func (s *Store) begin(ctx context.Context) (*sql.Tx, error) {
-	return s.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	f, err := s.here(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return f.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 }
 
 // wrap gives errors of the driver the meaning of package store.
@@ -232,6 +264,10 @@ func wrap(ctx context.Context, err error) error {
 		return fmt.Errorf("%w: %w", store.ErrUnavailable, ctx.Err())
 	case errors.As(err, &e) && (e.Code()&0xff == sqlitelib.SQLITE_BUSY || e.Code()&0xff == sqlitelib.SQLITE_LOCKED):
 		return fmt.Errorf("%w: another process is writing: %w", store.ErrUnavailable, err)
+	case errors.As(err, &e) && e.Code()&0xff == sqlitelib.SQLITE_FULL:
+		return fmt.Errorf("the disk is full, make room: %w", err)
+	case errors.As(err, &e) && (e.Code()&0xff == sqlitelib.SQLITE_CORRUPT || e.Code()&0xff == sqlitelib.SQLITE_NOTADB):
+		return fmt.Errorf("the database file is damaged, put a good copy in its place: %w", err)
 	case errors.Is(err, sql.ErrConnDone), errors.Is(err, sql.ErrTxDone):
 		return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 	}

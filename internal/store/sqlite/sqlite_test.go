@@ -1,11 +1,13 @@
 package sqlite_test
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -13,6 +15,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/signalbox/signalbox/internal/account"
 	"github.com/signalbox/signalbox/internal/call"
 	"github.com/signalbox/signalbox/internal/store"
 	"github.com/signalbox/signalbox/internal/store/sqlite"
@@ -229,5 +232,96 @@ func TestARecordThatCannotBeReadHidesNoOther(t *testing.T) {
 	}
 	if entry := logged.All()[0]; entry.ContextMap()["record"] != "damaged" {
 		t.Errorf("the log does not name the record: %+v", entry)
+	}
+}
+
+// The kernel lets a program go on with a file that was deleted, and everything written to it is lost. A Store does not.
+func TestAFileThatIsDeletedOrReplacedIsNoticed(t *testing.T) {
+	dir := t.TempDir()
+	path, spare := filepath.Join(dir, "signalbox.db"), filepath.Join(dir, "spare.db")
+	s := open(t, sqlite.Options{Path: path})
+	apply := func(s *sqlite.Store, d account.Document) {
+		t.Helper()
+		if _, err := s.Apply(t.Context(), d, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	apply(s, storetest.Small())
+	first, err := s.Revision(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	record := call.Record{ID: "1", Owner: "me", Started: time.Now(), Updated: time.Now()}
+	gone := func(what string) {
+		t.Helper()
+		_, profile := s.Profile(t.Context(), storetest.Alice)
+		_, revision := s.Revision(t.Context())
+		_, provision := s.Apply(t.Context(), storetest.Small(), time.Now())
+		for name, err := range map[string]error{"Profile": profile, "Revision": revision, "Apply": provision, "Open": s.Open(t.Context(), record)} {
+			if !errors.Is(err, store.ErrUnavailable) {
+				t.Errorf("%s: %s gives %v, want ErrUnavailable", what, name, err)
+			}
+		}
+	}
+	if err := os.Rename(path, path+".away"); err != nil {
+		t.Fatal(err)
+	}
+	gone("deleted")
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Error("an empty file was made in the place of the deleted one")
+	}
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	gone("an empty file")
+	if err := os.WriteFile(path, bytes.Repeat([]byte("noise "), 1000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	gone("no database")
+
+	if err := os.Rename(path+".away", path); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := s.Profile(t.Context(), storetest.Alice); err != nil || p.Account.ID != "alice" {
+		t.Errorf("put back: %+v, %v", p, err)
+	}
+	if err := s.Open(t.Context(), record); err != nil {
+		t.Errorf("put back: %v", err)
+	}
+
+	other := open(t, sqlite.Options{Path: spare})
+	d := storetest.Small()
+	d.Accounts[0].Name = "another name"
+	apply(other, d)
+	if err := other.Shut(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(spare, path); err != nil {
+		t.Fatal(err)
+	}
+	if now, err := s.Revision(t.Context()); err != nil || now <= first {
+		t.Errorf("replaced: revision %d, %v; before it was %d", now, err, first)
+	}
+	if p, err := s.Profile(t.Context(), storetest.Alice); err != nil || p.Account.Name != "another name" {
+		t.Errorf("replaced: %+v, %v", p, err)
+	}
+	if err := s.Open(t.Context(), record); err != nil {
+		t.Errorf("replaced: %v", err)
+	}
+	if r, err := s.Record(t.Context(), "1"); err != nil || r.Owner != "me" {
+		t.Errorf("replaced: %+v, %v", r, err)
+	}
+}
+
+func TestADamagedFileIsSaidToBe(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "signalbox.db")
+	if err := os.WriteFile(path, bytes.Repeat([]byte("noise "), 1000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := sqlite.Open(t.Context(), sqlite.Options{Path: path}); err == nil || !strings.Contains(err.Error(), "damaged, put a good copy in its place") {
+		if s != nil {
+			_ = s.Shut()
+		}
+		t.Errorf("got %v", err)
 	}
 }
