@@ -33,6 +33,7 @@ type Call struct {
 	scope   map[string]string // variables of one application: %[a=b]data
 	globals map[string]string // set by set_global on the way
 	store   map[string]string // what the application hash put away; "" = deleted
+	written int               // bytes of all variables ever set on paper
 }
 
 // profile are the fields of a caller's profile and what they hold when nobody said anything.

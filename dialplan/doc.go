@@ -1,14 +1,16 @@
 // Package dialplan reads FreeSWITCH's XML dialplan as FreeSWITCH reads it and hunts in it offline.
 //
 // [Load] reads one XML file or a whole configuration tree (freeswitch.xml with its X-PRE-PROCESS directives) and keeps
-// the file and line of every action. [Tree.Hunt] does what mod_dialplan_xml does with one call and returns the
+// the file, line and column of every element. [Tree.Hunt] does what mod_dialplan_xml does with one call and returns the
 // actions it would queue together with the lines FreeSWITCH would log. [Tree.Walk] goes on from there: it executes
-// set, unset, export, transfer, execute_extension and their like on paper, and yields the hunts and executed
+// set, export, set_user, transfer, execute_extension and their like on paper, and yields the hunts and executed
 // applications of the whole call. [Expand] expands variables and function calls in an application's argument.
+// [ReadDump] makes a call of what uuid_dump prints.
 //
-// The judge is a real FreeSWITCH 1.10.12: its traces are in testdata. That includes behaviour nobody would design:
-// nested actions run after the outer ones below them, a time condition that holds outweighs a failing pattern, a
-// pattern with more than nine groups never matches, and a "regex=all" condition that failed late still ends the hunt.
+// The judge is a real FreeSWITCH 1.10.12: its traces are in testdata, those of its own configuration among them. That
+// includes behaviour nobody would design: nested actions run after the outer ones below them, a time condition that
+// holds outweighs a failing pattern, a pattern with more than nine groups never matches, a "regex=all" condition that
+// failed late still ends the hunt, and a date of fourteen digits is a time of today.
 //
 // Invariants. Nothing in a configuration tree is executed: the directives exec, exec-set and stun-set are refused
 // with a notice, and a function call inside ${...} is evaluated only when it has no side effect; any other is left

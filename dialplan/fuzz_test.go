@@ -1,6 +1,7 @@
 package dialplan
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"path/filepath"
@@ -9,7 +10,8 @@ import (
 	"time"
 )
 
-// FuzzLoadAndWalk reads any bytes as a dialplan file and walks through it.
+// FuzzLoadAndWalk reads any bytes as a dialplan file, and what stands behind a form feed as a file beside it that may be
+// included, and walks through it.
 func FuzzLoadAndWalk(f *testing.F) {
 	for _, name := range []string{"testdata/oracle/oracle.xml", "testdata/quirks/quirks.xml"} {
 		data, err := os.ReadFile(name)
@@ -22,10 +24,21 @@ func FuzzLoadAndWalk(f *testing.F) {
 	}
 	f.Add([]byte("<extension><condition regex='all'><regex field='x'/></condition><!-- <X-PRE-PROCESS cmd=\"include\" data=\"*.xml\"/> -->"), "1")
 	f.Add([]byte("<extension><condition field='${a}' expression='^(.*'><anti-action application='set' data='a=${${a}}' loop='9'/>"), "1")
+	f.Add([]byte("<X-PRE-PROCESS cmd=\"set\" data=\"a=$${a}$${a}b\"/>\n<X-PRE-PROCESS cmd=\"include\" data=\"i.xml\"/>\n<!--#include \"*.xml\"-->\f<extension name=\"$${a}\"><condition wday=\"mon-fri\" tz-offset=\"1\"/>"), "1")
+	f.Add([]byte("<extension><condition><action application='transfer' data='m:^:set:a=${strftime(%Y)}^execute_extension:2 inline' /><action application='set_user' data='1@d' inline='true'/>"), "1")
+	f.Add([]byte("<document><section name='directory'><domain name='d'><user id='1'/></domain></section><section name='dialplan'><context name='public'><extension><condition field='${user_data(1@d var x)}${acl(1.2.3.4 1.2.3.0/8)}'>"+
+		"<action application='capture' data='a|b|(b)'/><action application='hash' data='insert/a/b/c'/></condition></extension></context></section></document>"), "1")
 	f.Fuzz(func(t *testing.T, data []byte, destination string) {
-		path := filepath.Join(t.TempDir(), "d.xml")
-		if err := os.WriteFile(path, data, 0o600); err != nil {
-			t.Fatal(err)
+		dir := t.TempDir()
+		path := filepath.Join(dir, "d.xml")
+		main, other, _ := bytes.Cut(data, []byte("\f"))
+		if bytes.Contains(data, []byte("..")) || bytes.Contains(data, []byte("\"/")) {
+			return // keeps to its folder
+		}
+		for name, text := range map[string][]byte{path: main, filepath.Join(dir, "i.xml"): other} {
+			if err := os.WriteFile(name, text, 0o600); err != nil {
+				t.Fatal(err)
+			}
 		}
 		tree, err := Load(path, LoadOptions{Limits: Limits{TotalBytes: 1 << 20, Files: 50}})
 		if err != nil {
@@ -54,6 +67,13 @@ func FuzzPattern(f *testing.F) {
 			return
 		}
 		m, err := newPatternCache().perform(subject, pattern)
+		if p, err := CompilePattern(pattern); err == nil && p.fast != nil && isSimple(subject) {
+			// Both engines have to find the same.
+			slow := Pattern{slow: p.slow}
+			if want, err := slow.match(subject); err == nil && want != m {
+				t.Errorf("%q on %q: got %v, want %v", pattern, subject, m, want)
+			}
+		}
 		if err != nil && m.count != 0 {
 			t.Errorf("%q: %d groups and error %v", pattern, m.count, err)
 		}
@@ -66,8 +86,22 @@ func FuzzPattern(f *testing.F) {
 	})
 }
 
+// FuzzReadDump reads any bytes as a channel dump.
+func FuzzReadDump(f *testing.F) {
+	f.Add([]byte("Caller-Context: public\nCaller-Destination-Number: 1\nvariable_x: a\n b\nEvent-Date-Local: 2026-01-01%2000\n"))
+	f.Add([]byte(`{"Caller-Context":"public","variable_l":["a",1,null],"x":{}}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := ReadDump(bytes.NewReader(data))
+		if err == nil && c.Context == "" && c.Destination == "" {
+			t.Errorf("a call to nowhere out of %q", data)
+		}
+	})
+}
+
 func FuzzExpand(f *testing.F) {
 	f.Add(`${a:1:2}${b[1]}\$\\${cond(1 == 1 ? a : b)}`, "${a}")
+	f.Add("${strftime(1|%a%j%U)} ${strepoch(2026-01-01)} ${replace(a|b|c)} ${cond(1 == 1 ? a : b)} ${coalesce(,a)}", "a")
+	f.Add("${expr(max(1,2);x=3;x^-2)} ${url_encode(%41 )}${url_decode(%4)}${acl(::1 loopback.auto)}${strftime_tz(X %T)}", "a")
 	f.Add("${expr((1+2)*3^2)} ${regex(a|b|%1)} ${", "ARRAY::a|:b")
 	f.Fuzz(func(t *testing.T, s, value string) {
 		tree := &Tree{patterns: newPatternCache()}

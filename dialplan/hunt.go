@@ -43,6 +43,7 @@ const (
 	maxTrace     = 100_000  // lines of one hunt
 	maxTraceSize = 16 << 20 // bytes of one hunt's trace, of its actions' data, and of a walk's
 	maxLoop      = 1_000    // repetitions of one action
+	maxSlow      = 20       // patterns of one hunt that reach their time limit
 )
 
 // Hunt looks for the call's destination in its context as mod_dialplan_xml does. It returns ErrNoContext when there
@@ -66,7 +67,8 @@ type hunter struct {
 	call    *Call
 	resolve *resolver
 	result  *Result
-	size    int   // bytes of trace so far
+	size    int   // bytes of trace and of inline data so far
+	slow    int   // patterns that took too long
 	err     error // a bound was reached; ends the hunt
 }
 
@@ -293,6 +295,11 @@ func (h *hunter) perform(subject, expression string, pos Pos) match {
 	m, err := h.tree.patterns.perform(subject, expression)
 	if err != nil {
 		h.notice(pos, NoticePattern, "%v", err)
+	}
+	if errors.Is(err, ErrLimit) {
+		if h.slow++; h.slow > maxSlow {
+			h.err = errAt(pos, "more than %d patterns that take longer than %v: %w", maxSlow, matchTimeout, ErrLimit)
+		}
 	}
 	return m
 }
@@ -523,6 +530,9 @@ func (h *hunter) inline(a Action) error {
 	h.result.Inline = append(h.result.Inline, a)
 	done := p.apply(a.Application, data)
 	h.call.scope = nil
+	if h.size += len(data); h.size > maxTraceSize || p.spend(0) {
+		return fmt.Errorf("more than %d bytes of variables: %w", maxWritten, ErrLimit)
+	}
 	if !done {
 		h.notice(a.Pos, NoticeUnknown, "inline application %s is not executed here", a.Application)
 	}

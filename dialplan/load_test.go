@@ -111,6 +111,18 @@ func TestBadTreesAreNamedWithFileAndLine(t *testing.T) {
 	if _, err := Load(filepath.Join(t.TempDir(), "none"), LoadOptions{}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a path that is not there: %v", err)
 	}
+	huge := write(t, map[string]string{"d.xml": "<extension/>"})
+	if err := os.Truncate(filepath.Join(huge, "d.xml"), 100<<20); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(filepath.Join(huge, "d.xml"), LoadOptions{}); !errors.Is(err, ErrLimit) {
+		t.Errorf("a file of 100 MB: %v", err)
+	}
+	doubling := write(t, map[string]string{"d.xml": "<X-PRE-PROCESS cmd=\"set\" data=\"a=0123456789\"/>\n" +
+		strings.Repeat("<X-PRE-PROCESS cmd=\"set\" data=\"a=$${a}$${a}\"/>\n", 500) + "<extension/>"})
+	if _, err := Load(filepath.Join(doubling, "d.xml"), LoadOptions{}); !errors.Is(err, ErrLimit) {
+		t.Errorf("a variable that doubles: %v", err)
+	}
 	if _, err := Load("/dev/zero", LoadOptions{}); err == nil {
 		t.Error("a device was read")
 	}
@@ -143,6 +155,7 @@ func TestEndlessDialplansEnd(t *testing.T) {
 	for name, xml := range map[string]string{
 		"transfer":          `<action application="transfer" data="1 XML default"/>`,
 		"execute_extension": `<action application="execute_extension" data="1"/><action application="execute_extension" data="1"/>`,
+		"doubling":          `<action application="set" data="a=0123456789" inline="true"/><action application="set" data="a=${a}${a}" inline="true" loop="1000"/>`,
 		"loop":              `<action application="set" data="a=b" loop="2000000000"/>`,
 	} {
 		dir := write(t, map[string]string{"d.xml": `<extension name="x"><condition>` + xml + `</condition></extension>`})

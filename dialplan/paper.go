@@ -25,6 +25,15 @@ func (p *paper) prepare(data string) (string, error) {
 	return data, err
 }
 
+// maxWritten is how many bytes of variables one call may set, so that values that double each other have an end.
+const maxWritten = 64 << 20
+
+// spend counts what an application writes and reports whether it is too much.
+func (p *paper) spend(n int) bool {
+	p.call.written += n
+	return p.call.written > maxWritten
+}
+
 // apply carries out an application whose data is expanded and reports whether it is one of those.
 func (p *paper) apply(app, data string) bool {
 	vars := p.call.Vars
@@ -96,7 +105,9 @@ func (p *paper) set(data string, put func(name, value string)) {
 		name, value, _ = strings.Cut(data, ",")
 	}
 	value, _ = Expand(value, p.resolver) // the first expansion has reported what it could not evaluate
-	put(name, value)
+	if !p.spend(len(value)) {
+		put(name, value)
+	}
 }
 
 // listOf splits at blanks, or at x behind "^^x".

@@ -26,7 +26,7 @@ type preprocessor struct {
 	seen    map[string]bool // the same
 	stack   []string
 	pieces  []piece
-	size    int64 // bytes of all files read
+	size    int64 // bytes of all files read and of all global variables set
 	notices []Notice
 	offsets []int           // in out, of each notice; -1 = wherever
 	refused map[string]bool // variables that a refused directive would have set
@@ -187,8 +187,13 @@ func (p *preprocessor) read(path string, from Pos) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !info.Mode().IsRegular() {
+	switch {
+	case !info.Mode().IsRegular():
 		return nil, errAt(from, "%s is no regular file", path)
+	case info.Size() > p.limits.FileBytes:
+		return nil, errAt(from, "%s is larger than %d bytes: %w", path, p.limits.FileBytes, ErrLimit)
+	case info.Size() == 0:
+		return nil, nil // nor is anything read that only the kernel knows the end of
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -382,13 +387,12 @@ func (p *preprocessor) command(cmd, arg, dir string, depth int, pos Pos, env boo
 			p.notice(pos, NoticeDirective, "X-PRE-PROCESS set without a value: %q", arg)
 			return nil
 		}
-		p.globals[strings.TrimRight(name, " ")] = harmless(strings.TrimLeft(value, " "))
+		return p.setGlobal(strings.TrimRight(name, " "), strings.TrimLeft(value, " "), pos)
 	case "env-set":
 		name, value, ok := strings.Cut(arg, "=")
 		if source, dollar := strings.CutPrefix(value, "$"); env && ok && dollar {
 			if v := p.getenv(source); v != "" {
-				p.globals[name] = harmless(v)
-				return nil
+				return p.setGlobal(name, v, pos)
 			}
 		}
 		p.notice(pos, NoticeDirective, "env-set %q sets nothing", arg)
@@ -402,6 +406,15 @@ func (p *preprocessor) command(cmd, arg, dir string, depth int, pos Pos, env boo
 	default:
 		p.notice(pos, NoticeDirective, "FreeSWITCH does not know X-PRE-PROCESS %q", cmd)
 	}
+	return nil
+}
+
+// setGlobal sets a global variable. All that were ever set count, so that values that double each other have an end.
+func (p *preprocessor) setGlobal(name, value string, pos Pos) error {
+	if p.size += int64(len(name) + len(value)); p.size > p.limits.TotalBytes {
+		return errAt(pos, "global variables grow over %d bytes: %w", p.limits.TotalBytes, ErrLimit)
+	}
+	p.globals[name] = harmless(value)
 	return nil
 }
 

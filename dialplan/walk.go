@@ -268,7 +268,11 @@ func (w *walker) execute(ctx context.Context, c *Call, a Action, depth int) erro
 	}
 	w.media(c, a)
 	w.record(a)
-	if p.apply(a.Application, data) {
+	done := p.apply(a.Application, data)
+	if p.spend(0) {
+		return errAt(a.Pos, "more than %d bytes of variables: %w", maxWritten, ErrLimit)
+	}
+	if done {
 		return nil
 	}
 	return w.control(ctx, c, a, depth)
@@ -485,7 +489,7 @@ func (w *walker) executeExtension(ctx context.Context, c *Call, a Action, depth 
 	if err := w.route(ctx, &inner, &place{f[0], cmp.Or(f[1], dialplan), inner.Context, a.Pos}, depth+1); err != nil {
 		return err
 	}
-	c.globals, c.store, c.Now = inner.globals, inner.store, inner.Now
+	c.globals, c.store, c.Now, c.written = inner.globals, inner.store, inner.Now, inner.written
 	// When an inner hunt is over FreeSWITCH forgets the profile of the one around it as well.
 	root := c
 	for root.outer != nil {
