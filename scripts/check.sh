@@ -11,7 +11,7 @@ times=()
 
 # Packages with goroutines of their own. The end-to-end suite runs the built binary and is not among them.
 concurrent=(./esl/... ./sipproxy/... ./internal/fssim/... ./internal/fsw/... ./internal/sidecar/... ./internal/treat/...
-  ./internal/token/... ./internal/resolve/... ./internal/edge/... ./internal/app/...)
+  ./internal/token/... ./internal/resolve/... ./internal/edge/... ./internal/app/... ./internal/export/... ./internal/telemetry/...)
 
 stage() { # NAME WHAT COMMAND...
   local name=$1 what=$2 from=$SECONDS

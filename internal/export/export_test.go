@@ -363,3 +363,32 @@ func TestAFileThatWasMovedAwayIsLetGo(t *testing.T) {
 		}
 	}
 }
+
+// /dev/full takes no byte, as a full disk does.
+func TestAFullDiskIsSaidOnceAndTheStoreHasTheRecord(t *testing.T) {
+	t.Parallel()
+	if _, err := os.Stat("/dev/full"); err != nil {
+		t.Skip(err)
+	}
+	f, err := os.Create(filepath.Join(t.TempDir(), "store"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	r := run(t, Options{JSONL: "/dev/full"})
+	records := NewRecords(closedStore{f: f}, r.Exporter)
+	for _, id := range ids("x", 3) {
+		if err := records.Close(t.Context(), ended(id)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if text, err := os.ReadFile(f.Name()); err != nil || string(text) != "x0\nx1\nx2\n" {
+		t.Errorf("the store has %q, %v", text, err)
+	}
+	if s := r.Stats(); s.Unwritten != 3 || s.Written != 0 {
+		t.Errorf("%+v", s)
+	}
+	if n := r.logged.FilterMessageSnippet("are missing in the file").Len(); n != 1 {
+		t.Errorf("said %d times", n)
+	}
+}

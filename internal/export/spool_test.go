@@ -51,7 +51,7 @@ func TestTheSpoolIsAQueueThatOutlivesItsProcess(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	s := openTest(t, dir, 1<<30)
 	in, out := 0, 0
-	for range 500 {
+	for range 300 {
 		switch rng.IntN(8) {
 		case 0:
 			s.close()
