@@ -37,7 +37,7 @@ type Record struct {
 	Diversions []Diversion `json:"diversions,omitempty"`
 	Trunk      string      `json:"trunk,omitempty"`
 	Source     string      `json:"source,omitempty"`
-	Screening  Screening   `json:"screening"`
+	Verdict    Verdict     `json:"verdict"`
 	Steps      []Step      `json:"steps,omitempty"`
 }
 
@@ -67,8 +67,8 @@ type Diversion struct {
 	Counter int    `json:"counter"`
 }
 
-// Screening is the verdict on the caller.
-type Screening struct {
+// Verdict is what screening thinks of the caller.
+type Verdict struct {
 	Screened   bool     `json:"screened"`
 	Action     string   `json:"action"`
 	Likelihood float64  `json:"likelihood"`
@@ -154,7 +154,7 @@ func Of(r call.Record) Record {
 		Called: Called{
 			Number: string(r.Arrival.To), Dialled: r.Arrival.Dialled, Account: r.Plan.Account, Target: r.Arrival.Target, Cause: r.Arrival.Cause,
 		},
-		Screening: screening(r.Arrival.Verdict),
+		Verdict: verdict(r.Arrival.Verdict),
 	}
 	if r.Arrival.Source.IsValid() {
 		out.Source = r.Arrival.Source.String()
@@ -168,8 +168,8 @@ func Of(r call.Record) Record {
 	return out
 }
 
-func screening(v call.Verdict) Screening {
-	s := Screening{Screened: v.Screened(), Action: string(v.Action), Likelihood: v.Likelihood, Model: v.Model}
+func verdict(v call.Verdict) Verdict {
+	s := Verdict{Screened: v.Screened(), Action: string(v.Action), Likelihood: v.Likelihood, Model: v.Model}
 	if s.Action == "" {
 		s.Action = "deliver"
 	}
