@@ -4,11 +4,45 @@ import (
 	"errors"
 	"iter"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
-// hasDirectory reports whether the tree holds users at all; a directory that xml_curl answers for is not here.
-func (t *Tree) hasDirectory() bool { return t.Section("directory") != nil }
+// hasDirectory reports whether the tree alone says what users there are.
+func (t *Tree) hasDirectory() bool {
+	return t.Section("directory") != nil && t.elsewhere("directory") == ""
+}
+
+// elsewhere names the module that answers for a section before the files do, or "": mod_xml_curl asks a web server,
+// mod_lua a script. It counts only when modules.conf loads it.
+func (t *Tree) elsewhere(section string) string {
+	lists := func(value string) bool {
+		return slices.ContainsFunc(strings.FieldsFunc(value, func(r rune) bool { return r == '|' || r == ',' || r == ' ' }), func(s string) bool {
+			return strings.EqualFold(s, section)
+		})
+	}
+	if loaded, _ := t.loads("mod_xml_curl"); loaded {
+		if conf := t.configuration("xml_curl.conf"); conf != nil && conf.Child("bindings") != nil {
+			for _, binding := range conf.Child("bindings").All("binding") {
+				for _, p := range binding.All("param") {
+					if bindings, ok := p.Attr("bindings"); p.Soft("name") == "gateway-url" && (!ok || lists(bindings)) {
+						return "mod_xml_curl"
+					}
+				}
+			}
+		}
+	}
+	if loaded, _ := t.loads("mod_lua"); loaded {
+		if conf := t.configuration("lua.conf"); conf != nil {
+			for name, value := range conf.pairs("settings", "param") {
+				if name == "xml-handler-bindings" && lists(value) {
+					return "mod_lua"
+				}
+			}
+		}
+	}
+	return ""
+}
 
 // domain returns a domain of the directory, or nil.
 func (t *Tree) domain(name string) *Element {

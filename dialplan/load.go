@@ -51,15 +51,16 @@ type NoticeKind string
 
 // The kinds of notices. Those of Load come first; Hunt and Walk know the rest.
 const (
-	NoticeDropped   NoticeKind = "dropped-line"     // FreeSWITCH drops a line, or a part of it
-	NoticeGlobal    NoticeKind = "undefined-global" // $${name} that is not set
-	NoticeInclude   NoticeKind = "missing-include"  // nothing to include there, or a file that cannot be read
-	NoticeExec      NoticeKind = "exec-refused"     // a directive that would run a program or ask the network
-	NoticeDirective NoticeKind = "bad-directive"    // a directive that FreeSWITCH does not understand
-	NoticePattern   NoticeKind = "bad-pattern"      // a pattern that does not compile, or takes too long
-	NoticeUnknown   NoticeKind = "not-evaluated"    // something that cannot be evaluated offline
-	NoticeAssumed   NoticeKind = "assumed"          // an outcome that was assumed
-	NoticeError     NoticeKind = "freeswitch-error" // what FreeSWITCH itself logs as an error or does not do
+	NoticeDropped   NoticeKind = "dropped-line"       // FreeSWITCH drops a line, or a part of it
+	NoticeGlobal    NoticeKind = "undefined-global"   // $${name} that is not set
+	NoticeInclude   NoticeKind = "missing-include"    // nothing to include there, or a file that cannot be read
+	NoticeExec      NoticeKind = "exec-refused"       // a directive that would run a program or ask the network
+	NoticeDirective NoticeKind = "bad-directive"      // a directive that FreeSWITCH does not understand
+	NoticeElsewhere NoticeKind = "answered-elsewhere" // a module answers for a section before the files do
+	NoticePattern   NoticeKind = "bad-pattern"        // a pattern that does not compile, or takes too long
+	NoticeUnknown   NoticeKind = "not-evaluated"      // something that cannot be evaluated offline
+	NoticeAssumed   NoticeKind = "assumed"            // an outcome that was assumed
+	NoticeError     NoticeKind = "freeswitch-error"   // what FreeSWITCH itself logs as an error or does not do
 )
 
 // Notice is something that does not stop the work but that a dialplan engineer wants to know.
@@ -238,6 +239,15 @@ func readTree(path string, opt LoadOptions) (*Tree, error) {
 		return nil, fmt.Errorf("%s: %w", path, ErrNoDialplan)
 	}
 	t.notices, t.dropped = pre.outside(comments), pre.dropped
+	for _, section := range [...]string{"dialplan", "directory"} {
+		if module := t.elsewhere(section); module != "" {
+			pos := Pos{}
+			if s := t.Section(section); s != nil {
+				pos = s.Pos
+			}
+			t.notices = append(t.notices, Notice{pos, NoticeElsewhere, fmt.Sprintf("%s answers for the %s before these files do: what it answers is not known here", module, section)})
+		}
+	}
 	return t, nil
 }
 

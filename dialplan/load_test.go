@@ -48,10 +48,11 @@ func TestConfTreeIsReadInFreeSWITCHsOrder(t *testing.T) {
 			"<X-PRE-PROCESS cmd=\"exec-set\" data=\"bad=touch " + "x\"/>\n</include>\n",
 		"dialplan/public.xml": "<include>\n<context name=\"public\">\n<X-PRE-PROCESS cmd=\"include\" data=\"public/*.xml\"/>\n" +
 			"<extension name=\"last\"><condition><action application=\"set\" data=\"x=$${prefix}$${hidden}$${old}$${fromenv}$${bad}$${nowhere}\"/></condition></extension>\n</context>\n</include>\n",
-		"dialplan/public/10_b.xml":    "<include>\r\n  <extension name=\"b\" continue=\"true\">\r\n    <condition>\r\n      <action application=\"b\"/>\r\n    </condition>\r\n  </extension>\r\n</include>\r\n",
-		"dialplan/public/05_a.xml":    "<include>\n<extension name=\"a\" continue=\"true\"><condition><action application=\"a\"/></condition></extension>\n</include>",
-		"dialplan/public/9_one.xml":   "<include><extension name=\"lost\"><condition><action application=\"lost\"/></condition></extension></include>\n",
-		"dialplan/public/.hidden.xml": "<extension name=\"hidden\"><condition><action application=\"hidden\"/></condition></extension>\n",
+		"dialplan/public/10_b.xml":          "<include>\r\n  <extension name=\"b\" continue=\"true\">\r\n    <condition>\r\n      <action application=\"b\"/>\r\n    </condition>\r\n  </extension>\r\n</include>\r\n",
+		"dialplan/public/05_a.xml":          "<include>\n<extension name=\"a\" continue=\"true\"><condition><action application=\"a\"/></condition></extension>\n</include>",
+		"dialplan/public/9_one.xml":         "<include><extension name=\"lost\"><condition><action application=\"lost\"/></condition></extension></include>\n",
+		"dialplan/public/20_off.xml.noload": "<extension name=\"off\"><condition><action application=\"off\"/></condition></extension>\n",
+		"dialplan/public/.hidden.xml":       "<extension name=\"hidden\"><condition><action application=\"hidden\"/></condition></extension>\n",
 	})
 	tree := load(t, dir, LoadOptions{Getenv: func(string) string { return "env" }})
 	got, err := tree.Hunt(context.Background(), &Call{Context: "PUBLIC", Destination: "1"})
@@ -76,6 +77,32 @@ func TestConfTreeIsReadInFreeSWITCHsOrder(t *testing.T) {
 	for _, want := range []string{"vars.xml:6: X-PRE-PROCESS exec-set is not carried out", "9_one.xml:1: FreeSWITCH drops this whole line", "public.xml:4: global variable $${nowhere}"} {
 		if !strings.Contains(all, want) {
 			t.Errorf("no notice %q in\n%s", want, all)
+		}
+	}
+}
+
+// TestWhatAnotherModuleAnswersIsNotInvented loads a tree whose directory a web server holds and whose dialplan a script does.
+func TestWhatAnotherModuleAnswersIsNotInvented(t *testing.T) {
+	tree := func(modules string) *Tree {
+		dir := write(t, map[string]string{"freeswitch.xml": "<document><section name=\"configuration\"><configuration name=\"modules.conf\"><modules>" + modules + "</modules></configuration>" +
+			"<configuration name=\"xml_curl.conf\"><bindings><binding name=\"x\"><param name=\"gateway-url\" value=\"http://127.0.0.1/\" bindings=\"directory|phrases\"/></binding></bindings></configuration>" +
+			"<configuration name=\"lua.conf\"><settings><param name=\"xml-handler-bindings\" value=\"configuration,dialplan\"/></settings></configuration></section>" +
+			"<section name=\"directory\"><domain name=\"d\"><user id=\"1\"><variables><variable name=\"a\" value=\"b\"/></variables></user></domain></section>" +
+			"<section name=\"dialplan\"><context name=\"default\"><extension name=\"x\"><condition><action application=\"log\" data=\"INFO ${user_data(1@d var a)}\"/></condition></extension></context></section></document>"})
+		return load(t, dir, LoadOptions{})
+	}
+	for modules, want := range map[string]struct {
+		executed string
+		notices  int
+	}{
+		`<load module="mod_commands"/>`:                                                      {"log(INFO b)", 0},
+		`<load module="mod_commands"/><load module="mod_xml_curl"/>`:                         {"log(INFO ${user_data(1@d var a)})", 1},
+		`<load module="mod_commands"/><load module="mod_xml_curl"/><load module="mod_lua"/>`: {"log(INFO ${user_data(1@d var a)})", 2},
+	} {
+		tree := tree(modules)
+		w, err := tree.Walk(context.Background(), &Call{Destination: "1"}, WalkOptions{})
+		if err != nil || !slices.Equal(w.Executed, []string{want.executed}) || len(tree.Notices()) != want.notices {
+			t.Errorf("%s: executed %q, %v, notices %v, want %q and %d", modules, w.Executed, err, tree.Notices(), want.executed, want.notices)
 		}
 	}
 }
