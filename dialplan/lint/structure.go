@@ -96,7 +96,7 @@ func (l *linter) outcome(c *contextView, x *extension, last bool) {
 		l.found("extension-without-condition", x.el.Pos, x, "an extension without a condition never contributes anything", "put its actions inside a <condition>; one without attributes holds for every call")
 		return
 	}
-	if x.goesOn && last && !l.lone() {
+	if x.goesOn && last && !l.lone() && x.el.Pos.File == c.el.Pos.File { // an included file cannot know that it is the last
 		l.found("continue-useless", x.el.PosOf("continue"), x, fmt.Sprintf("continue=\"true\" on the last extension of context %s: nothing stands behind it", c.name), "leave it out")
 	}
 	// A later condition's anti-actions are only for calls that the earlier ones took.

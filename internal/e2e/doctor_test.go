@@ -1,0 +1,206 @@
+package e2e
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/signalbox/signalbox/dialplan/lint"
+	"github.com/signalbox/signalbox/esl"
+	"github.com/signalbox/signalbox/internal/doctor"
+	"github.com/signalbox/signalbox/internal/lab"
+	"github.com/signalbox/signalbox/internal/render"
+)
+
+// patient is a real FreeSWITCH with its own copy of vanilla.
+type patient struct {
+	t    *testing.T
+	at   lab.SwitchAt
+	conf string
+}
+
+// api runs a command on the switch.
+func (p patient) api(command string) {
+	p.t.Helper()
+	conn, err := esl.Dial(p.t.Context(), esl.DialOptions{Addr: p.at.EventSocket, Password: esl.Secret(p.at.Password), Timeout: 10 * time.Second})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := conn.API(p.t.Context(), command); err != nil {
+		p.t.Fatalf("%s: %v", command, err)
+	}
+}
+
+// edit changes a file of the conf folder and has it read; the function it returns undoes both.
+func (p patient) edit(name, old, replacement string) func() {
+	p.t.Helper()
+	path := filepath.Join(p.conf, filepath.FromSlash(name))
+	text, err := os.ReadFile(path)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	put := func(text string) {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			p.t.Fatal(err)
+		}
+		p.api("reloadxml")
+	}
+	put(edit(p.t, string(text), old, replacement))
+	return func() { put(string(text)) }
+}
+
+func (p patient) examine(alter func(*doctor.Options)) map[string]doctor.Check {
+	p.t.Helper()
+	o := doctor.Options{Conf: p.conf, Target: doctor.Target{Addr: p.at.EventSocket, Password: p.at.Password, SIP: p.at.External}}
+	if alter != nil {
+		alter(&o)
+	}
+	r := doctor.Examine(p.t.Context(), o)
+	out := map[string]doctor.Check{}
+	for _, c := range r.Checks {
+		out[c.Name] = c
+	}
+	return out
+}
+
+// states compares the states of checks; all others have to be ok or warn.
+func (p patient) states(what string, checks map[string]doctor.Check, want map[string]doctor.Status) {
+	p.t.Helper()
+	for name, status := range want {
+		if c := checks[name]; c.Status != status {
+			p.t.Errorf("%s: %s is %q, want %s: %s", what, name, c.Status, status, c.Detail)
+		}
+	}
+	for name, c := range checks {
+		if _, said := want[name]; !said && c.Status != doctor.OK && c.Status != doctor.Warn {
+			p.t.Errorf("%s: %s is %s: %s", what, name, c.Status, c.Detail)
+		}
+	}
+}
+
+// TestRealDoctor examines a vanilla FreeSWITCH as it is, with our files, and with one thing broken at a time.
+func TestRealDoctor(t *testing.T) {
+	t.Parallel()
+	binary := os.Getenv("SIGNALBOX_FREESWITCH")
+	if binary == "" {
+		t.Skip("SIGNALBOX_FREESWITCH names no freeswitch binary: this was NOT tested on a real switch")
+	}
+	dir := t.TempDir()
+	at, stop, err := lab.Vanilla{Program: binary, Dir: dir, RTPPort: 45000}.Start(t.Context(), lab.Dropins{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	p := patient{t: t, at: at, conf: filepath.Join(dir, "freeswitch", "conf")}
+	const ok, warn, fail, skip = doctor.OK, doctor.Warn, doctor.Fail, doctor.Skip
+
+	p.states("vanilla", p.examine(nil), map[string]doctor.Status{"include": fail, "modules": ok, "version": ok, "clock": ok, "codecs": ok, "rights-api": ok, "rights-events": ok,
+		"event-socket-access": ok, "sip-profile": ok, "sip-profile-access": ok, "sessions-per-second": ok, "max-sessions": ok, "conf-tree": warn})
+	p.rendered()
+	well := map[string]doctor.Status{"include": ok, "include-socket": ok, "include-reached": ok, "conf-loaded": ok, "event-socket-access": ok, "sip-profile-access": ok}
+	p.states("with our files", p.examine(nil), well)
+
+	undo := p.edit("autoload_configs/event_socket.conf.xml", `name="password" value="`+at.Password+`"`, `name="password" value="ClueCon"`)
+	p.states("ClueCon", p.examine(nil), map[string]doctor.Status{"event-socket-access": warn, "include": ok})
+	undo()
+	undo = p.edit("sip_profiles/external.xml", `name="auth-calls" value="false"`, `name="auth-calls" value="true"`)
+	p.states("auth-calls", p.examine(nil), map[string]doctor.Status{"sip-profile-access": fail})
+	undo()
+	undo = p.edit("sip_profiles/external.xml", `<param name="auth-calls" value="false"/>`, `<param name="auth-calls" value="false"/><param name="apply-inbound-acl" value="domains"/>`)
+	p.states("access list", p.examine(nil), map[string]doctor.Status{"sip-profile-access": fail})
+	undo()
+	undo = p.edit("dialplan/public/05_signalbox.xml", `revision="1"`, `revision="0"`)
+	p.states("older", p.examine(nil), map[string]doctor.Status{"include": warn})
+	undo()
+	undo = p.edit("dialplan/public/00_inbound_did.xml", `^(5551212)$`, `^\+1`)
+	p.states("taken before", p.examine(nil), map[string]doctor.Status{"include-reached": warn})
+	undo()
+	p.api("unload mod_conference")
+	p.states("no conferences", p.examine(nil), map[string]doctor.Status{"modules": warn})
+	p.api("load mod_conference")
+	p.api("fsctl sps 30")
+	p.states("few sessions", p.examine(nil), map[string]doctor.Status{"sessions-per-second": warn})
+	p.states("no such profile", p.examine(func(o *doctor.Options) { o.SIP = netip.MustParseAddrPort("127.0.0.1:1") }),
+		map[string]doctor.Status{"sip-profile": fail, "codecs": skip})
+	p.users(well)
+
+	if _, err := render.Undo(p.conf, false); err != nil {
+		t.Fatal(err)
+	}
+	p.states("not reloaded yet", p.examine(nil), map[string]doctor.Status{"include": ok, "conf-loaded": warn})
+	p.api("reloadxml")
+	p.states("taken away", p.examine(nil), map[string]doctor.Status{"include": fail})
+}
+
+// rendered writes our files with render, lints them and has them read.
+func (p patient) rendered() {
+	p.t.Helper()
+	plan, err := render.NewPlan(p.conf, render.Settings{})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if warnings, err := plan.Check(p.t.Context(), nil); err != nil || len(warnings) > 0 {
+		p.t.Errorf("checking the rendered files: %v %v", warnings, err)
+	}
+	if err := plan.Apply(time.Now()); err != nil {
+		p.t.Fatal(err)
+	}
+	report, err := lint.Check(p.conf, lint.Options{})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for _, f := range report.Findings {
+		if strings.Contains(f.Pos.File, "signalbox") {
+			p.t.Errorf("%s: %s %s", f.Pos, f.Rule, f.What)
+		}
+	}
+	states := p.examine(nil)
+	p.states("not read yet", states, map[string]doctor.Status{"include": doctor.Fail, "conf-loaded": doctor.Fail})
+	p.api("reloadxml")
+}
+
+// users logs in as directory users: the one we ship has the rights that the link needs, another lacks them.
+func (p patient) users(well map[string]doctor.Status) {
+	p.t.Helper()
+	plan, err := render.NewPlan(p.conf, render.Settings{User: true})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if err := plan.Apply(time.Now()); err != nil {
+		p.t.Fatal(err)
+	}
+	const commented = `<!-- <param name="esl-password" value="A-PASSWORD-OF-YOUR-OWN"/> -->`
+	undo := p.edit("directory/default/signalbox.xml", commented, `<param name="esl-password" value="of-its-own"/>`)
+	as := func(o *doctor.Options) { o.User, o.Password = "signalbox@"+p.at.Domain, "of-its-own" }
+	checks := p.examine(as)
+	for _, name := range []string{"event-socket", "version", "rights-api", "rights-events"} {
+		if checks[name].Status != doctor.OK {
+			p.t.Errorf("our user: %s is %s: %s", name, checks[name].Status, checks[name].Detail)
+		}
+	}
+	if c := checks["modules"]; c.Status != doctor.Skip || !strings.Contains(c.Detail, "may not ask") {
+		p.t.Errorf("our user may ask more than it should: %+v", c)
+	}
+	more := p.edit("directory/default/signalbox.xml", `status,show,uuid_exists,`, `status,`)
+	checks = p.examine(as)
+	if c := checks["rights-api"]; c.Status != doctor.Fail || !strings.Contains(c.Detail, "show, uuid_exists") {
+		p.t.Errorf("a user with fewer rights: %+v", c)
+	}
+	more()
+	more = p.edit("directory/default/signalbox.xml", `CHANNEL_HANGUP_COMPLETE `, ``)
+	checks = p.examine(as)
+	if c := checks["rights-events"]; c.Status != doctor.Fail || !strings.Contains(c.Detail, "CHANNEL_HANGUP_COMPLETE") {
+		p.t.Errorf("a user with fewer events: %+v", c)
+	}
+	more()
+	undo()
+	if _, err := render.Undo(p.conf, false); err != nil {
+		p.t.Fatal(err)
+	}
+	p.api("reloadxml")
+	p.states("after the users", p.examine(nil), well)
+}
