@@ -92,6 +92,7 @@ e2e_real() {
   echo "FreeSWITCH: $SIGNALBOX_FREESWITCH"
   go test -count=1 -run 'Vanilla(Equals|TreeLoads)' ./dialplan/ # reads its configuration, starts nothing
   go test -count=1 -timeout 8m -run 'TestReal' ./internal/e2e/
+  go test -count=1 -run 'RealSwitch|Vanilla' ./dialplan/lint/
   install dnsmasq dnsmasq-base || skip "dnsmasq is not here: docker-compose.yml is not played"
   go -C packaging test -count=1 -run Played .
 }

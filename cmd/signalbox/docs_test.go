@@ -25,6 +25,7 @@ const top = "../.."
 var elsewhere = map[string]string{
 	"lab":    "scripts/check.sh plays it whole",
 	"health": "health_test.go asks a process of its own",
+	"doctor": "doctor_test.go asks a simulated switch",
 }
 
 // verbs follow the program's name in its log and in sentences about it.

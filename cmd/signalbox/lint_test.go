@@ -2,8 +2,14 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/signalbox/signalbox/dialplan/lint"
 )
 
 const faulty = `<include>
@@ -39,5 +45,72 @@ func TestLintFindsFaultsAndItsExitStatusSaysSo(t *testing.T) {
 	}
 	if out := f.good("dialplan", "lint", "--rules"); !strings.Contains(out, "toll-fraud ") {
 		t.Errorf("--rules: %s", out)
+	}
+}
+
+// TestTheDoctorsPageNamesEveryCheck reads the names that the package gives out of its source, and those of the page.
+func TestTheDoctorsPageNamesEveryCheck(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile(filepath.Join(top, "docs", "doctor.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sources, err := filepath.Glob(filepath.Join(top, "internal", "doctor", "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	given := map[string]bool{}
+	for _, path := range sources {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasSuffix(path, "_test.go") {
+			for _, m := range regexp.MustCompile(`d\.(?:say|taken|said|skip)\("([a-z-]+)"`).FindAllStringSubmatch(string(text), -1) {
+				given[m[1]] = true
+			}
+		}
+	}
+	if len(given) < 15 {
+		t.Fatalf("found only %d checks: the search is broken", len(given))
+	}
+	for name := range given {
+		if !strings.Contains(string(page), "`"+name+"`") {
+			t.Errorf("docs/doctor.md does not name %s", name)
+		}
+	}
+	for _, m := range regexp.MustCompile("(?m)^\\| (`[a-z`, -]+`) \\|").FindAllStringSubmatch(string(page), -1) {
+		for name := range strings.SplitSeq(strings.ReplaceAll(m[1], "`", ""), ", ") {
+			if !given[name] {
+				t.Errorf("docs/doctor.md names %s, which no check is called", name)
+			}
+		}
+	}
+}
+
+func TestThePageListsEveryRule(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join(top, "docs", "dialplan.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := 0
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, "| `") && (strings.Contains(line, "| error |") || strings.Contains(line, "| warning |") || strings.Contains(line, "| note |")) {
+			rows++
+		}
+	}
+	listed := 0
+	for _, r := range lint.Rules() {
+		if r.ID == "too-many" {
+			continue
+		}
+		listed++
+		if row := fmt.Sprintf("| `%s` | %s | %s | %s |\n", r.ID, r.Severity, strings.ReplaceAll(r.Title, "|", `\|`), r.Known); !strings.Contains(string(text), row) {
+			t.Errorf("docs/dialplan.md has no row\n%s", row)
+		}
+	}
+	if rows != listed {
+		t.Errorf("docs/dialplan.md lists %d rules, there are %d", rows, listed)
 	}
 }

@@ -88,7 +88,7 @@ func (f *fraud) enter(c *contextView, dialled *language, way []string, depth int
 	defer delete(f.visited, c.name)
 	for _, x := range c.extensions {
 		for _, cond := range x.conditions {
-			if checks(x) {
+			if x.dead || checks(x) {
 				break
 			}
 			f.actions(c, x, cond, dialled, way, depth)

@@ -130,6 +130,7 @@ func TestEveryRule(t *testing.T) {
 		{"stranger to a few numbers", number("a", `^(10[01][0-9])$`, do("transfer", "$1 XML default")), ""},
 		{"stranger with a check", `<extension name="a"><condition field="${sip_authorized}" expression="^true$"/><condition field="destination_number" expression="^(\d+)$">` + do("bridge", "sofia/gateway/carrier/$1") + `</condition></extension>`, ""},
 		{"stranger to a fixed number", number("a", `^(\d+)$`, do("bridge", "sofia/gateway/carrier/+14155550100")), ""},
+		{"stranger to a gateway behind everything", `<extension name="all"><condition/></extension>` + "\n" + number("a", `^(\d+)$`, do("bridge", "sofia/gateway/carrier/$1")), "extension-unreachable@2"},
 		{"stranger to a subscriber", number("a", `^(\d+)$`, do("bridge", "sofia/internal/$1%pbx.example.net")), ""},
 		{"misspelt attribute", `<extension name="a" contniue="true"><condition>` + hangup + `</condition></extension>`, "unknown-attribute@1"},
 		{"unknown break", `<extension name="a"><condition field="destination_number" expression="^1$" break="false">` + hangup + `</condition></extension>`, "unknown-attribute@1"},

@@ -8,11 +8,13 @@ func (l *linter) shadows(c *contextView) {
 	var before []*extension // end it for the calls of one pattern
 	for _, x := range c.extensions {
 		if all != nil {
+			x.dead = true
 			l.found("extension-unreachable", x.el.Pos, x, fmt.Sprintf("no call comes here: extension %q (%s) before it holds for every call and ends the hunt", all.name, l.place(all.el.Pos)),
 				"move it in front, or write continue=\"true\" on the other")
 			continue
 		}
 		if by := l.shadowedBy(x, before); by != nil {
+			x.dead = true
 			l.found("extension-unreachable", x.el.Pos, x, fmt.Sprintf("no call comes here: extension %q (%s) before it takes every %s that this one would, with /%s/, and ends the hunt", by.name, l.place(by.el.Pos), by.conditions[0].field, by.conditions[0].expression),
 				"move it in front, or make the earlier pattern narrower")
 			continue

@@ -19,6 +19,7 @@ type extension struct {
 	el            *dialplan.Element
 	index         int
 	goesOn        bool // continue="true"
+	dead          bool // no call comes to it
 	conditions    []*condition
 }
 
