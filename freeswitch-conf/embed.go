@@ -4,9 +4,10 @@ package freeswitchconf
 
 import "embed"
 
-// Files holds the tree as it stands beside an operator's conf folder: dialplan/, sip_profiles/, directory/.
+// Files holds the tree as it stands beside an operator's conf folder: dialplan/, sip_profiles/, directory/; and two-sidecars/, whose
+// file goes into dialplan/public where there is a second sidecar.
 //
-//go:embed dialplan sip_profiles directory
+//go:embed dialplan sip_profiles directory two-sidecars
 var Files embed.FS
 
 // Revision is the number that extension and context signalbox carry in their attribute "revision", which FreeSWITCH

@@ -58,8 +58,8 @@ func set(number string) map[string]string {
 	return nil
 }
 
-// untouchedChannel checks that a leg which the operator's own extension has carries nothing of ours, but for the one mark that
-// keeps it from being handed to the sidecar again.
+// untouchedChannel checks that a leg which the operator's own extension has carries nothing of ours, but for the marks that keep
+// it from being handed to a sidecar again.
 func untouchedChannel(ctx context.Context, s *lab.Stage, c *lab.Call) {
 	uuid, err := s.Rig.Leg(ctx, c)
 	s.Must(err)
@@ -68,7 +68,7 @@ func untouchedChannel(ctx context.Context, s *lab.Stage, c *lab.Call) {
 		low := strings.ToLower(name)
 		mine := strings.HasPrefix(low, "signalbox_") || strings.HasPrefix(low, "execute_on_answer_signalbox") ||
 			strings.HasPrefix(low, "api_on_answer_signalbox") || strings.HasPrefix(low, "sip_h_x-signalbox")
-		mark := name == "signalbox_handed_back" && (value == "true" || strings.TrimPrefix(value, "+") == strings.TrimPrefix(s.Number, "+"))
+		mark := (name == "signalbox_handed_back" || name == "signalbox_second") && (value == "true" || strings.TrimPrefix(value, "+") == strings.TrimPrefix(s.Number, "+"))
 		s.Check(!mine || mark || name == "signalbox_outcome" && value == "not-ours",
 			"the operator's extension has a channel with %s=%s of ours", name, value)
 	}

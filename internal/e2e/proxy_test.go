@@ -53,7 +53,7 @@ func proxyKilled() *stroke {
 		proxyKilledTalking(st, network)
 		proxyKilledWaiting(st, network)
 	}
-	inside.Add(2)
+	inside.Add(3)
 	st.meets("proxy-killed-with-the-invite-in-it", "The INVITE is in the dead proxy's socket: it is sent again, and the new one takes it.", lab.Line{},
 		func(ctx context.Context, s *lab.Stage, m *moment) {
 			s.Phone.Behave(lab.Answers(100 * time.Millisecond))
@@ -65,6 +65,19 @@ func proxyKilled() *stroke {
 			s.Talk(ctx, c, in)
 			c.Hangup()
 			s.Ended(ctx, in, "them")
+		})
+	st.meets("proxy-killed-with-the-invite-in-it-tcp", "The INVITE is lost with its connection, which is the carrier's stack's business: the caller who tries again gets through.", lab.Line{},
+		func(ctx context.Context, s *lab.Stage, m *moment) {
+			within(ctx, s, m, func() { placeOver(s, "tcp", lab.Invite{}) })
+			m.strikes(ctx, s)
+			s.Phone.Behave(lab.Answers(100 * time.Millisecond))
+			c := placeOver(s, "tcp", lab.Invite{})
+			in := s.Rings(ctx, s.Phone, 1)
+			s.WaitAnswered(ctx, c)
+			s.Talk(ctx, c, in)
+			c.Hangup()
+			s.Ended(ctx, in, "them")
+			s.Check(s.Phone.Invited() == 1, "the phone got %d calls, want the second alone", s.Phone.Invited())
 		})
 	st.meets("proxy-killed-with-the-answer-in-it", "The 200 is in the dead proxy's socket: FreeSWITCH sends it again, and the new one passes it.", lab.Line{},
 		func(ctx context.Context, s *lab.Stage, m *moment) {

@@ -98,7 +98,7 @@ func TestDefaultSettingsRenderExactlyTheShippedFiles(t *testing.T) {
 	}
 	shipped := map[string]string{}
 	err = fs.WalkDir(freeswitchconf.Files, ".", func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
+		if err != nil || entry.IsDir() || strings.HasPrefix(path, "two-sidecars/") {
 			return err
 		}
 		text, err := fs.ReadFile(freeswitchconf.Files, path)
@@ -152,6 +152,46 @@ func TestWhatIsRenderedHuntsLikeWhatIsShipped(t *testing.T) {
 	}
 }
 
+// A second sidecar gets the calls that the guard has taken back from the first, once for each number, and not those that were not ours.
+func TestTheSecondSidecarGetsWhatTheGuardTookBack(t *testing.T) {
+	conf := operatorConf(t)
+	apply(t, conf, Settings{Sockets: []string{"127.0.0.1:9001", "127.0.0.1:9002"}, Guard: 4})
+	tree, err := dialplan.Load(conf, dialplan.LoadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const called = "+14155550100"
+	const first, second = "socket(127.0.0.1:9001|127.0.0.1:9002 async full)", "socket(127.0.0.1:9002 async full)"
+	for _, tt := range []struct {
+		name      string
+		variables map[string]string
+		want      string
+	}{
+		{"a new call", nil, first},
+		{"taken back from the first", map[string]string{"signalbox_handed_back": called}, second},
+		{"taken back from the second", map[string]string{"signalbox_handed_back": called, "signalbox_second": called}, ""},
+		{"not ours", map[string]string{"signalbox_handed_back": called, "signalbox_outcome": "not-ours"}, ""},
+		{"goes to another number now", map[string]string{"signalbox_handed_back": "+14155550199"}, first},
+	} {
+		walk, err := tree.Walk(t.Context(), &dialplan.Call{Context: "public", Destination: called, Fields: map[string]string{"uuid": "abc"}, Vars: dialplan.NewVars(tt.variables), Now: time.Now()}, dialplan.WalkOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		executed := strings.Join(walk.Executed, "\n")
+		for _, socket := range []string{first, second} {
+			if got := strings.Contains(executed, socket); got != (socket == tt.want) {
+				t.Errorf("%s: %s executed: %v\n%s", tt.name, socket, got, executed)
+			}
+		}
+		if tt.want != "" && !strings.Contains(executed, "sched_api(+4 signalbox-") {
+			t.Errorf("%s: no guard of 4 s:\n%s", tt.name, executed)
+		}
+		if !strings.Contains(executed, "bridge(user/1000)") { // nobody listens here
+			t.Errorf("%s: the operator's extension did not run:\n%s", tt.name, executed)
+		}
+	}
+}
+
 // Any history of runs is undone step by step, to the byte and the mode.
 func TestUndoBringsBackExactlyWhatWasThere(t *testing.T) {
 	conf := operatorConf(t)
@@ -169,6 +209,7 @@ func TestUndoBringsBackExactlyWhatWasThere(t *testing.T) {
 		{Prefixes: []string{"+1"}},
 		{Prefixes: []string{"+1"}, File: number(7), Last: true},
 		{Contexts: []string{"default"}, Guard: 10},
+		{Sockets: []string{"127.0.0.1:9001", "127.0.0.1:9002"}},
 		{Contexts: []string{"default", "public"}, Profile: true, User: true},
 		{},
 	} {

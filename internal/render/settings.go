@@ -18,6 +18,7 @@ import (
 const (
 	shippedNumbers = `^\+?\d{5,18}$`
 	shippedSocket  = "127.0.0.1:8084"
+	shippedSecond  = "127.0.0.1:8085"
 	shippedContext = "public"
 	shippedGuard   = 3
 	shippedNumber  = 5
@@ -103,6 +104,10 @@ func (s Settings) Files() ([]File, error) {
 				replacement{"dialplan/" + shippedContext + "/*.xml", folder + "/*.xml"}, replacement{"in public.xml", "in " + context + ".xml"})
 		}
 		add("dialplan/public/05_signalbox.xml", fmt.Sprintf("%s/%02d_signalbox.xml", folder, *s.File), numbers, guard, said, socket)
+		if len(s.Sockets) > 1 { // for calls that the guard takes back from the first one
+			second := replacement{`application="socket" data="` + shippedSecond + " ", `application="socket" data="` + hosts(s.Sockets[1:]) + " "}
+			add("two-sidecars/05_signalbox_second.xml", fmt.Sprintf("%s/%02d_signalbox_second.xml", folder, *s.File), numbers, guard, second)
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("rendering: %w", err)
