@@ -40,6 +40,23 @@ func BenchmarkHuntThrough2000Extensions(b *testing.B) {
 	}
 }
 
+// BenchmarkFirstHuntThrough2000Extensions is the same in a tree that has just been loaded.
+func BenchmarkFirstHuntThrough2000Extensions(b *testing.B) {
+	dir := write(b, map[string]string{"d.xml": manyExtensions("many", 2000)})
+	for b.Loop() {
+		b.StopTimer()
+		tree, err := Load(filepath.Join(dir, "d.xml"), LoadOptions{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+		r, err := tree.Hunt(context.Background(), &Call{Context: "many", Destination: "9999"})
+		if err != nil || r.Extension != "last" {
+			b.Fatal(r.Extension, err)
+		}
+	}
+}
+
 // BenchmarkRealFreeSWITCHHuntThrough2000Extensions is the same hunt by a real FreeSWITCH, where there is one. One call
 // executes execute_extension again and again in its own thread; the time between two lines of the log before and behind
 // is shared among the hunts. FreeSWITCH does not log the hunt itself here, which is to its advantage.

@@ -59,7 +59,7 @@ func FuzzLoadAndWalk(f *testing.F) {
 }
 
 func FuzzPattern(f *testing.F) {
-	for _, p := range []string{`^(\d{2})$`, `/^a\b/i`, `_NXX.`, `[[:digit:]^-[]`, `(?<n>a)\k<n>`, `a++(?>b)*?`, `\Q$\E\x{41}\01\cA`, `[^]\W-]`, `(?i:x)|(?#c)`} {
+	for _, p := range []string{`^(\d{2})$`, `/^a\b/i`, `_NXX.`, `[[:digit:]^-[]`, `(?<n>a)\k<n>`, `a++(?>b)*?`, `\Q$\E\x{41}\01\cA`, `[^]\W-]`, `(?i:x)|(?#c)`, `^\+?1?(41[0-5]5{2,3}\d*)?$`, `[a-c.]+?[^\d_]{2}`, `a$`, `(a)(b?)c`} {
 		f.Add(p, "12aA")
 	}
 	f.Fuzz(func(t *testing.T, pattern, subject string) {
@@ -67,6 +67,13 @@ func FuzzPattern(f *testing.F) {
 			return
 		}
 		m, err := newPatternCache().perform(subject, pattern)
+		if cannotMatch(pattern, subject) && !strings.HasPrefix(pattern, "/") && !strings.HasPrefix(pattern, "_") {
+			if p, err := CompilePattern(pattern); err != nil {
+				t.Errorf("%q does not compile: %v", pattern, err)
+			} else if yes, err := (&Pattern{slow: p.slow}).Match(subject); err == nil && yes {
+				t.Errorf("%q matches %q", pattern, subject)
+			}
+		}
 		if p, err := CompilePattern(pattern); err == nil && p.fast != nil && isSimple(subject) {
 			// Both engines have to find the same.
 			slow := Pattern{slow: p.slow}

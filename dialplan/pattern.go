@@ -42,6 +42,9 @@ func newPatternCache() *patternCache { return &patternCache{have: map[string]*Pa
 // flags i and s, or an Asterisk pattern behind "_". A non-nil error says why a pattern could not be used; the result
 // is then no match, as in FreeSWITCH.
 func (c *patternCache) perform(subject, expression string) (match, error) {
+	if cannotMatch(expression, subject) && expression[0] != '/' && expression[0] != '_' {
+		return match{}, nil
+	}
 	c.mu.Lock()
 	p, ok := c.have[expression]
 	c.mu.Unlock()

@@ -31,3 +31,20 @@ func TestRepeatsAndDashesAsPCRE(t *testing.T) {
 		}
 	}
 }
+
+func TestPatternsThatCannotMatchAreToldApart(t *testing.T) {
+	for _, c := range []struct {
+		pattern, subject string
+		want             bool
+	}{
+		{`^\+?1?(415555\d{4})$`, "9999", true}, {`^\+?1?(415555\d{4})$`, "+14155550100", false}, {`^(\d{2,3})?5$`, "5", false}, {`^(\d{2,3})?5$`, "15", true},
+		{`5$`, "56", true}, {`5`, "456", false}, {`^[^0-4x-z]+$`, "59", false}, {`^[^0-4x-z]+$`, "5y", true}, {`^a*b`, "aab", false}, {`^a*b`, "aac", true},
+		// On these it gives up.
+		{`^a|b`, "c", false}, {`^(?!a)`, "a", false}, {`^a\b`, "b", false}, {`^a**`, "b", false}, {`^(a`, "b", false}, {`^a{3,1}`, "b", false}, {`^(a)+$`, "b", false},
+		{`^é`, "e", false}, {`^a`, "é", false}, {`^a`, "b\n", false}, {`[z-a]`, "b", false},
+	} {
+		if got := cannotMatch(c.pattern, c.subject); got != c.want {
+			t.Errorf("%s on %q: %v, want %v", c.pattern, c.subject, got, c.want)
+		}
+	}
+}
