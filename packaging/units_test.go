@@ -52,7 +52,7 @@ func TestUnitsFitTheProgram(t *testing.T) {
 		if got, want := setting(text, "ExecStart"), "/usr/bin/signalbox serve --config /etc/signalbox/signalbox.yaml --role "+role; got != want {
 			t.Errorf("ExecStart=%s, want %s", got, want)
 		}
-		for key, want := range map[string]string{"Type": "notify", "User": "signalbox", "StateDirectory": "signalbox", "ExecReload": "/bin/kill -HUP $MAINPID", "Restart": "on-failure"} {
+		for key, want := range map[string]string{"Type": "notify", "User": "signalbox", "StateDirectory": "signalbox", "ExecReload": `/bin/sh -c "kill -HUP $MAINPID"`, "Restart": "on-failure"} {
 			if got := setting(text, key); got != want {
 				t.Errorf("%s: %s=%s, want %s", role, key, got, want)
 			}

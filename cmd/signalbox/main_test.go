@@ -349,6 +349,9 @@ func TestCheckConfigShowsWhatCountsAndNoSecret(t *testing.T) {
 			}
 		}
 	}
+	if out := f.good("check-config", "--quiet"); out != "" {
+		t.Errorf("--quiet prints %q", out)
+	}
 	c := f.command(t.Context(), "check-config")
 	c.Env = append(c.Env, "SIGNALBOX_REGION=DE", "SIGNALBOX_LAB_PASSWORD=x", "SIGNALBOX_SIMULATOR_PASSWORD=y") // the last two are of other commands
 	if out, err := c.Output(); err != nil || !slices.Contains(strings.Fields(string(out)), "DE") {

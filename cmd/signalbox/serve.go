@@ -116,6 +116,7 @@ func (c *serveCmd) reloadOn(signals <-chan os.Signal, done <-chan struct{}, a *a
 
 type checkConfigCmd struct {
 	configFlag
+	Quiet  bool   `short:"q" help:"Print only what is wrong."`
 	Format string `enum:"text,json" default:"text" help:"Output: ${enum}."`
 }
 
@@ -124,6 +125,7 @@ func (checkConfigCmd) Help() string {
 	return `Example:
 
   signalbox check-config --config signalbox.yaml
+  signalbox check-config --quiet && echo good
 
 Prints every key with its value and the environment variable that overrides it; secrets print as ***. What works but is hardly
 meant, such as a password that everybody knows or an empty list of trunks, is a warning on standard error.`
@@ -137,6 +139,9 @@ func (c *checkConfigCmd) Run() error {
 	}
 	for _, w := range cfg.Warnings() {
 		fmt.Fprintln(os.Stderr, "warning:", w)
+	}
+	if c.Quiet {
+		return nil
 	}
 	rows := config.Keys(cfg)
 	if c.Format == "json" {
