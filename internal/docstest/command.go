@@ -49,7 +49,7 @@ var shellWord = regexp.MustCompile(`'[^']*'|"[^"]*"|[^\s'"]+`)
 func Words(line string) []string {
 	var out []string
 	for _, w := range shellWord.FindAllString(line, -1) {
-		if w == "|" || w == "&" || strings.HasPrefix(w, "#") || strings.HasPrefix(w, ">") || strings.HasPrefix(w, "<") || strings.HasPrefix(w, "2>") {
+		if w == "|" || w == "&" || w == "&&" || strings.HasPrefix(w, "#") || strings.HasPrefix(w, ">") || strings.HasPrefix(w, "<") || strings.HasPrefix(w, "2>") {
 			break
 		}
 		out = append(out, strings.Trim(w, `'"`))
