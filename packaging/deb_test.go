@@ -2,6 +2,7 @@ package packaging
 
 import (
 	"debug/elf"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -59,6 +60,21 @@ func TestPackageHoldsWhatAnOperatorNeeds(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(root, path)); err != nil {
 			t.Error(err)
 		}
+	}
+	for _, folder := range []string{"freeswitch-conf", "docs", "examples"} {
+		in := filepath.Join(root, "usr/share/doc/signalbox", folder)
+		if folder == "freeswitch-conf" {
+			in = filepath.Join(root, "usr/share/signalbox", folder)
+		}
+		_ = fs.WalkDir(os.DirFS(filepath.Join(top, folder)), ".", func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() || filepath.Ext(path) == ".go" {
+				return err
+			}
+			if _, err := os.Stat(filepath.Join(in, path)); err != nil {
+				t.Errorf("%s is not in the package", filepath.Join(folder, path))
+			}
+			return nil
+		})
 	}
 	// The operator's edits outlive an upgrade, and nothing of ours lies in FreeSWITCH's folders.
 	if got := output(t, "dpkg-deb", "--info", deb(t), "conffiles"); got != "/etc/signalbox/signalbox.yaml" {
