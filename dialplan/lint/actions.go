@@ -3,6 +3,7 @@ package lint
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/signalbox/signalbox/dialplan"
@@ -24,6 +25,7 @@ func (l *linter) action(x *extension, c *condition, a *action) {
 	for _, name := range dialVariables(a) {
 		l.variable(x, a, name)
 	}
+	l.reading(x, a.data, a.pos)
 	if a.app == "transfer" || a.app == "execute_extension" {
 		l.target(x, a)
 	}
@@ -84,6 +86,22 @@ func (l *linter) variable(x *extension, a *action, name string) {
 	}
 	if near, ok := nearest(lower, variableNames()); ok {
 		l.found("variable-misspelt", a.pos, x, fmt.Sprintf("nothing in FreeSWITCH reads %q, and nothing in this dialplan", name), fmt.Sprintf("write %q if that is meant", near))
+	}
+}
+
+// reading reports ${name} of a name that nothing sets and that is nearly a known one.
+func (l *linter) reading(x *extension, text string, pos dialplan.Pos) {
+	if l.lone() {
+		return // another file may set it
+	}
+	for _, name := range variables(text) {
+		lower := strings.ToLower(name)
+		if len(name) < 6 || !variableName.MatchString(name) || knownVariable(lower) || slices.Contains(callerFields, lower) || l.sets[lower] || l.inDirectory(lower) {
+			continue
+		}
+		if near, ok := nearest(lower, readable()); ok {
+			l.found("variable-misspelt", pos, x, fmt.Sprintf("nothing in FreeSWITCH sets %q, and nothing in this dialplan: it is empty", name), fmt.Sprintf("write ${%s} if that is meant", near))
+		}
 	}
 }
 

@@ -23,7 +23,8 @@ func (l *linter) read(path string) {
 	defer func() { _ = f.Close() }()
 	text, err := io.ReadAll(io.LimitReader(f, maxSource))
 	if err == nil {
-		l.report.sources[path] = strings.Split(strings.ReplaceAll(string(text), "\r\n", "\n"), "\n")
+		lines := strings.Split(strings.ReplaceAll(string(text), "\r\n", "\n"), "\n")
+		l.report.sources[path], l.orders[path] = lines, orders(lines)
 	}
 }
 

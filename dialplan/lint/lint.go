@@ -90,7 +90,7 @@ func Check(path string, opt Options) (*Report, error) {
 	if err != nil {
 		return nil, fmt.Errorf("linting: %w", err)
 	}
-	l := &linter{opt: opt, patterns: map[string]*pattern{}, report: &Report{Findings: []Finding{}, Root: abs, sources: map[string][]string{}}, seen: map[string]bool{}}
+	l := &linter{opt: opt, patterns: map[string]*pattern{}, report: &Report{Findings: []Finding{}, Root: abs, sources: map[string][]string{}}, orders: map[string][]order{}, seen: map[string]bool{}}
 	if filepath.Ext(abs) == ".xml" {
 		l.report.Root = filepath.Dir(abs)
 	}
@@ -123,6 +123,7 @@ type linter struct {
 	patterns map[string]*pattern
 	reads    map[string]bool // variables that some ${...} of the dialplan reads, lower case
 	sets     map[string]bool // variables that some action sets, lower case
+	orders   map[string][]order
 	seen     map[string]bool
 	beyond   int
 }
@@ -205,23 +206,34 @@ func (l *linter) finish() {
 	l.report.Findings = list
 }
 
-// silenced looks for "signalbox-lint: ignore RULE" in the line of a finding or the one before, and for "ignore-file RULE"
-// anywhere in the file.
-func (l *linter) silenced(pos dialplan.Pos, rule string) bool {
-	lines := l.report.sources[pos.File]
+// order is a comment that silences rules.
+type order struct {
+	line  int // 0 = everywhere in the file
+	rules []string
+}
+
+// orders reads "signalbox-lint: ignore RULE", which holds for its line and the next, and "ignore-file RULE".
+func orders(lines []string) (out []order) {
 	for i, line := range lines {
-		_, order, ok := strings.Cut(line, "signalbox-lint:")
+		_, text, ok := strings.Cut(line, "signalbox-lint:")
 		if !ok {
 			continue
 		}
-		words := strings.FieldsFunc(order, func(r rune) bool { return r == ' ' || r == ',' || r == '\t' })
-		if len(words) < 2 {
-			continue
-		}
-		here := words[0] == "ignore-file" || words[0] == "ignore" && (pos.Line == i+1 || pos.Line == i+2)
-		if here && slices.Contains(words[1:], rule) {
-			return true
+		words := strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(" ,:\t", r) })
+		switch {
+		case len(words) < 2:
+		case words[0] == "ignore":
+			out = append(out, order{i + 1, words[1:]})
+		case words[0] == "ignore-file":
+			out = append(out, order{0, words[1:]})
 		}
 	}
-	return false
+	return out
+}
+
+// silenced reports whether a comment silences a rule at a place.
+func (l *linter) silenced(pos dialplan.Pos, rule string) bool {
+	return slices.ContainsFunc(l.orders[pos.File], func(o order) bool {
+		return (o.line == 0 || pos.Line == o.line || pos.Line == o.line+1) && slices.Contains(o.rules, rule)
+	})
 }

@@ -61,6 +61,9 @@ func (l *linter) condition(x *extension, c *condition) {
 	if v := c.el.Soft("break"); v != "" && c.breakOn == "on-false" && !strings.EqualFold(v, "on-false") {
 		l.found("unknown-attribute", c.el.PosOf("break"), x, fmt.Sprintf("break=%q: FreeSWITCH takes it for on-false", v), "write on-false, on-true, always or never")
 	}
+	for _, text := range append([]string{c.field, c.expression}, regexTexts(c)...) {
+		l.reading(x, text, c.el.Pos)
+	}
 	l.captures(x, c)
 }
 

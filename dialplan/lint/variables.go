@@ -32,6 +32,9 @@ var variableNames = sync.OnceValue(func() []string {
 	return names
 })
 
+// readable are the names that ${...} finds something for: variables and fields of the caller's profile.
+var readable = sync.OnceValue(func() []string { return append(slices.Clone(variableNames()), callerFields...) })
+
 // families are beginnings behind which any name is good.
 var families = []string{"sip_h_", "sip_rh_", "sip_ph_", "sip_bye_h_", "sip_nobye_h_", "sip_info_h_", "execute_on_", "api_on_", "signalbox_"}
 

@@ -94,6 +94,7 @@ func Examine(ctx context.Context, o Options) *Report {
 		d.live.conf, _ = d.ask(ctx, "global_getvar conf_dir")
 		d.version(ctx)
 		d.rights(ctx)
+		d.commands(ctx)
 		d.modules(ctx)
 		d.eventSocket(ctx)
 		d.profile(ctx)

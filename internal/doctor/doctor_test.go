@@ -120,7 +120,7 @@ func TestASwitchWithOurFilesIsWell(t *testing.T) {
 		}
 		names[c.Name] = true
 	}
-	for _, name := range []string{"event-socket", "version", "rights-api", "rights-events", "modules", "event-socket-access", "sip-profile", "sip-profile-access", "include",
+	for _, name := range []string{"event-socket", "version", "rights-api", "rights-events", "commands", "sip-profile-rtp", "modules", "event-socket-access", "sip-profile", "sip-profile-access", "include",
 		"include-socket", "include-reached", "max-sessions", "clock", "codecs", "conf-tree", "conf-loaded", "voicemail-dns", "port-proxy"} {
 		if !names[name] {
 			t.Errorf("%s was not looked at", name)
@@ -199,6 +199,9 @@ func TestEachBrokenThingIsNamed(t *testing.T) {
 		{name: "access list", change: configuration(sofia(`<param name="apply-inbound-acl" value="domains"/>`)), check: "sip-profile-access", status: Fail, detail: "403", add: "acl.conf.xml"},
 		{name: "access list that lets us in", change: configuration(sofia(`<param name="apply-inbound-acl" value="loopback.auto"/>`)), check: "sip-profile-access", status: OK, detail: "lets the proxy"},
 		{name: "call-id as uuid", change: configuration(sofia(`<param name="inbound-use-callid-as-uuid" value="true"/>`)), check: "sip-profile-uuid", status: Warn, detail: "callers write"},
+		{name: "voice that nobody reaches", alter: func(o *Options) {
+			o.Config.Proxy.Trunks = []config.Trunk{{Name: "carrier", Prefixes: []config.Prefix{{Prefix: netip.MustParsePrefix("203.0.113.0/28")}}}}
+		}, check: "sip-profile-rtp", status: Warn, detail: "trunk carrier cannot reach", add: "rtp-ip"},
 		{name: "all headers", change: configuration(sofia(`<param name="parse-all-invite-headers" value="true"/>`)), check: "sip-profile-headers", status: OK, detail: "is on"},
 		{name: "ClueCon and ::", change: configuration(eventSocketOpen), check: "event-socket-access", status: Warn, detail: "ClueCon", add: `<param name="listen-ip" value="127.0.0.1"/>`},
 		{name: "ClueCon for everybody", change: configuration(strings.Replace(eventSocketOpen, "</settings>", `<param name="apply-inbound-acl" value="any_v4.auto"/></settings>`, 1)), check: "event-socket-access", status: Fail, detail: "any_v4.auto"},

@@ -85,6 +85,7 @@ func (d *doctor) profile(ctx context.Context) {
 		headers = "parse-all-invite-headers is on: every Diversion is seen without the proxy too"
 	}
 	d.say("sip-profile-headers", OK, "%s", headers)
+	d.voice(p)
 }
 
 func addresses(p *profile) string {

@@ -35,6 +35,20 @@ func lookAPI(cmd string) apiFunc {
 var simulatedModules = []string{"mod_commands", "mod_conference", "mod_console", "mod_dialplan_xml", "mod_dptools", "mod_event_socket",
 	"mod_expr", "mod_loopback", "mod_sndfile", "mod_sofia", "mod_tone_stream"}
 
+// simulatedCommands are what "show api" lists: those that clients of the Event Socket use.
+var simulatedCommands = []string{"cond", "create_uuid", "echo", "eval", "expand", "expr", "global_getvar", "global_setvar", "hupall", "module_exists",
+	"originate", "reloadxml", "sched_api", "sched_del", "show", "sofia", "sofia_contact", "status", "strepoch", "strftime", "user_exists", "uuid_answer",
+	"uuid_break", "uuid_broadcast", "uuid_dump", "uuid_exists", "uuid_getvar", "uuid_kill", "uuid_park", "uuid_setvar", "uuid_setvar_multi", "uuid_transfer",
+	"version", "xml_locate"}
+
+// apiRow is one row of "show api as json".
+type apiRow struct {
+	Name        string `json:"name"`
+	Description string `json:"description"`
+	Syntax      string `json:"syntax"`
+	Module      string `json:"ikey"`
+}
+
 // apiXMLLocate is "xml_locate SECTION TAG ATTRIBUTE VALUE": the element as it is loaded. The dialplan is the one that is
 // hunted; of the configuration there is what the simulator was told.
 func apiXMLLocate(s *Switch, _ *channel, arg string) string {

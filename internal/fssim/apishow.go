@@ -22,6 +22,10 @@ func apiShow(s *Switch, _ *channel, arg string) string {
 		for _, b := range s.internal.reg.everything() {
 			rows = append(rows, registrationRow(s, b))
 		}
+	case "api":
+		for _, name := range simulatedCommands {
+			rows = append(rows, apiRow{Name: name})
+		}
 	default:
 		s.unknown("api show " + what)
 		return "-USAGE: show channels|calls|registrations [as json]\n"

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/signalbox/signalbox/dialplan"
+	"github.com/signalbox/signalbox/dialplan/lint"
 	freeswitchconf "github.com/signalbox/signalbox/freeswitch-conf"
 )
 
@@ -127,6 +128,15 @@ func TestWhatIsRenderedHuntsLikeWhatIsShipped(t *testing.T) {
 	}
 	if notices := tree.Notices(); len(notices) > 0 {
 		t.Errorf("notices: %v", notices)
+	}
+	report, err := lint.Check(conf, lint.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range report.Findings {
+		if strings.Contains(f.Pos.File, "signalbox") {
+			t.Errorf("lint: %s: %s %s", f.Pos, f.Rule, f.What)
+		}
 	}
 	for _, name := range []string{"public", "default"} {
 		for destination, ours := range map[string]bool{"+14155550100": true, "14155550100": true, "+442079460000": true, "+4912345678": false, "1415": false, "+1415x55501": false, "1000": false} {
