@@ -39,10 +39,10 @@ func (p *paper) apply(app, data string) bool {
 	vars := p.call.Vars
 	switch strings.ToLower(app) {
 	case "set":
-		p.set(data, func(name, value string) { vars.Set(name, value) })
+		p.set(data, vars.Set)
 	case "multiset":
 		for _, item := range listOf(data) {
-			p.set(item, func(name, value string) { vars.Set(name, value) })
+			p.set(item, vars.Set)
 		}
 	case "push":
 		p.set(data, func(name, value string) { push(vars, name, value) })

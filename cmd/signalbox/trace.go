@@ -64,6 +64,12 @@ func (c *dialplanTraceCmd) Run(ctx context.Context) error {
 	if c.With != "" && c.Diff == "" {
 		return fmt.Errorf("%s: a tree to compare with stands behind --diff; the tree itself is named by --conf", c.With)
 	}
+	if c.Format == "json" && (c.Diff != "" || c.Config != "") {
+		return errors.New("--format json prints one trace: it goes neither with --diff nor with --config")
+	}
+	if c.CSV != "" && (c.Diff != "" || c.Config != "" || c.FromDump != "" || c.Invite != "") {
+		return errors.New("--csv names the calls itself: it goes with --conf, --context and what holds for all calls")
+	}
 	conf := c.Conf
 	if conf == "" {
 		conf = c.Diff
