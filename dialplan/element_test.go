@@ -59,7 +59,7 @@ func TestBadXMLIsShownWithItsLine(t *testing.T) {
 }
 
 func TestPatternsAreCheckedAsPCREChecksThem(t *testing.T) {
-	for expression, groups := range map[string]int{`^(\d)(?<x>a)(?:b)$`: 2, `/^(a)/i`: 1, `_NXX.`: 0, `^(`: -1, `/abc`: -1, `a{2}+`: 0} {
+	for expression, groups := range map[string]int{`^(\d)(?<x>a)(?:b)$`: 2, `/^(a)/i`: 1, `_NXX.`: 0, `^(`: -1, `/abc`: -1, `a{2}+`: 0, `[[:digit:]]`: 0, `[[:nonsense:]]`: -1, `[[:]`: 0} {
 		p, err := CompilePattern(expression)
 		if (err != nil) != (groups < 0) || err == nil && p.Groups() != groups {
 			t.Errorf("%s: %v, %v, want %d groups", expression, p, err, groups)

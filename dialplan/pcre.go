@@ -3,6 +3,7 @@ package dialplan
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -386,6 +387,8 @@ func (t *translator) class() error {
 			before = rangeStart
 		case c == '[' && t.posix():
 			before = set
+		case c == '[' && unknownPosix.MatchString(t.in[t.at:]):
+			return fmt.Errorf("unknown POSIX class name in %q: %w", clip(t.in[begin:]), errPattern)
 		case c == '\\':
 			isSet := t.atSet()
 			if err := t.classEscape(); err != nil {
@@ -459,7 +462,7 @@ func (t *translator) classEscape() error {
 func (t *translator) posix() bool {
 	rest := t.in[t.at:]
 	end := strings.Index(rest, ":]")
-	if !strings.HasPrefix(rest, "[:") || end < 0 {
+	if !strings.HasPrefix(rest, "[:") || end < 2 {
 		return false
 	}
 	for _, c := range [...]struct{ name, set, not string }{
@@ -491,3 +494,6 @@ func (t *translator) posix() bool {
 	}
 	return false
 }
+
+// unknownPosix matches what looks like a POSIX class; PCRE refuses one whose name it does not know.
+var unknownPosix = regexp.MustCompile(`^\[:\^?[a-z]*:\]`)
