@@ -23,10 +23,13 @@ const (
 
 // deaths is what callers and subscribers notice when the sidecar dies, freezes, or is something else.
 func deaths(t *testing.T) chapter {
+	billing := newBilling(t)
 	return chapter{
-		acts: []act{killed().act(), frozen().act(), strangers(), reloads()}, voice: 17000, files: operatorSettings, numbers: []string{nobodysNumber}, unknown: "event socket command HTTP",
+		after: billing.hasEverything,
+		acts:  []act{killed().act(), frozen().act(), strangers(), reloads()}, voice: 17000, files: operatorSettings, numbers: []string{nobodysNumber}, unknown: "event socket command HTTP",
 		configure: func(yaml string) string {
 			yaml = edit(t, yaml, "sidecar:\n", "sidecar:\n  drain: 2s\n")
+			yaml = edit(t, yaml, "http:", "records: {http: {url: \""+billing.URL+"\"}}\nhttp:")
 			return edit(t, yaml, "voicemail: {progress_timeout: 2s}",
 				`voicemail: {progress_timeout: 2s, down_prompt: "tone_stream://%(330,0,950);%(330,0,1400);%(330,1000,1800);loops=9"}`)
 		},
