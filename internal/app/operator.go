@@ -15,6 +15,7 @@ import (
 	"github.com/signalbox/signalbox/internal/export"
 	"github.com/signalbox/signalbox/internal/sdnotify"
 	"github.com/signalbox/signalbox/internal/telemetry"
+	"github.com/signalbox/signalbox/sipproxy"
 )
 
 const (
@@ -95,9 +96,24 @@ func (o *operator) needs() []telemetry.Check {
 		}
 	}
 	if a.proxy != nil {
-		checks = append(checks, telemetry.Check{Name: "sip", Run: a.proxy.Alive})
+		checks = append(checks, telemetry.Check{Name: "sip", Run: a.proxy.Alive}, telemetry.Check{Name: "nodes", Run: func(context.Context) error {
+			return nodesTrouble(a.proxy.Health())
+		}})
 	}
 	return checks
+}
+
+// nodesTrouble says when no FreeSWITCH answers the proxy. One that is silent beside others is for the metrics to tell.
+func nodesTrouble(nodes []sipproxy.HopHealth) error {
+	for _, n := range nodes {
+		if n.Up {
+			return nil
+		}
+	}
+	if len(nodes) == 0 {
+		return nil // none was asked yet
+	}
+	return errors.New("no FreeSWITCH answers the proxy's OPTIONS at nodes[].sip: calls are tried all the same, and will fail")
 }
 
 func (o *operator) linkChecks() []telemetry.Check {

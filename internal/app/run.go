@@ -127,6 +127,9 @@ func (a *App) leftBehind(began stop) []zap.Field {
 		talking, waiting := a.sidecar.Counts().LeftTalking.Load(), a.sidecar.Counts().LeftWaiting.Load()
 		fields = append(fields, zap.Int64("calls_ended", max(0, began.calls-talking-waiting)), zap.Int64("calls_left_talking", talking),
 			zap.Int64("calls_left_to_the_dialplan", waiting), zap.Int("records_not_written", a.ledger.Waiting()))
+		if a.export != nil {
+			fields = append(fields, zap.Uint64("records_to_be_posted", a.export.Stats().SpoolRecords))
+		}
 	}
 	if a.proxy != nil {
 		fields = append(fields, zap.Uint64("sip_requests_left", a.proxy.Stats().Pending))

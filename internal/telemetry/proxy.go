@@ -110,7 +110,7 @@ func collectTraffic(s *snapshots, p ProxySource) {
 			}
 		}
 	}
-	s.add(prometheus.CounterValue, "proxy_hop_invites_total", "INVITEs sent to a hop: a FreeSWITCH or a trunk by its configured name, or all devices together.", []string{"hop"},
+	s.add(prometheus.CounterValue, "proxy_hop_invites_total", "INVITEs sent to a hop: a FreeSWITCH or a trunk by its configured name, all devices together, all voicemail systems called by their domain together.", []string{"hop"},
 		hops(func(h sipproxy.HopCount) float64 { return float64(h.Sent) }))
 	s.add(prometheus.CounterValue, "proxy_hop_failures_total", "INVITEs that a hop did not take: silence, 503, 408, or nobody there.", []string{"hop"},
 		hops(func(h sipproxy.HopCount) float64 { return float64(h.Failed) }))
