@@ -270,6 +270,9 @@ func setPort(set func(string, string), name string, port int) {
 func (c *channel) ringReady() {
 	c.mu.Lock()
 	skip := c.ringing || c.early || c.answered || c.state >= csHangup
+	if c.answered && c.caller.progress == 0 { // he hears it ring, and nothing is sent
+		c.caller.progress = micros(time.Now())
+	}
 	if !skip {
 		c.ringing = true
 		c.caller.progress = micros(time.Now())
@@ -344,8 +347,8 @@ func (c *channel) markEarly() bool {
 // setMediaVars writes what a negotiated call has. The caller holds mu.
 func (c *channel) setMediaVars() {
 	ip := c.prof.addr().Addr().String()
-	for _, v := range []variable{{"video_media_flow", "inactive"}, {"text_media_flow", "inactive"},
-		{"remote_video_media_flow", "inactive"}, {"remote_text_media_flow", "inactive"},
+	for _, v := range []variable{{"rtp_use_timer_name", "soft"}, {"rtp_use_pt", "0"}, {"rtp_use_ssrc", "1592601326"},
+		{"rtp_2833_send_payload", "101"}, {"rtp_2833_recv_payload", "101"}, {"remote_video_media_flow", "inactive"}, {"remote_text_media_flow", "inactive"},
 		{"remote_audio_media_flow", "sendrecv"}, {"audio_media_flow", "sendrecv"}, {"rtp_audio_recv_pt", "0"},
 		{"rtp_use_codec_name", "PCMU"}, {"rtp_use_codec_rate", "8000"}, {"rtp_use_codec_ptime", "20"},
 		{"rtp_use_codec_channels", "1"}, {"rtp_last_audio_codec_string", "PCMU@8000h@20i@1c"},
@@ -531,6 +534,7 @@ func (c *channel) onCancel(tx *serverTx) {
 	c.store("sip_term_cause", "487")
 	c.store("sip_hangup_disposition", "recv_cancel")
 	c.mu.Unlock()
+	c.tellPartner("sip_hangup_phrase", "Request Terminated")
 	c.hangup(causeOriginatorCancel)
 }
 
@@ -541,6 +545,7 @@ func (c *channel) onBye(m *sipMessage) {
 		c.set("sip_reason", r)
 		c.tellPartner("sip_reason", r)
 	}
+	c.tellPartner("sip_hangup_phrase", "OK")
 	n, _ := m.cseq()
 	c.mu.Lock()
 	c.leg.gotBye = true
@@ -549,7 +554,6 @@ func (c *channel) onBye(m *sipMessage) {
 	c.store("sip_term_status", "200")
 	c.store("proto_specific_hangup_cause", "sip:200")
 	c.store("sip_term_cause", strconv.Itoa(int(cs)))
-	c.store("sip_hangup_disposition", "recv_bye")
 	c.mu.Unlock()
 	c.hangup(cs)
 }

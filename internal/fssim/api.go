@@ -145,6 +145,9 @@ func channelAPI(cmd string) apiFunc {
 	return func(s *Switch, self *channel, arg string) string {
 		a := splitArgs(arg, 5)
 		if len(a) == 0 {
+			if cmd == "uuid_setvar" {
+				return "-USAGE: <uuid> <var> [value]\n"
+			}
 			return "-USAGE: " + cmd + " <uuid>\n"
 		}
 		flag := ""
@@ -155,6 +158,9 @@ func channelAPI(cmd string) apiFunc {
 		c := s.find(a[0])
 		if cmd == "uuid_exists" {
 			return fmt.Sprint(c != nil)
+		}
+		if c == nil && cmd == "uuid_broadcast" {
+			return "-ERR invalid uuid\n"
 		}
 		if c == nil {
 			return noChannel
@@ -204,7 +210,7 @@ func channelAPI(cmd string) apiFunc {
 			c.signal()
 			return "+OK\n"
 		case "uuid_park":
-			c.moveTo(transferTo{dest: "park:", dialplan: "inline"})
+			c.moveTo(transferTo{park: true})
 			return "+OK\n"
 		}
 		// uuid_answer and uuid_pre_answer are carried out by the owner.
@@ -353,7 +359,7 @@ func apiOriginate(s *Switch, _ *channel, arg string) string {
 	}
 	if app, ok := strings.CutPrefix(rest, "&"); ok {
 		name, args, _ := strings.Cut(app, "(")
-		peer.moveTo(transferTo{dest: "m:\x1f:" + name + ":" + strings.TrimSuffix(strings.TrimSpace(args), ")"), dialplan: "inline"})
+		peer.moveTo(transferTo{acts: []action{{name, strings.TrimSuffix(strings.TrimSpace(args), ")")}}})
 	} else {
 		a := append(splitArgs(rest, 4), "", "", "")
 		peer.moveTo(transferTo{dest: a[0], dialplan: firstNonEmpty(a[1], "XML"), context: firstNonEmpty(a[2], "default")})

@@ -16,7 +16,9 @@ func apiShow(s *Switch, _ *channel, arg string) string {
 	switch what {
 	case "channels", "calls", "bridged_calls", "detailed_calls":
 		for _, c := range s.sessions() {
-			rows = append(rows, c.row())
+			if !c.down() {
+				rows = append(rows, c.row())
+			}
 		}
 	case "registrations":
 		for _, b := range s.internal.reg.everything() {
@@ -171,10 +173,25 @@ func (r *registrar) xml() string {
 	var b strings.Builder
 	b.WriteString("<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?>\n<profile>\n  <registrations>\n")
 	for _, x := range r.everything() {
-		fmt.Fprintf(&b, "    <registration>\n        <call-id>%s</call-id>\n        <user>%s</user>\n        <contact>%s</contact>\n"+
-			"        <agent>%s</agent>\n        <status>Registered(%s)(unknown)</status>\n        <network-ip>%s</network-ip>\n"+
-			"        <network-port>%d</network-port>\n    </registration>\n", esc.Replace(x.callID), esc.Replace(x.user+"@"+x.domain),
-			esc.Replace(`"" <`+x.dialURI()+`>`), esc.Replace(x.agent), x.transport, x.netIP, x.netPort)
+		line := func(name, value string) {
+			fmt.Fprintf(&b, "        <%s>%s</%s>\n", name, esc.Replace(value), name)
+		}
+		b.WriteString("    <registration>\n")
+		line("call-id", x.callID)
+		line("user", x.user+"@"+x.domain)
+		line("contact", `"" <`+x.dialURI()+`>`)
+		line("agent", x.agent)
+		line("status", fmt.Sprintf("Registered(%s)(unknown) exp(%s) expsecs(%d)", x.transport,
+			x.expires.Format("2006-01-02 15:04:05"), x.expires.Unix()-time.Now().Unix()))
+		line("ping-status", "Reachable")
+		line("ping-time", "0.00")
+		line("host", r.p.s.opt.Hostname)
+		line("network-ip", x.netIP)
+		line("network-port", itoa(x.netPort))
+		line("sip-auth-user", x.user)
+		line("sip-auth-realm", x.domain)
+		line("mwi-account", x.user+"@"+x.domain)
+		b.WriteString("    </registration>\n")
 	}
 	b.WriteString("  </registrations>\n</profile>\n")
 	return b.String()

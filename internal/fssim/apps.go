@@ -147,7 +147,6 @@ func (c *channel) broken() bool {
 // appPlayback plays nothing, for as long as the sound would last or until a digit of playback_terminators.
 func appPlayback(c *channel, arg string) {
 	c.set("playback_terminator_used", "")
-	c.set("playback_last_offset_pos", "")
 	if !c.play(arg, c.endsPlayback) {
 		c.set("current_application_response", "FILE NOT FOUND")
 		return
@@ -289,6 +288,15 @@ func (c *channel) moveTo(t transferTo) bool {
 	}
 	c.transfer = &t
 	c.state = csRouting
+	if t.acts == nil && !t.park {
+		c.caller.rdnis, c.caller.bridged = c.caller.dest, 0
+		c.caller.dest = firstNonEmpty(t.dest, c.caller.dest)
+		c.caller.dialplan = firstNonEmpty(t.dialplan, c.caller.dialplan)
+		c.caller.context = firstNonEmpty(t.context, c.caller.context)
+		if hops, ok := c.find("max_forwards"); ok {
+			c.store("max_forwards", itoa(atoi(hops)-1))
+		}
+	}
 	c.mu.Unlock()
 	c.signal()
 	return true

@@ -12,14 +12,15 @@ type destination struct {
 	prof   *profile
 	user   string // of a registered device, for its variables
 	domain string
+	dialed bool   // by "user/"
 	uri    string // Request-URI, scheme included
 	to     string // To value
 	path   []string
 }
 
-// findDestination reads what stands behind "sofia/", "user/" or "error/" of a leg. Only causeSuccess comes with a
+// findDestination reads what stands behind "sofia/", "user/" or "error/" of a leg of a caller, who may be nil. Only causeSuccess comes with a
 // destination.
-func (s *Switch) findDestination(l dialLeg, vars []variable) ([]destination, cause) {
+func (s *Switch) findDestination(from *channel, l dialLeg) ([]destination, cause) {
 	switch strings.ToLower(l.kind) {
 	case "error":
 		return nil, causeByName(l.data)
@@ -31,7 +32,15 @@ func (s *Switch) findDestination(l dialLeg, vars []variable) ([]destination, cau
 		if s.user(user, domain) == nil {
 			return nil, causeSubscriberAbsent
 		}
-		return s.registered(s.internal, user, domain)
+		if from != nil {
+			from.set("dialed_user", user)
+			from.set("dialed_domain", domain)
+		}
+		dests, cs := s.registered(s.internal, user, domain)
+		for i := range dests {
+			dests[i].dialed = true
+		}
+		return dests, cs
 	case "sofia":
 		return s.sofiaDestination(l.data)
 	}
@@ -238,6 +247,9 @@ func (c *channel) describeLeg(from *channel, d destination, u sipURI, leg dialLe
 	}
 	set("originate_early_media", strconv.FormatBool(earlyMediaOf(early) == earlyBridges))
 	set("originate_endpoint", "sofia")
+	if c.dialed = d.dialed; d.dialed {
+		set("sip_invite_domain", d.domain)
+	}
 	if from != nil {
 		set("rtp_use_codec_string", "CORE_PCM_MODULE.PCMU@8000h@20i@64000b")
 	} else {
@@ -415,6 +427,7 @@ func (c *channel) onInviteResponse(tx *clientTx, r *sipMessage) {
 	case r.status < 300:
 		again := l.acked
 		c.learn(r)
+		c.describeAnswer(r)
 		l.acked = true
 		ack := l.request("ACK")
 		n, _ := tx.req.cseq()

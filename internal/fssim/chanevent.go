@@ -7,9 +7,13 @@ import (
 	"github.com/signalbox/signalbox/esl/wire"
 )
 
-// silentEvents carry no channel variables.
+// carriesVariables tells the events of a channel that say its variables.
 func carriesVariables(name string) bool {
-	return name != "CHANNEL_STATE" && name != "CHANNEL_CALLSTATE"
+	switch name {
+	case "CHANNEL_STATE", "CHANNEL_CALLSTATE", "CHANNEL_OUTGOING", "DTMF":
+		return false
+	}
+	return true
 }
 
 // fire publishes an event of the channel; extra headers stand behind the channel's data.
@@ -35,7 +39,11 @@ func (c *channel) data(vars bool) []wire.Field {
 	}
 	add("Channel-State", c.running.String())
 	add("Channel-Call-State", c.call.String())
-	add("Channel-State-Number", strconv.Itoa(int(c.state)))
+	state := c.state
+	if c.cause != causeNone {
+		state = max(state, csHangup)
+	}
+	add("Channel-State-Number", strconv.Itoa(int(state)))
 	add("Channel-Name", c.name)
 	add("Unique-ID", c.uuid)
 	add("Call-Direction", c.caller.direction)
@@ -50,7 +58,7 @@ func (c *channel) data(vars bool) []wire.Field {
 	}
 	add("Channel-Call-UUID", callUUID)
 	switch {
-	case c.state >= csHangup:
+	case state >= csHangup:
 		add("Answer-State", "hangup")
 	case c.answered:
 		add("Answer-State", "answered")
@@ -125,7 +133,7 @@ func (p *callerProfile) append(f []wire.Field, prefix string, index bool) []wire
 		{"Profile-Created-Time", p.profileCreated}, {"Channel-Created-Time", p.created},
 		{"Channel-Answered-Time", p.answered}, {"Channel-Progress-Time", p.progress},
 		{"Channel-Progress-Media-Time", p.progressMedia}, {"Channel-Hangup-Time", p.hungup},
-		{"Channel-Transfer-Time", p.transferred}, {"Channel-Resurrect-Time", 0},
+		{"Channel-Transfer-Time", 0}, {"Channel-Resurrect-Time", 0},
 		{"Channel-Bridged-Time", p.bridged}, {"Channel-Last-Hold", 0}, {"Channel-Hold-Accum", 0},
 	} {
 		add(t.name, strconv.FormatInt(t.at, 10))
@@ -148,7 +156,7 @@ func (c *channel) setCallTimes() {
 	}
 	c.store("hangup_cause", c.cause.String())
 	c.store("hangup_cause_q850", strconv.Itoa(c.cause.q850()))
-	c.store("digits_dialed", "none")
+	c.store("digits_dialed", firstNonEmpty(c.pressed, "none"))
 	times := []struct {
 		name string
 		at   int64
@@ -163,7 +171,11 @@ func (c *channel) setCallTimes() {
 	}
 	c.store("last_app", c.lastApp)
 	c.store("last_arg", c.lastArg)
-	c.store("caller_id", `"`+p.cidName+`" <`+p.cidNum+`>`)
+	if p.cidName == "" {
+		c.store("caller_id", p.cidNum)
+	} else {
+		c.store("caller_id", `"`+p.cidName+`" <`+p.cidNum+`>`)
+	}
 	since := func(from, to int64) int64 {
 		if from == 0 || to < from {
 			return 0

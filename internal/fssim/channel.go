@@ -19,6 +19,7 @@ const (
 	csRouting       chanState = 2
 	csExecute       chanState = 4
 	csExchangeMedia chanState = 5
+	csPark          chanState = 6
 	csConsumeMedia  chanState = 7
 	csReset         chanState = 9
 	csHangup        chanState = 10
@@ -40,6 +41,8 @@ func (s chanState) String() string {
 		return "CS_EXECUTE"
 	case csExchangeMedia:
 		return "CS_EXCHANGE_MEDIA"
+	case csPark:
+		return "CS_PARK"
 	case csConsumeMedia:
 		return "CS_CONSUME_MEDIA"
 	case csReset:
@@ -60,6 +63,7 @@ const (
 	ccsRinging callState = 2
 	ccsEarly   callState = 3
 	ccsActive  callState = 4
+	ccsWait    callState = 6
 	ccsHangup  callState = 7
 )
 
@@ -73,6 +77,8 @@ func (s callState) String() string {
 		return "EARLY"
 	case ccsActive:
 		return "ACTIVE"
+	case ccsWait:
+		return "RING_WAIT"
 	}
 	return "HANGUP"
 }
@@ -103,7 +109,7 @@ type callerProfile struct {
 	profileCreated, created  int64
 	answered, progress       int64
 	progressMedia, hungup    int64
-	transferred, bridged     int64
+	bridged                  int64
 }
 
 // channel is one leg. Its owner is the goroutine in run: it alone executes applications, and it alone speaks SIP for
@@ -115,7 +121,8 @@ type channel struct {
 	uuid     string
 	name     string
 	outbound bool
-	number   int // session_id
+	dialed   bool // by "user/"
+	number   int  // session_id
 
 	wake chan struct{} // for the owner, capacity 1
 
@@ -139,6 +146,7 @@ type channel struct {
 	jobs       []func()
 	private    []privateCommand
 	digits     []digit // pressed, and read by nobody yet
+	pressed    string  // the digits that somebody read
 	mixed      bool    // in a conference: read as linear samples
 	watchers   map[chan struct{}]struct{}
 	released   bool // no more SIP for this leg
@@ -162,6 +170,8 @@ type channel struct {
 // transferTo is where a transfer sends a channel; inline means that dest is a list of applications.
 type transferTo struct {
 	dest, dialplan, context string
+	acts                    []action // given = nothing is hunted, and the caller profile stays
+	park                    bool     // as well, and the channel waits
 }
 
 func (s *Switch) newChannel(p *profile, outbound bool) *channel {
@@ -337,7 +347,17 @@ func (c *channel) setState(s chanState) {
 func (c *channel) setRunning(s chanState) {
 	c.mu.Lock()
 	c.running = s
+	answered, early := c.answered, c.early
 	c.mu.Unlock()
+	switch {
+	case c.outbound || s >= csHangup:
+	case s == csRouting:
+		c.setCallState(ccsRinging)
+	case answered:
+		c.setCallState(ccsActive)
+	case early:
+		c.setCallState(ccsEarly)
+	}
 	c.fire("CHANNEL_STATE", nil)
 }
 
@@ -367,16 +387,26 @@ func (c *channel) hangup(cs cause) {
 		c.tellPartner("last_bridge_proto_specific_hangup_cause", v)
 	}
 	c.mu.Lock()
-	c.cause, c.state = cs, csHangup
+	c.cause = cs
 	if c.bridged != "" {
 		c.store("last_bridge_role", map[bool]string{false: "originator", true: "originatee"}[c.outbound])
 	}
 	c.mu.Unlock()
-	c.fire("CHANNEL_HANGUP", nil)
+	c.fire("CHANNEL_HANGUP", nil) // before anybody can act on it
 	c.mu.Lock()
-	c.gone = true
+	c.state, c.gone = csHangup, true
+	if _, said := c.find("sip_hangup_disposition"); c.leg.gotBye && !said {
+		c.store("sip_hangup_disposition", "recv_bye")
+	}
 	c.mu.Unlock()
 	c.signal()
+}
+
+// movedAway reports whether a transfer waits for the owner.
+func (c *channel) movedAway() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.transfer != nil
 }
 
 // partner is the other leg of a bridge or of an attempt to make one, nil when there is none or it is hung up.

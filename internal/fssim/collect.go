@@ -16,7 +16,9 @@ func (c *channel) play(sound string, onDigit func(key byte) bool) (found bool) {
 		c.s.log.Info("sound not found", zap.String("uuid", c.uuid), zap.String("file", sound))
 		return false
 	}
-	end := time.Now().Add(d)
+	began := time.Now()
+	end := began.Add(d)
+	defer func() { c.notePlayed(min(time.Since(began), d)) }()
 	for c.ready() && !c.broken() {
 		c.pump()
 		for {
@@ -35,6 +37,15 @@ func (c *channel) play(sound string, onDigit func(key byte) bool) (found bool) {
 		c.wait(min(left, tick))
 	}
 	return true
+}
+
+// notePlayed says how much of a sound was heard.
+func (c *channel) notePlayed(d time.Duration) {
+	ms := int(d.Milliseconds()) / 20 * 20
+	c.set("playback_seconds", itoa(ms/1000))
+	c.set("playback_ms", itoa(ms))
+	c.set("playback_samples", itoa(ms*8))
+	c.set("playback_last_offset_pos", itoa(ms*8))
 }
 
 // readStatus is how a read ended, in FreeSWITCH's terms.

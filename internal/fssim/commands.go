@@ -35,6 +35,10 @@ func (l *listener) handle(c *wire.Command) {
 	case l.session != nil && hasPrefixFold(cmd, "getvar"):
 		_, name, _ := strings.Cut(cmd, " ")
 		v, _ := l.session.value(name)
+		if v == "" { // FreeSWITCH takes an empty answer for a command that it does not know
+			l.reply("-ERR command not found")
+			return
+		}
 		l.write([]byte("Content-Type: command/reply\nReply-Text: " + v + "\n\n"))
 	case l.session != nil && hasPrefixFold(cmd, "myevents"), hasPrefixFold(cmd, "myevents "):
 		l.subscribeOwn(cmd)
@@ -78,7 +82,7 @@ func (l *listener) handleFull(c *wire.Command) {
 			l.reply("-ERR not controlling a session")
 			return
 		}
-		l.linger = false
+		l.setLingers(false)
 		l.reply("+OK will not linger")
 	case hasPrefixFold(cmd, "nolog"):
 		l.reply("-ERR not loging")
@@ -239,6 +243,9 @@ func (l *listener) subscribeOwn(cmd string) {
 			l.reply("-ERR invalid uuid")
 			return
 		}
+		if l.session != nil {
+			l.unwatch = l.session.watch(l.wake)
+		}
 		l.async = true
 		args = format
 	}
@@ -259,13 +266,20 @@ func (l *listener) setLinger(cmd string) {
 		l.reply("-ERR not controlling a session")
 		return
 	}
-	l.linger, l.lingerTime = true, -1
+	l.setLingers(true)
+	l.lingerTime = -1
 	if rest := cmd[len("linger"):]; len(rest) > 1 && rest[0] == ' ' {
 		l.lingerTime = atoi(rest[1:])
 		l.reply("+OK will linger %d seconds", l.lingerTime)
 		return
 	}
 	l.reply("+OK will linger")
+}
+
+func (l *listener) setLingers(on bool) {
+	l.mu.Lock()
+	l.linger = on
+	l.mu.Unlock()
 }
 
 // subscribe is "event plain|json|xml NAME NAME CUSTOM subclass subclass": every word behind CUSTOM is a subclass.
@@ -403,7 +417,7 @@ func (l *listener) sendevent(c *wire.Command) {
 	}
 	var f []wire.Field
 	for _, h := range c.Header {
-		if !strings.EqualFold(h.Name, "content-length") && !strings.EqualFold(h.Name, "Event-Subclass") {
+		if !strings.EqualFold(h.Name, "Event-Subclass") {
 			f = append(f, h)
 		}
 	}

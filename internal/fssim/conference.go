@@ -288,6 +288,9 @@ func (r *room) leave(m *member) {
 func (c *channel) setMixed(on bool) {
 	c.mu.Lock()
 	c.mixed = on
+	if _, ok := c.find("read_codec"); ok {
+		c.store("read_codec", map[bool]string{true: "L16", false: "PCMU"}[on])
+	}
 	c.mu.Unlock()
 }
 
@@ -380,7 +383,7 @@ func (r *room) kick() {
 // run is the conference's thread: within an interval somebody has the floor, and when the room is to go everybody is
 // sent out.
 func (r *room) run() {
-	for !r.ending() {
+	for !r.ending() { // ends an interval after the room is to go
 		select {
 		case <-r.wake:
 		case <-r.s.done:
@@ -388,7 +391,7 @@ func (r *room) run() {
 		}
 		time.Sleep(confInterval) // FreeSWITCH's frame
 		r.mu.Lock()
-		if r.floor == 0 && len(r.members) > 0 && !r.destruct {
+		if r.floor == 0 && len(r.members) > 0 { // also in a room that is about to go
 			r.setFloor(r.members[0])
 		}
 		r.mu.Unlock()

@@ -72,7 +72,7 @@ func TestTwoInARoom(t *testing.T) {
 	}
 	host.bye(hostInv, hostOK, s.ExternalAddr())
 	host.expect("200")
-	if got, _ := confEvents(in, "conference-destroy"); got != "floor-change/2,del-member 1/1,del-member 2/0,conference-destroy/0" {
+	if got, _ := confEvents(in, "conference-destroy"); got != "floor-change/2,del-member 1/1,floor-change 2/1,floor-change/1,del-member 2/0,conference-destroy/0" {
 		t.Errorf("the end: %s", got)
 	}
 	gc.wait(id)

@@ -2,6 +2,7 @@ package fssim
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -127,4 +128,30 @@ func mediaOf(sdp []byte) (ip, port string) {
 		}
 	}
 	return ip, port
+}
+
+// describeAnswer sets what the 200 says of the leg.
+func (c *channel) describeAnswer(r *sipMessage) {
+	from, _ := parseURI(parseAddr(c.leg.local).uri)
+	to, _ := parseURI(parseAddr(r.get("To")).uri)
+	contact, _ := parseURI(contactOf(r))
+	n, _ := r.cseq()
+	set := c.set
+	set("sip_from_user", from.user)
+	set("sip_from_uri", userAt(from.user, from.hostPort()))
+	set("sip_from_tag", c.leg.localTag)
+	set("sip_cseq", strconv.Itoa(int(n)))
+	set("sip_to_params", strings.TrimPrefix(to.params, ";"))
+	set("sip_to_user", to.user)
+	setPort(set, "sip_to_port", to.port)
+	set("sip_to_uri", userAt(to.user, to.hostPort()))
+	set("sip_to_host", to.host)
+	set("sip_contact_params", strings.TrimPrefix(contact.params, ";"))
+	set("sip_contact_user", contact.user)
+	setPort(set, "sip_contact_port", contact.port)
+	set("sip_contact_host", contact.host)
+	set("sip_full_via", strings.Join(r.all("Via"), ", "))
+	set("sip_recover_via", strings.Join(r.all("Via"), ", "))
+	set("sip_recover_contact", r.get("Contact"))
+	set("ep_codec_string", "CORE_PCM_MODULE.PCMU@8000h@20i@64000b")
 }

@@ -44,6 +44,7 @@ func (c *channel) nextDigit() (byte, bool) {
 	}
 	d := c.digits[0]
 	c.digits = c.digits[1:]
+	c.pressed += string(d.key)
 	c.mu.Unlock()
 	d.samples = min(max(d.samples, minDigit), maxDigit)
 	c.fire("DTMF", []wire.Field{{Name: "DTMF-Digit", Value: string(d.key)},

@@ -39,15 +39,17 @@ type listener struct {
 	finished   chan struct{} // closed when run returns
 	isUp       bool
 	running    bool
-	linger     bool
 	lingerTime int // seconds; -1 = for ever
 	lingerEnd  int64
 	notified   bool
 	resume     bool
 	user       *User // after userauth
 	outbound   bool
+	unwatch    func() // after "myevents UUID"
 
 	mu       sync.Mutex
+	linger   bool
+	deaf     bool // its channel is hung up, and without linger the rest of the events is lost
 	events   bool // subscribed to anything
 	json     bool
 	all      bool
@@ -104,6 +106,9 @@ func (l *listener) run() {
 		l.write(wire.AppendAuthRequest(nil))
 	}
 	l.serve(cmds)
+	if l.unwatch != nil {
+		l.unwatch()
+	}
 	l.end()
 }
 
@@ -171,10 +176,10 @@ func (l *listener) take(c command) bool {
 	return true
 }
 
-// watchChannel notices that the controlled channel is gone: with linger the connection stays for a while, without it
+// watchChannel notices that the channel of the connection, the controlled one or that of "myevents UUID", is gone: with linger the connection stays for a while, without it
 // ends at once. It reports whether the connection goes on.
 func (l *listener) watchChannel() bool {
-	if l.session == nil || !l.outbound {
+	if l.session == nil {
 		return true
 	}
 	if l.notified {
@@ -189,7 +194,10 @@ func (l *listener) watchChannel() bool {
 	}
 	l.flush() // what was published before the hangup was seen
 	l.notified = true
-	if !l.linger {
+	l.mu.Lock()
+	lingers := l.linger
+	l.mu.Unlock()
+	if !lingers {
 		return false
 	}
 	l.write(wire.AppendLinger(nil, l.session.uuid, name, l.lingerTime))
@@ -257,7 +265,10 @@ func (l *listener) flush() {
 func (l *listener) offer(e *event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.dead || !l.events || !l.wants(e) {
+	if l.outbound && !l.linger && e.name == "CHANNEL_HANGUP" && l.session != nil && e.get("Unique-ID") == l.session.uuid {
+		l.deaf = true
+	}
+	if l.dead || l.deaf || !l.events || !l.wants(e) {
 		return
 	}
 	if len(l.queue) >= maxQueuedEvents {

@@ -31,6 +31,9 @@ type Options struct {
 	Password string
 	// Digest makes the internal profile challenge REGISTER and INVITE.
 	Digest bool
+	// LateMargin is for how many seconds a device stays registered after its time, sip-expires-late-margin; default 60, as
+	// in FreeSWITCH, negative = none.
+	LateMargin int
 	// Users are the directory.
 	Users []User
 	// Globals are global variables, such as domain.
@@ -73,6 +76,12 @@ func (o Options) withDefaults() Options {
 	def(&o.Hostname, "fssim")
 	if o.Heartbeat <= 0 {
 		o.Heartbeat = 20
+	}
+	switch {
+	case o.LateMargin == 0:
+		o.LateMargin = 60
+	case o.LateMargin < 0:
+		o.LateMargin = 0
 	}
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()

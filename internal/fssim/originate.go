@@ -81,6 +81,7 @@ func (s *Switch) originate(a *channel, arg string) (*channel, cause) {
 		last = cs
 		s.disposition(a, cs)
 		if peer != nil {
+			peer.becomesUser()
 			return peer, causeSuccess
 		}
 		if timedOut || a != nil && !a.ready() || s.stopped() {
@@ -88,6 +89,21 @@ func (s *Switch) originate(a *channel, arg string) (*channel, cause) {
 		}
 	}
 	return nil, last
+}
+
+// becomesUser gives a leg that was dialled by "user/" the variables of its user, once it has answered.
+func (c *channel) becomesUser() {
+	if !c.dialed {
+		return
+	}
+	c.set("originate_endpoint", "user")
+	u := c.s.user(c.get("dialed_user"), c.get("dialed_domain"))
+	if u == nil {
+		return
+	}
+	for _, v := range u.Vars {
+		c.set(v.Name, v.Value)
+	}
 }
 
 // disposition tells the caller's channel how a bridge ended.
@@ -112,16 +128,12 @@ func (s *Switch) tryGroup(t *attempt, group []dialLeg, vars []variable) (*channe
 		if t.a != nil && !t.a.ready() {
 			break
 		}
-		dests, cs := s.findDestination(l, append(append([]variable(nil), vars...), l.vars...))
+		dests, cs := s.findDestination(t.a, l)
 		if cs != causeSuccess {
 			reason = cs
 			continue
 		}
 		for _, d := range dests {
-			if t.a != nil && d.user != "" {
-				t.a.set("dialed_user", d.user)
-				t.a.set("dialed_domain", d.domain)
-			}
 			if leg := s.launch(t, d, l, vars); leg != nil {
 				t.legs = append(t.legs, leg)
 			} else {
@@ -138,8 +150,14 @@ func (s *Switch) tryGroup(t *attempt, group []dialLeg, vars []variable) (*channe
 	for _, leg := range t.legs {
 		defer leg.watch(t.wake)()
 	}
+	if t.a != nil && t.a.isAnswered() {
+		t.a.setCallState(ccsWait)
+	}
 	peer, cs, timedOut := t.ring()
 	t.settle(peer, cs, timedOut)
+	if peer != nil && t.a != nil {
+		t.a.takeUp(peer)
+	}
 	if t.a != nil {
 		for _, leg := range t.legs {
 			t.a.push("originate_causes", leg.uuid+";"+leg.getCause().String())
@@ -306,7 +324,9 @@ func (t *attempt) relayProgress() {
 			continue
 		}
 		t.relayed = true
-		t.a.showCallee(leg)
+		if len(t.legs) == 1 {
+			t.a.showCallee(leg)
+		}
 		if ringing && t.a.get("ringback") != "" {
 			t.a.preAnswer(nil)
 		} else {
@@ -369,6 +389,7 @@ func appBridge(c *channel, arg string) {
 	}
 	peer, cs := c.s.originate(c, arg)
 	if peer == nil {
+		c.ringsNoMore()
 		c.set("originate_failed_cause", cs.String())
 		c.handleCause(cs)
 		return
@@ -377,26 +398,43 @@ func appBridge(c *channel, arg string) {
 	c.talk(peer)
 }
 
-// talk connects two legs until one leaves. The caller's owner is here; the other leg's owner waits.
-func (c *channel) talk(peer *channel) {
-	defer peer.watch(c.wake)()
-	peer.mu.Lock()
-	prof := peer.caller
-	sdp, _ := peer.find("switch_r_sdp")
-	peer.mu.Unlock()
+// takeUp answers the caller, or opens early media, as the leg that took the call has; his own data still say that the
+// bridge is being tried.
+func (c *channel) takeUp(peer *channel) {
+	sdp := peer.get("switch_r_sdp")
 	c.showCallee(peer)
-	prof.logical = "inbound"
 	c.mu.Lock()
-	c.other = &prof
-	c.store("signal_bond", peer.uuid)
-	c.store("originate_signal_bond", "")
 	c.store("switch_m_sdp", sdp)
+	c.store("video_media_flow", "inactive")
+	c.store("text_media_flow", "inactive")
 	c.mu.Unlock()
 	if peer.isAnswered() {
 		c.answer([]byte(sdp))
 	} else {
 		c.preAnswer([]byte(sdp))
 	}
+}
+
+// ringsNoMore ends the wait of an answered caller.
+func (c *channel) ringsNoMore() {
+	if c.isAnswered() && !c.down() {
+		c.setCallState(ccsActive)
+	}
+}
+
+// talk connects two legs until one leaves. The caller's owner is here; the other leg's owner waits.
+func (c *channel) talk(peer *channel) {
+	defer peer.watch(c.wake)()
+	peer.mu.Lock()
+	prof := peer.caller
+	peer.mu.Unlock()
+	prof.logical = "inbound"
+	c.mu.Lock()
+	c.other = &prof
+	c.store("signal_bond", peer.uuid)
+	c.store("originate_signal_bond", "")
+	c.mu.Unlock()
+	c.ringsNoMore()
 	if !c.ready() {
 		peer.hangup(firstCause(c.getCause(), causeOriginatorCancel))
 		return
@@ -440,6 +478,8 @@ func (c *channel) connect(peer *channel) {
 		x.mu.Unlock()
 		if x == c {
 			x.fireBridge("CHANNEL_BRIDGE", y.uuid)
+		} else {
+			x.setRunning(csExchangeMedia)
 		}
 		x.set("bridge_to", y.uuid)
 		x.set("last_bridge_to", y.uuid)
@@ -448,6 +488,8 @@ func (c *channel) connect(peer *channel) {
 		x.set("signal_bond", y.uuid)
 	}
 	peer.set("call_uuid", c.uuid)
+	c.set("last_sent_callee_id_name", "Outbound Call")
+	c.set("last_sent_callee_id_number", peer.caller.calleeNum)
 }
 
 // disconnect ends a bridge: the other leg is released, and the caller goes on or not, as its variables say.
@@ -457,6 +499,14 @@ func (c *channel) disconnect(peer *channel) {
 	}
 	peerCause := peer.getCause()
 	if !peer.down() {
+		moved := c.movedAway()
+		peer.mu.Lock()
+		peer.bridged = ""
+		peer.store("bridge_to", "")
+		if moved { // it learns nothing of the leg it left
+			peer.store("signal_bond", "")
+		}
+		peer.mu.Unlock()
 		if peer.isAnswered() {
 			peer.hangup(causeNormalClearing)
 		} else { // a bridge in early media is withdrawn
@@ -469,10 +519,6 @@ func (c *channel) disconnect(peer *channel) {
 		x.bridged = ""
 		x.store("bridge_to", "")
 		x.mu.Unlock()
-	}
-	if c.get("last_sent_callee_id_number") == "" {
-		c.set("last_sent_callee_id_name", "Outbound Call")
-		c.set("last_sent_callee_id_number", peer.caller.calleeNum)
 	}
 	c.set("bridge_hangup_cause", peerCause.String())
 	c.fireBridge("CHANNEL_UNBRIDGE", peer.uuid)

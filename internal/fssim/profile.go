@@ -91,8 +91,13 @@ func (p *profile) onRequest(tx *serverTx) {
 	switch m.method {
 	case "ACK":
 		if c := p.dialog(m); c != nil {
+			n, _ := m.cseq()
 			c.mu.Lock()
 			inv := c.leg.invite
+			if c.answered && c.state < csHangup {
+				c.store("sip_to_tag", c.leg.localTag)
+				c.store("sip_cseq", strconv.Itoa(int(n)))
+			}
 			c.mu.Unlock()
 			if inv != nil {
 				inv.gotAck()

@@ -35,6 +35,7 @@ func TestRegistrationIsPublishedLookedUpAndCalled(t *testing.T) {
 	side := newSidecar(t)
 	o := shipped(t, side.addr())
 	o.Users = []User{{Name: "1000", Domain: "127.0.0.1", Vars: []Var{{"accountcode", "1000"}}}}
+	o.LateMargin = -1
 	s := startSwitch(t, o)
 	in := link(t, s)
 	in.cmd("event plain CUSTOM sofia::register sofia::unregister sofia::expire")

@@ -137,7 +137,7 @@ func (r *registrar) onRegister(tx *serverTx) {
 func (r *registrar) bind(u *User, a sipAddr, seconds int, tx *serverTx) bool {
 	m := tx.req
 	b := &binding{user: u.Name, domain: u.Domain, contact: a.uri, path: m.list("Path"), callID: m.get("Call-ID"),
-		expires: time.Now().Add(time.Duration(seconds) * time.Second), seconds: seconds,
+		expires: time.Now().Add(r.lasts(seconds)), seconds: seconds,
 		netIP: tx.flow.peer.Addr().String(), netPort: int(tx.flow.peer.Port()), transport: "UDP",
 		agent: m.get("User-Agent")}
 	if tx.flow.tcp {
@@ -163,38 +163,66 @@ func (r *registrar) bind(u *User, a sipAddr, seconds int, tx *serverTx) bool {
 		r.mu.Unlock()
 		return false
 	}
-	b.timer = r.p.s.timers.after(time.Duration(seconds)*time.Second, func() { r.expire(b) })
+	b.timer = r.p.s.timers.after(r.lasts(seconds), func() { r.expire(b) })
 	r.by[key] = append(l, b)
 	r.mu.Unlock()
-	base := r.fields(b, m)
-	r.p.s.publish("CUSTOM", "sofia::pre_register", base, nil)
-	base = append(base, wire.Field{Name: "username", Value: u.Name}, wire.Field{Name: "realm", Value: u.Domain})
-	result := "SUCCESS"
-	if renewed {
-		result = "RENEWED"
-	}
-	r.p.s.publish("CUSTOM", "sofia::register_attempt",
-		append(append([]wire.Field(nil), base...), wire.Field{Name: "auth-result", Value: result}), nil)
-	for _, v := range u.Vars {
-		base = append(base, wire.Field(v))
-	}
-	r.p.s.publish("CUSTOM", "sofia::register", base, nil)
+	r.attempt(u, b, m)
+	f := append(r.fields(b, m, true), u.realm()...)
+	r.p.s.publish("CUSTOM", "sofia::register", append(append(f, b.agentField()...), u.fields()...), nil)
 	return true
 }
 
-func (r *registrar) fields(b *binding, m *sipMessage) []wire.Field {
-	from, _ := parseURI(parseAddr(m.get("From")).uri)
-	contact := `"" <` + b.dialURI() + `>`
-	f := []wire.Field{{Name: "profile-name", Value: r.p.name}, {Name: "from-user", Value: b.user},
-		{Name: "from-host", Value: firstNonEmpty(from.host, b.domain)}, {Name: "contact", Value: contact},
-		{Name: "call-id", Value: b.callID}, {Name: "rpid", Value: "unknown"},
-		{Name: "status", Value: "Registered(" + b.transport + ")"}, {Name: "expires", Value: itoa(b.seconds)},
-		{Name: "to-user", Value: b.user}, {Name: "to-host", Value: b.domain}, {Name: "network-ip", Value: b.netIP},
-		{Name: "network-port", Value: itoa(b.netPort)}}
-	if b.agent != "" {
-		f = append(f, wire.Field{Name: "user-agent", Value: b.agent})
+// lasts is how long a device stays registered.
+func (r *registrar) lasts(seconds int) time.Duration {
+	return time.Duration(seconds+r.p.s.opt.LateMargin) * time.Second
+}
+
+// attempt publishes what precedes every registration and unregistration.
+func (r *registrar) attempt(u *User, b *binding, m *sipMessage) {
+	f := r.fields(b, m, false)
+	r.p.s.publish("CUSTOM", "sofia::pre_register", append(f, b.agentField()...), nil)
+	result := "SUCCESS"
+	if r.p.auth { // FreeSWITCH says so of everybody who is not new to it within the same second
+		result = "RENEWED"
+	}
+	f = append(append(f[:len(f):len(f)], u.realm()...), b.agentField()...)
+	r.p.s.publish("CUSTOM", "sofia::register_attempt", append(f, wire.Field{Name: "auth-result", Value: result}), nil)
+}
+
+func (b *binding) agentField() []wire.Field {
+	if b.agent == "" {
+		return nil
+	}
+	return []wire.Field{{Name: "user-agent", Value: b.agent}}
+}
+
+func (u *User) realm() []wire.Field {
+	return []wire.Field{{Name: "username", Value: u.Name}, {Name: "realm", Value: u.Domain}}
+}
+
+// fields are what the directory says of a user, as a registration publishes it.
+func (u *User) fields() []wire.Field {
+	f := []wire.Field{{Name: "sip_number_alias", Value: u.Name}, {Name: "sip_auth_username", Value: u.Name},
+		{Name: "sip_auth_realm", Value: u.Domain}, {Name: "number_alias", Value: u.Name}, {Name: "user_name", Value: u.Name},
+		{Name: "domain_name", Value: u.Domain}}
+	for _, v := range u.Vars {
+		f = append(f, wire.Field(v))
 	}
 	return f
+}
+
+func (r *registrar) fields(b *binding, m *sipMessage, hosts bool) []wire.Field {
+	from, _ := parseURI(parseAddr(m.get("From")).uri)
+	f := []wire.Field{{Name: "profile-name", Value: r.p.name}, {Name: "from-user", Value: b.user},
+		{Name: "from-host", Value: firstNonEmpty(from.host, b.domain)}}
+	if hosts {
+		f = append(f, wire.Field{Name: "presence-hosts", Value: b.domain + "," + r.p.addr().Addr().String()})
+	}
+	return append(f, wire.Field{Name: "contact", Value: `"" <` + b.dialURI() + `>`},
+		wire.Field{Name: "call-id", Value: b.callID}, wire.Field{Name: "rpid", Value: "unknown"},
+		wire.Field{Name: "status", Value: "Registered(" + b.transport + ")"}, wire.Field{Name: "expires", Value: itoa(b.seconds)},
+		wire.Field{Name: "to-user", Value: b.user}, wire.Field{Name: "to-host", Value: b.domain},
+		wire.Field{Name: "network-ip", Value: b.netIP}, wire.Field{Name: "network-port", Value: itoa(b.netPort)})
 }
 
 // drop removes one device, or all of the user's when contact is empty, and publishes sofia::unregister.
@@ -216,7 +244,9 @@ func (r *registrar) drop(u *User, contact string, m *sipMessage) {
 	r.mu.Unlock()
 	for _, b := range gone {
 		b.seconds = 0
-		r.p.s.publish("CUSTOM", "sofia::unregister", r.leaving(b), nil)
+		b.callID = firstNonEmpty(m.get("Call-ID"), b.callID)
+		r.attempt(u, b, m)
+		r.p.s.publish("CUSTOM", "sofia::unregister", r.leaving(u, b), nil)
 	}
 }
 
@@ -245,10 +275,12 @@ func (r *registrar) expire(b *binding) {
 	}
 }
 
-func (r *registrar) leaving(b *binding) []wire.Field {
-	return []wire.Field{{Name: "profile-name", Value: r.p.name}, {Name: "from-user", Value: b.user},
+func (r *registrar) leaving(u *User, b *binding) []wire.Field {
+	f := []wire.Field{{Name: "profile-name", Value: r.p.name}, {Name: "username", Value: b.user}, {Name: "from-user", Value: b.user},
 		{Name: "from-host", Value: b.domain}, {Name: "contact", Value: `"" <` + b.dialURI() + `>`},
-		{Name: "call-id", Value: b.callID}, {Name: "rpid", Value: "unknown"}, {Name: "expires", Value: "0"}}
+		{Name: "call-id", Value: b.callID}, {Name: "rpid", Value: "unknown"}, {Name: "realm", Value: b.domain},
+		{Name: "network-ip", Value: b.netIP}, {Name: "network-port", Value: itoa(b.netPort)}}
+	return append(append(append(f, b.agentField()...), wire.Field{Name: "expires", Value: "0"}), u.fields()...)
 }
 
 // authorized checks digest credentials (RFC 2617, MD5 with qop=auth or without); when they are missing or wrong it

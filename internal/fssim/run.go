@@ -22,9 +22,6 @@ func (c *channel) run() {
 	defer c.s.unregister(c)
 	defer c.prof.removeDialog(c)
 	c.setState(csInit) // unless the attempt it belongs to is over already
-	if !c.outbound {
-		c.setRunning(csNew)
-	}
 	c.setRunning(csInit)
 	c.setState(csRouting)
 	c.fire("CHANNEL_CREATE", nil)
@@ -32,10 +29,6 @@ func (c *channel) run() {
 		c.fire("CHANNEL_ORIGINATE", nil)
 		c.runOutbound()
 	} else {
-		c.mu.Lock()
-		c.running = csRouting
-		c.mu.Unlock()
-		c.setCallState(ccsRinging)
 		c.runRouting()
 	}
 	c.finish()
@@ -69,17 +62,18 @@ func (c *channel) runRouting() {
 		c.mu.Lock()
 		to := c.transfer
 		c.transfer = nil
-		if to != nil {
-			c.caller.dest = firstNonEmpty(to.dest, c.caller.dest)
-			c.caller.dialplan = firstNonEmpty(to.dialplan, c.caller.dialplan)
-			c.caller.context = firstNonEmpty(to.context, c.caller.context)
-			c.caller.transferred = micros(time.Now())
-		}
 		if c.state < csHangup {
 			c.state = csRouting
 		}
 		c.mu.Unlock()
-		c.setRunning(csRouting)
+		if to != nil && to.park {
+			c.parkByCommand()
+			continue
+		}
+		if to == nil || to.acts == nil {
+			c.setRunning(csRouting)
+		}
+		c.flipCaller()
 		acts, ok := c.route(to)
 		if !ok {
 			c.hangup(causeNoRoute)
@@ -104,7 +98,13 @@ func (c *channel) runRouting() {
 
 // route finds the actions for where the call is.
 func (c *channel) route(to *transferTo) ([]action, bool) {
+	if to != nil && to.acts != nil {
+		return to.acts, true
+	}
 	if to != nil && strings.EqualFold(to.dialplan, "inline") {
+		c.mu.Lock() // the inline dialplan gives the number back that was called
+		c.caller.dest, c.caller.rdnis = c.caller.rdnis, ""
+		c.mu.Unlock()
 		return inlineActions(to.dest), true
 	}
 	acts, ok := c.hunt()
@@ -112,6 +112,44 @@ func (c *channel) route(to *transferTo) ([]action, bool) {
 		c.s.log.Info("no route", zap.String("uuid", c.uuid), zap.String("context", c.context()))
 	}
 	return acts, ok
+}
+
+// parkByCommand is what uuid_park makes of a channel, until it is hung up or transferred.
+func (c *channel) parkByCommand() {
+	c.mu.Lock()
+	if c.state < csHangup && c.transfer == nil {
+		c.state = csPark
+	}
+	c.mu.Unlock()
+	c.setRunning(csPark)
+	c.park(nil)
+	c.mu.Lock()
+	moved := c.transfer != nil
+	c.mu.Unlock()
+	if !moved {
+		c.hangup(causeNormalClearing)
+	}
+}
+
+// flipCaller makes the called party of an outgoing leg its caller, the first time it executes something itself.
+func (c *channel) flipCaller() {
+	c.mu.Lock()
+	if _, done := c.find("channel_cid_flipped"); done || !c.outbound {
+		c.mu.Unlock()
+		return
+	}
+	p := &c.caller
+	c.store("pre_transfer_caller_id_name", p.cidName)
+	c.store("pre_transfer_caller_id_number", p.cidNum)
+	if p.calleeName != "" {
+		p.cidName, p.calleeName = p.calleeName, p.cidName
+	}
+	if p.calleeNum != "" {
+		p.cidNum, p.calleeNum = p.calleeNum, p.cidNum
+	}
+	c.store("channel_cid_flipped", "yes")
+	c.mu.Unlock()
+	c.fire("CALL_UPDATE", []wire.Field{{Name: "Direction", Value: "RECV"}})
 }
 
 func (c *channel) context() string {
@@ -382,20 +420,35 @@ func (c *channel) park(alive func() bool) {
 	c.fire("CHANNEL_UNPARK", nil)
 }
 
+// outlastController waits until the connection of the controller has ended: it holds the session, with linger for a
+// while after the call.
+func (c *channel) outlastController() {
+	c.mu.Lock()
+	l := c.controller
+	c.mu.Unlock()
+	for l != nil && !isClosed(l.finished) {
+		c.runJobs()
+		c.wait(tick)
+	}
+}
+
 // finish is what follows a hangup: the leg is cleared, the last events are published, late SIP is answered.
 func (c *channel) finish() {
 	c.runJobs()
 	c.setRunning(csHangup)
 	c.clearLeg()
-	c.setCallState(ccsHangup)
 	c.mu.Lock()
 	c.caller.hungup = micros(time.Now())
+	c.mu.Unlock()
+	c.setCallState(ccsHangup)
+	c.mu.Lock()
 	c.state = csReporting
 	c.mu.Unlock()
 	c.setRunning(csReporting)
 	c.setCallTimes()
 	c.fire("CHANNEL_HANGUP_COMPLETE", nil)
 	c.apiOn("api_hangup_hook")
+	c.outlastController()
 	c.mu.Lock()
 	c.state = csDestroy
 	c.mu.Unlock()

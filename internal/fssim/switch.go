@@ -277,8 +277,12 @@ func (s *Switch) unregister(c *channel) {
 
 func (s *Switch) find(uuid string) *channel {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.calls[uuid]
+	c := s.calls[uuid]
+	s.mu.Unlock()
+	if c == nil || c.down() { // FreeSWITCH still counts it and finds it no more
+		return nil
+	}
+	return c
 }
 
 // sessions returns the channels by age.

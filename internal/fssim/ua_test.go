@@ -2,6 +2,7 @@ package fssim
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -110,7 +111,7 @@ func newPhoneAt(t *testing.T, ip net.IP) *phone {
 
 func (p *phone) send(m *sipMessage, to netip.AddrPort) {
 	p.t.Helper()
-	if _, err := p.conn.WriteToUDPAddrPort(m.bytes(), to); err != nil {
+	if _, err := p.conn.WriteToUDPAddrPort(m.bytes(), to); err != nil && !errors.Is(err, net.ErrClosed) {
 		p.t.Errorf("phone cannot send: %v", err)
 	}
 }
