@@ -473,13 +473,18 @@ func (c *channel) connect(peer *channel) {
 		x, y := pair[0], pair[1]
 		name := y.name
 		x.mu.Lock()
-		x.caller.bridged = now
 		x.bridged = y.uuid
 		x.mu.Unlock()
 		if x == c {
+			c.markBridged(now)
 			x.fireBridge("CHANNEL_BRIDGE", y.uuid)
-		} else {
-			x.setRunning(csExchangeMedia)
+		} else { // by its own owner, who may still be telling of the answer
+			x.post(func() {
+				x.markBridged(now)
+				if !x.down() {
+					x.setRunning(csExchangeMedia)
+				}
+			})
 		}
 		x.set("bridge_to", y.uuid)
 		x.set("last_bridge_to", y.uuid)
@@ -490,6 +495,13 @@ func (c *channel) connect(peer *channel) {
 	peer.set("call_uuid", c.uuid)
 	c.set("last_sent_callee_id_name", "Outbound Call")
 	c.set("last_sent_callee_id_number", peer.caller.calleeNum)
+}
+
+// markBridged notes when the leg was connected.
+func (c *channel) markBridged(at int64) {
+	c.mu.Lock()
+	c.caller.bridged = at
+	c.mu.Unlock()
 }
 
 // disconnect ends a bridge: the other leg is released, and the caller goes on or not, as its variables say.

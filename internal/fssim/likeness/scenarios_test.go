@@ -135,7 +135,7 @@ func talk(c *link) {
 // bridges: how a second leg ends.
 func bridges() []scenario {
 	answers := behaviour{provisional: []int{180}, heard: "180", after: 100 * time.Millisecond, status: 200}
-	later := behaviour{provisional: []int{180}, after: 500 * time.Millisecond, status: 200}
+	later := behaviour{provisional: []int{180}, after: 1500 * time.Millisecond, status: 200}
 	bridged := func(s *scene) (*call, *link, *phone) {
 		call, c := s.served("", "X-Likeness: 42")
 		b := s.phone(answers)
