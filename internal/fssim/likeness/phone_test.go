@@ -68,6 +68,10 @@ type behaviour struct {
 	headers     []string      // of the final answer
 }
 
+// pause is a party's own pace: how long somebody lets it ring, talks, or holds a key is part of a story. Facts are waited
+// for.
+func pause(d time.Duration) { <-time.After(d) }
+
 // phone is a SIP user agent over UDP that says what it is told to. It sends no voice. What it sees of a call, in order, is
 // in seen: the requests and the status codes.
 type phone struct {
@@ -270,9 +274,9 @@ func (p *phone) incoming(m message, from netip.AddrPort) {
 	}
 	p.wg.Go(func() {
 		for begun := time.Now(); p.does.heard != "" && !p.other.has(p.does.heard) && time.Since(begun) < 3*time.Second; {
-			time.Sleep(10 * time.Millisecond)
+			pause(10 * time.Millisecond)
 		}
-		time.Sleep(p.does.after)
+		pause(p.does.after)
 		p.mu.Lock()
 		over := c.over
 		c.answered = !over && p.does.status < 300
@@ -392,7 +396,7 @@ func (c *call) press(key byte) {
 		binary.BigEndian.PutUint32(packet[8:], 0x5eed)
 		binary.BigEndian.PutUint16(packet[14:], uint16(min(i+1, 5)*160))
 		_, _ = c.p.voice.WriteToUDPAddrPort(packet, to)
-		time.Sleep(20 * time.Millisecond)
+		pause(20 * time.Millisecond)
 	}
 }
 

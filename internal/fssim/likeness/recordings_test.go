@@ -252,7 +252,7 @@ func client(st *stage, rec *esltest.Recording, s story, swap []string, live *nor
 				await(st, stream, s.endAt)
 			}
 			if gap := line.T - last; gap > 0.5 && gap < 1.5 {
-				time.Sleep(time.Duration(gap * float64(time.Second))) // part of the story
+				pause(time.Duration(gap * float64(time.Second))) // part of the story
 			}
 			do := s.before[c.Line]
 			if done[c.Line] {

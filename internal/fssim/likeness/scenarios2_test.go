@@ -197,7 +197,7 @@ func commands() []scenario {
 			in := s.link()
 			in.cmd("filter Unique-ID " + c.uuid())
 			in.cmd("event plain CHANNEL_EXECUTE CHANNEL_HANGUP CHANNEL_HANGUP_COMPLETE")
-			time.Sleep(300 * time.Millisecond)
+			pause(300 * time.Millisecond)
 			in.dropEvents() // what was on its way
 			c.run("set", "tried=yes")
 			c.cmd("sendmsg\ncall-command: hangup\nhangup-cause: NORMAL_CLEARING")
@@ -252,7 +252,7 @@ func digits() []scenario {
 		call, c := s.served("")
 		c.run("answer", "")
 		call.p.wait("200")
-		time.Sleep(100 * time.Millisecond) // FreeSWITCH opens its ear after the answer
+		pause(100 * time.Millisecond) // FreeSWITCH opens its ear after the answer
 		return call, c
 	}
 	end := func(s *scene, c *link) {
@@ -422,7 +422,7 @@ func rooms() []scenario {
 			for i, key := range []string{"0", "0", "*", "*"} {
 				c.api("uuid_recv_dtmf " + c.uuid() + " " + key)
 				c.wait("DTMF", i+1)
-				time.Sleep(200 * time.Millisecond)
+				pause(200 * time.Millisecond)
 			}
 			c.api("uuid_recv_dtmf " + c.uuid() + " #")
 			c.wait("CHANNEL_EXECUTE_COMPLETE conference", 1)

@@ -129,7 +129,7 @@ func hangups() []scenario {
 // talk waits until two talk, and lets the switch find its rest.
 func talk(c *link) {
 	c.wait("CHANNEL_BRIDGE", 1)
-	time.Sleep(300 * time.Millisecond)
+	pause(300 * time.Millisecond)
 }
 
 // bridges: how a second leg ends.

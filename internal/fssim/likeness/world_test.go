@@ -329,7 +329,7 @@ func (s *scene) saw(k string, n int) *wire.Event {
 // transcript is what was seen, when nothing is going on any more.
 func (s *scene) transcript() transcript {
 	s.settled()
-	time.Sleep(50 * time.Millisecond) // the last message on the way to a phone
+	pause(50 * time.Millisecond) // the last message on the way to a phone
 	out := s.streams
 	w := s.w
 	s.names.name(w.external.String(), "<external>")
