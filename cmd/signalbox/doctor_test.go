@@ -59,6 +59,14 @@ func TestDoctorSaysWhatIsMissingAndThenThatAllIsWell(t *testing.T) {
 	if r.status != 1 || !strings.Contains(r.out, "fail  include ") || !strings.Contains(r.out, "signalbox dialplan render --conf ") || !strings.Contains(r.err, "1 checks failed") {
 		t.Errorf("exit status %d\n%s%s", r.status, r.out, r.err)
 	}
+	// The page shows these very lines.
+	for _, p := range pages(t) {
+		for _, b := range p.Blocks {
+			if p.Path == "docs/doctor.md" && b.Lang == "text" && !strings.Contains(strings.ReplaceAll(r.out, filepath.Join(f.dir, "conf"), "CONF"), strings.TrimRight(b.Text, "\n")) {
+				t.Errorf("%s shows what is not printed:\n%s\nbut\n%s", p.Where(b.Line), b.Text, r.out)
+			}
+		}
+	}
 	// Mended by the very commands it names, but for the address that this test's sidecar does not have.
 	f.write("doctor.yaml", strings.Replace(f.read("doctor.yaml"), "listen: 127.0.0.1:0\ntoken", "listen: 127.0.0.1:8084\ntoken", 1))
 	f.good("dialplan", "render", "--conf", "conf")

@@ -172,6 +172,6 @@ func (l *linter) injection(x *extension, a *action) {
 		return
 	}
 	if m := fromCaller.FindString(a.data); m != "" {
-		l.found("shell-injection", a.pos, x, fmt.Sprintf("the caller writes %s, and a shell reads it: \"; rm -rf\" or $(...) in it runs on the switch", m), "write it into a file by a script that reads variables over the Event Socket or by uuid_getvar, or pass ${uuid} and let the script ask")
+		l.found("shell-injection", a.pos, x, fmt.Sprintf("the caller writes %s, and a shell reads it: \"; rm -rf\" or $(...) in it runs on the switch", m), "pass ${uuid} alone, and let the program ask for the rest with uuid_getvar")
 	}
 }

@@ -93,6 +93,9 @@ func (l *linter) oneCondition(x *extension, c *condition) {
 	if strings.EqualFold(c.field, "destination_number") && p.language != nil && !holds(p.language, everything()) {
 		l.anchors(x, c, p, pos)
 	}
+	if strings.EqualFold(c.field, "network_addr") {
+		l.address(x, c, p, pos)
+	}
 	if what, instead := pcre2(c.expression); what != "" {
 		l.found("pattern-pcre2", pos, x, what+": FreeSWITCH 1.11 would log an error and never match", instead)
 	}
@@ -108,6 +111,23 @@ func (l *linter) anchors(x *extension, c *condition, p *pattern, pos dialplan.Po
 		return // half of it is anchored on purpose, as a prefix is
 	}
 	l.found("pattern-unanchored", pos, x, fmt.Sprintf("takes %s, and as well every longer number that holds it, such as 99%s99", p.sample, p.sample), fmt.Sprintf("write ^%s$", c.expression))
+}
+
+var (
+	anIPv4   = languageOf(`^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)\.){3}(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)$`)
+	plainDot = regexp.MustCompile(`(^|[^\\])\.([^*+?{]|$)`)
+)
+
+// address reports a dot that was meant as one and is any character: ^10.1. takes 10.11.0.0 as well.
+func (l *linter) address(x *extension, c *condition, p *pattern, pos dialplan.Pos) {
+	meant := plainDot.ReplaceAllString(plainDot.ReplaceAllString(c.expression, `$1\.$2`), `$1\.$2`)
+	exact := languageOf(meant)
+	if p.language == nil || exact == nil || meant == c.expression {
+		return
+	}
+	if other, found, known := witness(term{p.language, false}, term{exact, true}, term{anIPv4, false}); found && known {
+		l.found("address-pattern", pos, x, fmt.Sprintf("takes %s as well: a dot is any character", other), "write "+meant)
+	}
 }
 
 // attack looks for a text on which a pattern takes too long: for each of a few places in a text that it takes, the character

@@ -28,6 +28,7 @@ func ruleOf(id string) (Rule, bool) {
 
 var rules = []Rule{
 	{"actions-after-end", Warning, "an action stands behind one that ends the list", measured},
+	{"address-pattern", Warning, "a pattern for addresses that takes others, because a dot in it is any character", "decided on the pattern"},
 	{"anti-action-ends-hunt", Note, "an extension with an anti-action also ends the hunt for calls it is not for", measured},
 	{"application-missing", Error, "an action without an application", source},
 	{"application-misspelt", Error, "an application that nearly has the name of a known one", measured},
