@@ -13,4 +13,4 @@ var Files embed.FS
 // Revision is the number that extension and context signalbox carry in their attribute "revision", which FreeSWITCH
 // ignores and keeps: by it `signalbox doctor` tells whether the files that a switch has loaded are ours, older or newer. It
 // goes up with every change of what dialplan/public/05_signalbox.xml or dialplan/signalbox.xml do.
-const Revision = 1
+const Revision = 2

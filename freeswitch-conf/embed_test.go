@@ -14,6 +14,7 @@ import (
 // known are the files' elements, summed up, of each revision. A change of what they do needs a new number and a line here.
 var known = map[int]string{
 	1: "4f8d3d63d297b095",
+	2: "0c990873aaf78e45",
 }
 
 func TestEveryChangeOfTheDialplanHasItsRevision(t *testing.T) {

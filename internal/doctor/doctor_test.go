@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"net/netip"
@@ -176,8 +177,8 @@ func TestEachBrokenThingIsNamed(t *testing.T) {
 		{name: "no context signalbox", change: drop("dialplan/signalbox.xml"), check: "include", status: Fail, detail: "context signalbox is not loaded"},
 		{name: "no extension", change: drop(ours), check: "include", status: Fail, detail: "no extension signalbox"},
 		{name: "no context public", change: replace("dialplan/public.xml", `"public"`, `"elsewhere"`), check: "include", status: Fail, detail: "context public, where the proxy's calls arrive, is not loaded"},
-		{name: "older files", change: replace(ours, ` revision="1"`, ""), check: "include", status: Warn, detail: "older (revision 0)", add: "reloadxml"},
-		{name: "newer files", change: replace(ours, ` revision="1"`, ` revision="99"`), check: "include", status: Warn, detail: "newer (revision 99)"},
+		{name: "older files", change: replace(ours, fmt.Sprintf(` revision="%d"`, freeswitchconf.Revision), ""), check: "include", status: Warn, detail: "older (revision 0)", add: "reloadxml"},
+		{name: "newer files", change: replace(ours, fmt.Sprintf(` revision="%d"`, freeswitchconf.Revision), ` revision="99"`), check: "include", status: Warn, detail: "newer (revision 99)"},
 		{name: "socket far away", change: replace(ours, "127.0.0.1:8084", "192.0.2.1:8084"), check: "include-socket", status: Warn, detail: "another machine"},
 		{name: "no guard", change: replace(ours, "${sched_api(", "${other("), check: "include-socket", status: Warn, detail: "no guard"},
 		{name: "sidecar elsewhere", change: func(map[string]string) {}, alter: func(o *Options) { o.Config.Sidecar.Listen = "127.0.0.1:9999" }, check: "include-socket", status: Fail, detail: "sidecar.listen is 127.0.0.1:9999", add: "--config"},

@@ -10,11 +10,17 @@ import (
 	"github.com/signalbox/signalbox/internal/tel"
 )
 
-// ours lists the variables that a call of ours needs. signalbox_was_* is for the fallback; see freeswitch-conf.
+// ours lists the variables that a call of ours needs. signalbox_was_* is for the fallback, see freeswitch-conf: all of it is kept
+// before anything is changed, for the connection may break between any two of them.
 func ours(channel *wire.Event) []encode.Var {
-	vars := []encode.Var{{Name: "signalbox_touched", Value: "true"}}
-	for _, name := range []string{"continue_on_fail", "hangup_after_bridge", "sip_ignore_remote_cause"} {
-		vars = append(vars, encode.Var{Name: "signalbox_was_" + name, Value: plain(channel.Var(name))}, encode.Var{Name: name, Value: "true"})
+	changed := []string{"continue_on_fail", "hangup_after_bridge", "sip_ignore_remote_cause"}
+	var vars []encode.Var
+	for _, name := range changed {
+		vars = append(vars, encode.Var{Name: "signalbox_was_" + name, Value: plain(channel.Var(name))})
+	}
+	vars = append(vars, encode.Var{Name: "signalbox_touched", Value: "true"})
+	for _, name := range changed {
+		vars = append(vars, encode.Var{Name: name, Value: "true"})
 	}
 	channel.Each(func(name, _ string) {
 		variable, ok := strings.CutPrefix(name, "variable_")
