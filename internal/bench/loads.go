@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/signalbox/signalbox/internal/bench/load"
+	"github.com/signalbox/signalbox/internal/bench/sipp"
 )
 
 // loads plays many calls a second.
@@ -27,7 +28,7 @@ func loads(ctx context.Context, args []string) error {
 		return err
 	}
 	r, err := load.Run(ctx, o)
-	if errors.Is(err, load.ErrNoSIPp) {
+	if errors.Is(err, sipp.ErrMissing) {
 		fmt.Fprintf(os.Stderr, "**** SKIPPED: the load was NOT played: %v\n", err)
 		return nil
 	}

@@ -2,9 +2,11 @@ package load
 
 import (
 	"context"
+	"embed"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -12,6 +14,7 @@ import (
 	"time"
 
 	"github.com/signalbox/signalbox/internal/account"
+	"github.com/signalbox/signalbox/internal/bench/sipp"
 	"github.com/signalbox/signalbox/internal/lab"
 )
 
@@ -36,6 +39,17 @@ const (
 	lineName     = "load"
 )
 
+//go:embed scenarios/*.xml
+var scenarios embed.FS
+
+func scenarioFiles() fs.FS {
+	sub, err := fs.Sub(scenarios, "scenarios")
+	if err != nil { // only a wrong path
+		panic(err)
+	}
+	return sub
+}
+
 // callers send from here, so that the proxy takes them for a trunk.
 var carrier = netip.MustParseAddr("127.0.0.2")
 
@@ -47,7 +61,7 @@ type stand struct {
 	rig      *lab.Rig
 	dir      string
 	numbers  string // file with the pairs of numbers
-	phones   []*sipp
+	phones   []*sipp.Process
 	subjects []subject
 }
 
@@ -82,10 +96,10 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		return nil, err
 	}
 	r.took = time.Since(began)
-	if r.setups, err = callers.setupTimes(); err != nil {
+	if r.setups, err = callers.Times(); err != nil {
 		return nil, err
 	}
-	r.errors = callers.errors()
+	r.errors = callers.Errors()
 	o.tell("all calls are placed, waiting until they are over")
 	if r.after, err = s.settle(ctx); err != nil {
 		return nil, err
@@ -113,12 +127,12 @@ func (s *stand) build(ctx context.Context) error {
 	var at [3]netip.AddrPort
 	for i := range at {
 		var err error
-		if at[i], err = freeUDP(loopback); err != nil {
+		if at[i], err = sipp.FreeUDP(loopback); err != nil {
 			return err
 		}
 	}
 	for i, name := range []string{"refuses", "rings", "voicemail"} {
-		p, err := startSIPp(s.dir, name, at[i])
+		p, err := sipp.Start(scenarioFiles(), s.dir, name, at[i])
 		if err != nil {
 			return err
 		}
@@ -157,7 +171,7 @@ func (s *stand) build(ctx context.Context) error {
 // operatorPorts finds where sidecar and proxy shall answer for their goroutines and heap.
 func (s *stand) operatorPorts() (ports [2]string, err error) {
 	for i := range ports {
-		at, err := freeUDP(loopback)
+		at, err := sipp.FreeUDP(loopback)
 		if err != nil {
 			return ports, err
 		}
@@ -212,13 +226,13 @@ func (s *stand) writeNumbers() error {
 }
 
 // call places calls for a time, and looks at the processes meanwhile when r is not nil.
-func (s *stand) call(ctx context.Context, name string, d time.Duration, r *Report) (*sipp, error) {
-	at, err := freeUDP(carrier)
+func (s *stand) call(ctx context.Context, name string, d time.Duration, r *Report) (*sipp.Process, error) {
+	at, err := sipp.FreeUDP(carrier)
 	if err != nil {
 		return nil, err
 	}
 	total := int(d.Seconds() * float64(s.o.Rate))
-	callers, err := startSIPp(s.dir, name, at, s.rig.ProxyAddr().String(), "-inf", s.numbers, "-r", fmt.Sprint(s.o.Rate), "-m", fmt.Sprint(total),
+	callers, err := sipp.Start(scenarioFiles(), s.dir, name, at, s.rig.ProxyAddr().String(), "-inf", s.numbers, "-r", fmt.Sprint(s.o.Rate), "-m", fmt.Sprint(total),
 		"-l", "10000", "-d", fmt.Sprint(s.o.Talk.Milliseconds()), "-trace_rtt", "-rtt_freq", "100", "-timeout", fmt.Sprint(int((d + time.Minute).Seconds())))
 	if err != nil {
 		return nil, err
@@ -230,12 +244,12 @@ func (s *stand) call(ctx context.Context, name string, d time.Duration, r *Repor
 	for began := time.Now(); ; {
 		select {
 		case <-callers.Done():
-			t, err := callers.tally()
+			t, err := callers.Tally()
 			if r != nil {
 				r.calls = t
 			}
-			if err == nil && t.good == 0 {
-				err = fmt.Errorf("no call came true\n%s\n%s", callers.errors(), s.rig.Logs())
+			if err == nil && t.Good == 0 {
+				err = fmt.Errorf("no call came true\n%s\n%s", callers.Errors(), s.rig.Logs())
 			}
 			return callers, err
 		case <-ctx.Done():
@@ -254,7 +268,7 @@ func (s *stand) call(ctx context.Context, name string, d time.Duration, r *Repor
 			continue
 		}
 		told = time.Now()
-		t, err := callers.tally()
+		t, err := callers.Tally()
 		if err != nil {
 			return nil, err
 		}

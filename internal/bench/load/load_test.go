@@ -8,41 +8,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/signalbox/signalbox/internal/bench/sipp"
 )
-
-func TestSIPpsStatisticsAreRead(t *testing.T) {
-	const head = "StartTime;TargetRate;TotalCallCreated;CurrentCall;SuccessfulCall(P);SuccessfulCall(C);FailedCall(C);Retransmissions(C);\n"
-	for in, want := range map[string]tally{
-		head:                          {},
-		head + "x;50;10;4;1;5;1;2;\n": {10, 4, 5, 1, 2},
-		head + "x;50;10;4;1;5;1;2;\ny;50;20;1;1;18;1;3;\n": {20, 1, 18, 1, 3},
-		head + "x;50;10;4;1;5;1;2;\ny;50;20;1;1;18":        {10, 4, 5, 1, 2}, // half written
-	} {
-		if got, err := parseTally(in); err != nil || got != want {
-			t.Errorf("%q: %+v, %v, want %+v", in, got, err, want)
-		}
-	}
-	if _, err := parseTally("StartTime;\nx;\n"); err == nil {
-		t.Error("statistics without the counts were taken")
-	}
-}
-
-func TestSIPpsResponseTimesAreRead(t *testing.T) {
-	got, err := parseTimes(strings.NewReader("Date_ms;response_time_ms;rtd_no\n104.001;12;setup\n204.001;7.5;setup\n"))
-	if want := []time.Duration{12 * time.Millisecond, 7500 * time.Microsecond}; err != nil || !slices.Equal(got, want) {
-		t.Errorf("%v, %v", got, err)
-	}
-}
-
-func TestSIPpsFaultsAreToldWithoutItsOwnTroubles(t *testing.T) {
-	const stamp = "2026-11-27\t10:02:01.093892\t1795773721.093892: "
-	got := callFaults("The following events occurred:\n" + stamp + "Overload warning: the minor watchdog timer 500ms has been tripped (592)" +
-		stamp + "Dead call 1 (successful), received 'SIP/2.0 200 OK\r\nVia: x\r\n'" +
-		stamp + "Aborting call on unexpected message for Call-Id '2': while expecting '180', received 'SIP/2.0 408 Request Timeout\r\nVia: y\r\n'")
-	if want := "Aborting call on unexpected message for Call-Id '2': while expecting '180', received 'SIP/2.0 408 Request Timeout"; got != want {
-		t.Errorf("got %q", got)
-	}
-}
 
 func TestHistogramTellsQuantiles(t *testing.T) {
 	const text = "# TYPE x histogram\nx_bucket{le=\"0.001\"} %\nx_bucket{le=\"0.005\"} 198\nx_bucket{le=\"+Inf\"} 200\nx_sum 1\nx_count 200\ny 3\n"
@@ -70,16 +38,12 @@ func TestProcessIsLookedAt(t *testing.T) {
 	if err != nil || p.files < 3 || p.resident < 1<<20 {
 		t.Errorf("%+v, %v", p, err)
 	}
-	got, err := processorTime([]byte("7 (a) b c) S 1 7 7 0 -1 4194304 1 0 0 0 150 50 0 0 20 0 9"))
-	if err != nil || got != 2*time.Second {
-		t.Errorf("processor time %s, %v, want 2s", got, err)
-	}
 }
 
 // quiet is a report of a run in which all goals were met.
 func quiet() *Report {
 	rest := []sample{{goroutines: 20, files: 20, heap: 5 << 20}, {goroutines: 15, files: 12, heap: 4 << 20}, {}}
-	r := &Report{Options: Options{FreeSWITCH: "freeswitch"}, calls: tally{created: 100, good: 100}, before: rest, after: slices.Clone(rest), took: 40 * time.Second,
+	r := &Report{Options: Options{FreeSWITCH: "freeswitch"}, calls: sipp.Tally{Created: 100, Good: 100}, before: rest, after: slices.Clone(rest), took: 40 * time.Second,
 		opened: openings{first: histogram{0.001: 50, 0.005: 99, math.Inf(1): 100}}}
 	for i := range 40 {
 		used := time.Duration(i) * time.Second
@@ -96,7 +60,7 @@ func TestEveryGoalCanBeMissed(t *testing.T) {
 		}
 	}
 	for what, spoil := range map[string]func(r *Report){
-		"calls that failed":                           func(r *Report) { r.calls.failed = 1 },
+		"calls that failed":                           func(r *Report) { r.calls.Failed = 1 },
 		"sidecar: goroutines at rest":                 func(r *Report) { r.after[sidecar].goroutines += 10 },
 		"sidecar: open files at rest":                 func(r *Report) { r.after[sidecar].files += 10 },
 		"sidecar: heap at rest, collected":            func(r *Report) { r.after[sidecar].heap += 3 << 20 },

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/signalbox/signalbox/internal/bench/sipp"
 )
 
 // The goals.
@@ -31,7 +33,7 @@ type Report struct {
 	Switch  string
 
 	took          time.Duration
-	calls         tally
+	calls         sipp.Tally
 	before, after []sample // at rest, in the order of stand.subjects
 	during        []moment
 	opened        openings        // of the calls of the load
@@ -47,9 +49,9 @@ const (
 
 var processes = []string{"sidecar", "proxy", "switch"}
 
-func progress(at time.Duration, t tally, subjects []subject, seen []sample) string {
+func progress(at time.Duration, t sipp.Tally, subjects []subject, seen []sample) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%6s  %6d calls, %4d at the moment, %d failed", at.Round(time.Second), t.created, t.current, t.failed)
+	fmt.Fprintf(&b, "%6s  %6d calls, %4d at the moment, %d failed", at.Round(time.Second), t.Created, t.Current, t.Failed)
 	for i, s := range subjects {
 		fmt.Fprintf(&b, " | %s", s.name)
 		if s.http != "" {
@@ -91,7 +93,7 @@ func (r *Report) span() time.Duration {
 // verdicts judges the goals.
 func (r *Report) verdicts() (all []verdict) {
 	add := func(met bool, what, got, goal string) { all = append(all, verdict{what, got, goal, met}) }
-	add(r.calls.failed == 0 && r.calls.good > 0, "calls that failed", fmt.Sprintf("%d of %d", r.calls.failed, r.calls.created), "0")
+	add(r.calls.Failed == 0 && r.calls.Good > 0, "calls that failed", fmt.Sprintf("%d of %d", r.calls.Failed, r.calls.Created), "0")
 	for i, name := range processes[:telephony] {
 		b, a := r.before[i], r.after[i]
 		add(a.goroutines <= b.goroutines+moreGoroutines, name+": goroutines at rest", fmt.Sprintf("%d before, %d after", b.goroutines, a.goroutines), fmt.Sprintf("+%d", moreGoroutines))
@@ -125,7 +127,7 @@ func (r *Report) Print(w io.Writer) (met bool, err error) {
 			goroutines, files, resident = max(goroutines, m.seen[i].goroutines), max(files, m.seen[i].files), max(resident, m.seen[i].resident)
 		}
 		used := r.cpu(i).Seconds()
-		fmt.Fprintf(tw, "%s\t%.2f ms\t%.0f%%\t%d\t%d\t%s\t\n", name, 1e3*used/(r.span().Seconds()*float64(r.calls.created)/r.took.Seconds()), 100*used/r.span().Seconds(), goroutines, files, mega(resident))
+		fmt.Fprintf(tw, "%s\t%.2f ms\t%.0f%%\t%d\t%d\t%s\t\n", name, 1e3*used/(r.span().Seconds()*float64(r.calls.Created)/r.took.Seconds()), 100*used/r.span().Seconds(), goroutines, files, mega(resident))
 	}
 	if err := tw.Flush(); err != nil {
 		return false, err
@@ -133,7 +135,7 @@ func (r *Report) Print(w io.Writer) (met bool, err error) {
 	fmt.Fprintf(w, "\nswitch: connection to its answer to connect: p50 %s, p99 %s\n", bound(r.opened.connect.quantile(0.5)), bound(r.opened.connect.quantile(0.99)))
 	if n := len(r.setups); n > 0 {
 		fmt.Fprintf(w, "caller: INVITE to 200: p50 %s, p95 %s, p99 %s, longest %s; %d messages of SIPp's sent again\n",
-			r.setups[n/2], r.setups[n*95/100], r.setups[n*99/100], r.setups[n-1], r.calls.retransmitted)
+			r.setups[n/2], r.setups[n*95/100], r.setups[n*99/100], r.setups[n-1], r.calls.Retransmitted)
 	}
 	if r.errors != "" {
 		fmt.Fprintf(w, "\nSIPp found wrong:\n%s\n", r.errors)

@@ -1,8 +1,11 @@
-package load
+// Package sipp runs SIPp as callers and answerers of a measurement and reads what it counted.
+//
+// Invariants: every process is ended by its own process id; statistics that are half written are not read. A Process belongs to
+// one goroutine.
+package sipp
 
 import (
 	"bufio"
-	"embed"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -22,27 +25,25 @@ import (
 	"github.com/signalbox/signalbox/internal/lab"
 )
 
-//go:embed scenarios/*.xml
-var scenarios embed.FS
+// ErrMissing means that SIPp is not installed.
+var ErrMissing = errors.New("SIPp is not here: install it (Debian: apt install sip-tester)")
 
-// ErrNoSIPp means that SIPp is not installed.
-var ErrNoSIPp = errors.New("SIPp is not here: install it (Debian: apt install sip-tester)")
-
-// sipp is one SIPp process.
-type sipp struct {
+// Process is one SIPp process.
+type Process struct {
 	*lab.Process
 	name string
 	dir  string
 }
 
-// startSIPp starts SIPp with a scenario of ours on an address of its own.
-func startSIPp(dir, name string, at netip.AddrPort, further ...string) (*sipp, error) {
+// Start starts SIPp on an address of its own, with the scenario NAME.xml of a file system; of a name such as "caller-warmup" the part
+// before the hyphen counts. dir is where it writes.
+func Start(scenarios fs.FS, dir, name string, at netip.AddrPort, further ...string) (*Process, error) {
 	program, err := exec.LookPath("sipp")
 	if err != nil {
-		return nil, ErrNoSIPp
+		return nil, ErrMissing
 	}
 	scenario, _, _ := strings.Cut(name, "-")
-	text, err := fs.ReadFile(scenarios, "scenarios/"+scenario+".xml")
+	text, err := fs.ReadFile(scenarios, scenario+".xml")
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +51,7 @@ func startSIPp(dir, name string, at netip.AddrPort, further ...string) (*sipp, e
 	if err := os.WriteFile(file, text, 0o600); err != nil {
 		return nil, fmt.Errorf("writing SIPp's scenario: %w", err)
 	}
-	s := &sipp{name: name, dir: dir}
+	s := &Process{name: name, dir: dir}
 	args := append([]string{
 		"-sf", file, "-i", at.Addr().String(), "-p", fmt.Sprint(at.Port()), "-nostdin",
 		"-trace_err", "-error_file", s.file("errors.log"), "-trace_stat", "-stf", s.file("stat.csv"), "-fd", "1s",
@@ -63,24 +64,24 @@ func startSIPp(dir, name string, at netip.AddrPort, further ...string) (*sipp, e
 	return s, nil
 }
 
-func (s *sipp) file(kind string) string { return filepath.Join(s.dir, s.name+"-"+kind) }
+func (s *Process) file(kind string) string { return filepath.Join(s.dir, s.name+"-"+kind) }
 
-// tally is what a SIPp process has counted so far.
-type tally struct{ created, current, good, failed, retransmitted int }
+// Tally is what a SIPp process has counted so far.
+type Tally struct{ Created, Current, Good, Failed, Retransmitted int }
 
-// tally reads the newest line of SIPp's statistics; zero as long as there is none.
-func (s *sipp) tally() (tally, error) {
+// Tally reads the newest line of SIPp's statistics; zero as long as there is none.
+func (s *Process) Tally() (Tally, error) {
 	raw, err := os.ReadFile(s.file("stat.csv"))
 	if errors.Is(err, fs.ErrNotExist) {
-		return tally{}, nil
+		return Tally{}, nil
 	}
 	if err != nil {
-		return tally{}, err
+		return Tally{}, err
 	}
 	return parseTally(string(raw))
 }
 
-func parseTally(text string) (t tally, err error) {
+func parseTally(text string) (t Tally, err error) {
 	head, rest, _ := strings.Cut(text, "\n")
 	rest = rest[:strings.LastIndexByte(rest, '\n')+1] // a line may be half written
 	lines := strings.Split(strings.TrimSuffix(rest, "\n"), "\n")
@@ -89,7 +90,7 @@ func parseTally(text string) (t tally, err error) {
 		return t, nil
 	}
 	names, values := strings.Split(head, ";"), strings.Split(last, ";")
-	for name, to := range map[string]*int{"TotalCallCreated": &t.created, "CurrentCall": &t.current, "SuccessfulCall(C)": &t.good, "FailedCall(C)": &t.failed, "Retransmissions(C)": &t.retransmitted} {
+	for name, to := range map[string]*int{"TotalCallCreated": &t.Created, "CurrentCall": &t.Current, "SuccessfulCall(C)": &t.Good, "FailedCall(C)": &t.Failed, "Retransmissions(C)": &t.Retransmitted} {
 		i := slices.Index(names, name)
 		if i < 0 || i >= len(values) {
 			return t, fmt.Errorf("SIPp's statistics have no %s", name)
@@ -101,8 +102,8 @@ func parseTally(text string) (t tally, err error) {
 	return t, nil
 }
 
-// setupTimes reads how long each call took from INVITE to 200.
-func (s *sipp) setupTimes() ([]time.Duration, error) {
+// Times reads the response times that the scenario measures, sorted; they are there when the process has ended.
+func (s *Process) Times() ([]time.Duration, error) {
 	files, err := filepath.Glob(filepath.Join(s.dir, s.name+"_*_rtt.csv"))
 	if err != nil || len(files) == 0 {
 		return nil, err
@@ -144,9 +145,9 @@ func parseTimes(r io.Reader) (all []time.Duration, err error) {
 	}
 }
 
-// errors gives the beginning of what SIPp found wrong with its calls, one to a line. That SIPp itself got too little
+// Errors gives the beginning of what SIPp found wrong with its calls, one to a line. That SIPp itself got too little
 // processor time, and what came for calls that were over, is left out.
-func (s *sipp) errors() string {
+func (s *Process) Errors() string {
 	raw, err := os.ReadFile(s.file("errors.log"))
 	if err != nil {
 		return ""
@@ -172,8 +173,8 @@ func callFaults(log string) string {
 	return strings.Join(faults, "\n")
 }
 
-// freeUDP finds a free UDP port of an address. SIPp takes it a moment later.
-func freeUDP(ip netip.Addr) (netip.AddrPort, error) {
+// FreeUDP finds a free UDP port of an address. SIPp takes it a moment later.
+func FreeUDP(ip netip.Addr) (netip.AddrPort, error) {
 	c, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(ip, 0)))
 	if err != nil {
 		return netip.AddrPort{}, fmt.Errorf("finding a free port of %s: %w", ip, err)
