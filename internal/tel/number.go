@@ -3,6 +3,7 @@ package tel
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/nyaruka/phonenumbers"
@@ -94,7 +95,7 @@ func fromNational(digits, region, raw string) (Number, error) {
 // withoutNationalPrefix takes off a national prefix that was left in, as in +44 (0)20, where the plan says so. It goes on
 // until nothing changes, so that a number once read is read the same for ever.
 func withoutNationalPrefix(digits string) string {
-	for len(digits) <= maxDigits+2 { // each round takes off at least one digit, or is the last
+	for len(digits) <= maxDigits+2 && plain(digits) == nil { // each round takes off at least one digit, or is the last
 		p, err := phonenumbers.Parse("+"+digits, phonenumbers.UNKNOWN_REGION)
 		if err != nil || !strictlyPossible(p) {
 			break
@@ -199,11 +200,48 @@ func (n Number) parsed() *phonenumbers.PhoneNumber {
 	if !ok || len(digits) > maxDigits || strings.Trim(digits, "0123456789") != "" {
 		return nil
 	}
+	if p := plain(digits); p != nil {
+		return p
+	}
 	p, err := phonenumbers.Parse(string(n), phonenumbers.UNKNOWN_REGION)
 	if err != nil {
 		return nil
 	}
 	return p
+}
+
+// callingCodes are the country calling codes that exist.
+var callingCodes = phonenumbers.GetSupportedCallingCodes()
+
+// plain takes the digits of an international number apart that its plan knows just as it stands; nil for all others. It is what
+// Parse gives for them, without the regular expressions by which Parse finds out what people may have meant.
+func plain(digits string) *phonenumbers.PhoneNumber {
+	for n := 1; n <= 3 && n < len(digits); n++ {
+		code, err := strconv.Atoi(digits[:n])
+		if err != nil || digits[0] == '0' {
+			return nil
+		}
+		if !callingCodes[code] {
+			continue // no code is the beginning of another
+		}
+		rest := digits[n:]
+		national, err := strconv.ParseUint(rest, 10, 64)
+		if err != nil {
+			return nil
+		}
+		p := &phonenumbers.PhoneNumber{CountryCode: new(int32(code)), NationalNumber: new(national)}
+		if zeros := len(rest) - len(strings.TrimLeft(rest[:len(rest)-1], "0")+rest[len(rest)-1:]); zeros > 0 {
+			p.ItalianLeadingZero = new(true)
+			if zeros > 1 {
+				p.NumberOfLeadingZeros = new(int32(zeros))
+			}
+		}
+		if !phonenumbers.IsValidNumber(p) {
+			return nil
+		}
+		return p
+	}
+	return nil
 }
 
 // Possible reports whether a number of this length exists in its country code's plan.
