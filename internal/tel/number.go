@@ -196,18 +196,29 @@ func standsForNobody(digits string) bool {
 }
 
 func (n Number) parsed() *phonenumbers.PhoneNumber {
-	digits, ok := strings.CutPrefix(string(n), "+")
-	if !ok || len(digits) > maxDigits || strings.Trim(digits, "0123456789") != "" {
+	digits, ok := n.digits()
+	if !ok {
 		return nil
 	}
 	if p := plain(digits); p != nil {
 		return p
 	}
+	return n.asWritten()
+}
+
+// asWritten has Parse find out what is meant.
+func (n Number) asWritten() *phonenumbers.PhoneNumber {
 	p, err := phonenumbers.Parse(string(n), phonenumbers.UNKNOWN_REGION)
 	if err != nil {
 		return nil
 	}
 	return p
+}
+
+// digits are those of a number that is written as one.
+func (n Number) digits() (string, bool) {
+	digits, ok := strings.CutPrefix(string(n), "+")
+	return digits, ok && len(digits) <= maxDigits && strings.Trim(digits, "0123456789") == ""
 }
 
 // callingCodes are the country calling codes that exist.
@@ -246,14 +257,22 @@ func plain(digits string) *phonenumbers.PhoneNumber {
 
 // Possible reports whether a number of this length exists in its country code's plan.
 func (n Number) Possible() bool {
-	p := n.parsed()
+	digits, ok := n.digits()
+	if !ok || plain(digits) != nil {
+		return ok
+	}
+	p := n.asWritten()
 	return p != nil && strictlyPossible(p)
 }
 
 // Valid reports whether the number lies in a range that its numbering plan has opened. Plans change faster than any
 // table: a number that is not Valid deserves doubt, not certainty.
 func (n Number) Valid() bool {
-	p := n.parsed()
+	digits, ok := n.digits()
+	if !ok || plain(digits) != nil {
+		return ok
+	}
+	p := n.asWritten()
 	return p != nil && phonenumbers.IsValidNumber(p)
 }
 
