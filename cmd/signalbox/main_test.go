@@ -18,6 +18,7 @@ import (
 	"github.com/signalbox/signalbox/internal/app"
 	"github.com/signalbox/signalbox/internal/call"
 	"github.com/signalbox/signalbox/internal/config"
+	"github.com/signalbox/signalbox/internal/export"
 )
 
 // asProgram makes the test binary the program itself.
@@ -328,6 +329,10 @@ func TestRecords(t *testing.T) {
 		if !strings.Contains(out, want) {
 			t.Errorf("records do not say %q:\n%s", want, out)
 		}
+	}
+	var exported export.Record
+	if lines := f.good("records", "--format", "jsonl"); strings.Count(lines, "\n") != 1 || json.Unmarshal([]byte(lines), &exported) != nil || exported.ID != "one" || exported.Version != export.Version {
+		t.Errorf("the finished one as others get it: %q", lines)
 	}
 	var records []call.Record
 	if err := json.Unmarshal([]byte(f.good("records", "--limit", "1", "--format", "json")), &records); err != nil || len(records) != 1 || records[0].ID != "two" {

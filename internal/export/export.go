@@ -55,7 +55,7 @@ type Exporter struct {
 	fileDown, spoolFull bool // owned by the writer: what was said about it
 	counts              counts
 
-	backoffMin time.Duration
+	backoffMin, lastPosts, takeTime time.Duration // the constants, but in tests
 }
 
 type job struct {
@@ -68,7 +68,7 @@ func New(o Options) (*Exporter, error) {
 	if o.JSONL == "" && o.HTTP.URL == "" {
 		return nil, nil
 	}
-	x := &Exporter{options: o, log: o.Logger, queue: make(chan job, queueSize), reopen: make(chan struct{}, 1), recent: newRecentIDs(recentSize), backoffMin: backoffMin}
+	x := &Exporter{options: o, log: o.Logger, queue: make(chan job, queueSize), reopen: make(chan struct{}, 1), recent: newRecentIDs(recentSize), backoffMin: backoffMin, lastPosts: lastPosts, takeTime: takeTime}
 	if x.log == nil {
 		x.log = zap.NewNop()
 	}
@@ -141,7 +141,7 @@ func (x *Exporter) Take(ctx context.Context, rec call.Record) {
 	if x == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, takeTime)
+	ctx, cancel := context.WithTimeout(ctx, x.takeTime)
 	defer cancel()
 	j := job{rec, make(chan struct{})}
 	select {
@@ -161,7 +161,8 @@ func (x *Exporter) Take(ctx context.Context, rec call.Record) {
 }
 
 // Run writes and posts until ctx ends; then it writes what waits and goes on posting for a moment. What is not posted then waits
-// in the spool for the next start. The caller has seen to it that Take is not called any more.
+// in the spool for the next start. The caller has seen to it that Take is not called any more. A disk that is silent is not waited
+// for: that is the error.
 func (x *Exporter) Run(ctx context.Context) error {
 	if x == nil {
 		return nil
@@ -179,7 +180,14 @@ func (x *Exporter) Run(ctx context.Context) error {
 			return nil
 		})
 	}
-	err := both.Wait()
+	ended := make(chan error, 1)
+	go func() { ended <- both.Wait() }()
+	var err error
+	select {
+	case err = <-ended:
+	case <-afterEnd(ctx, x.lastPosts+x.takeTime):
+		return fmt.Errorf("the disk is silent: %d call records are not exported", len(x.queue)+1)
+	}
 	if x.spool != nil {
 		if n, size := x.spool.usage(); n > 0 {
 			x.log.Warn("call records wait in the spool for the next start", zap.Int64("records", n), zap.Int64("bytes", size), zap.String("dir", x.options.SpoolDir))
@@ -187,6 +195,13 @@ func (x *Exporter) Run(ctx context.Context) error {
 	}
 	x.shut()
 	return err
+}
+
+// afterEnd is closed so long after ctx has ended.
+func afterEnd(ctx context.Context, d time.Duration) <-chan struct{} {
+	over := make(chan struct{})
+	context.AfterFunc(ctx, func() { time.AfterFunc(d, func() { close(over) }) })
+	return over
 }
 
 // write is the loop that owns the file and the writing side of the spool.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -42,7 +43,7 @@ func run(t *testing.T, o Options) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x.backoffMin = 5 * time.Millisecond
+	x.backoffMin, x.takeTime, x.lastPosts = 5*time.Millisecond, 300*time.Millisecond, 2*time.Second
 	r := &rig{Exporter: x, t: t, logged: logged, done: make(chan error, 1)}
 	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel = cancel
@@ -391,4 +392,42 @@ func TestAFullDiskIsSaidOnceAndTheStoreHasTheRecord(t *testing.T) {
 	if n := r.logged.FilterMessageSnippet("are missing in the file").Len(); n != 1 {
 		t.Errorf("said %d times", n)
 	}
+}
+
+// A pipe that nobody reads is a disk that has fallen silent.
+func TestASilentDiskIsWaitedForOnceAndNotAtTheEnd(t *testing.T) {
+	t.Parallel()
+	fifo := filepath.Join(t.TempDir(), "calls.jsonl")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Skip(err)
+	}
+	x, err := New(Options{JSONL: fifo})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.takeTime, x.lastPosts = 300*time.Millisecond, 300*time.Millisecond
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- x.Run(ctx) }()
+	began := time.Now()
+	const n = 200 // more than a pipe holds
+	for _, id := range ids("x", n) {
+		x.Take(t.Context(), ended(id))
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("%d records were waited for %s", n, took)
+	}
+	if s := x.Stats(); s.Written == n || s.Dropped != 0 {
+		t.Fatalf("the disk is not silent: %+v", s)
+	}
+	cancel()
+	select {
+	case err := <-done:
+		if err == nil || !strings.Contains(err.Error(), "the disk is silent") {
+			t.Errorf("the end: %v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("a silent disk holds up the end")
+	}
+	_ = x.file.f.Close() // lets the writer go
 }

@@ -33,7 +33,7 @@ type flight struct {
 func (x *Exporter) send(ctx context.Context, written <-chan struct{}) {
 	posting, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(lastPosts, stop) })()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(x.lastPosts, stop) })()
 	var flights []*flight
 	failures := 0
 	for {
