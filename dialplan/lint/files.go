@@ -57,7 +57,7 @@ func (l *linter) files() {
 		case dialplan.NoticeExec:
 			l.found("exec-directive", n.Pos, nil, n.Text, "write what the program prints into a file and include that")
 		case dialplan.NoticeDirective:
-			if !inside {
+			if !inside && !strings.Contains(n.Text, `"comment"`) { // <!--#comment is how it is written in FreeSWITCH's own files
 				l.found("preprocess-bad", n.Pos, nil, n.Text, `write <X-PRE-PROCESS cmd="include|set|env-set" data="..."/>`)
 			}
 		}

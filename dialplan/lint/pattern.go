@@ -93,6 +93,7 @@ func (l *linter) oneCondition(x *extension, c *condition) {
 	if strings.EqualFold(c.field, "destination_number") && p.language != nil && !holds(p.language, everything()) {
 		l.anchors(x, c, p, pos)
 	}
+	l.alternatives(x, c, p, pos)
 	if strings.EqualFold(c.field, "network_addr") {
 		l.address(x, c, p, pos)
 	}
@@ -111,6 +112,53 @@ func (l *linter) anchors(x *extension, c *condition, p *pattern, pos dialplan.Po
 		return // half of it is anchored on purpose, as a prefix is
 	}
 	l.found("pattern-unanchored", pos, x, fmt.Sprintf("takes %s, and as well every longer number that holds it, such as 99%s99", p.sample, p.sample), fmt.Sprintf("write ^%s$", c.expression))
+}
+
+// alternatives reports ^a|b$, which takes a with anything behind it and b with anything in front.
+func (l *linter) alternatives(x *extension, c *condition, p *pattern, pos dialplan.Pos) {
+	parts := topLevel(c.expression)
+	last := len(parts) - 1
+	if p.language == nil || last < 1 || !strings.HasPrefix(parts[0], "^") || !strings.HasSuffix(parts[last], "$") {
+		return
+	}
+	for i, part := range parts {
+		parts[i] = strings.TrimPrefix(part, "^")
+		if strings.HasSuffix(parts[i], "$") && !strings.HasSuffix(parts[i], `\$`) {
+			parts[i] = strings.TrimSuffix(parts[i], "$")
+		}
+	}
+	meant := "^(?:" + strings.Join(parts, "|") + ")$"
+	exact := languageOf(meant)
+	if exact == nil {
+		return
+	}
+	if other, found, known := witness(term{p.language, false}, term{exact, true}); found && known {
+		l.found("pattern-alternatives", pos, x, fmt.Sprintf("takes %q as well: ^ holds for the first alternative alone, $ for the last", other), "write "+meant)
+	}
+}
+
+// topLevel parts a pattern at the bars that stand in no group and no class.
+func topLevel(expression string) []string {
+	var parts []string
+	depth, inClass, begin := 0, false, 0
+	for i := 0; i < len(expression); i++ {
+		switch ch := expression[i]; {
+		case ch == '\\':
+			i++
+		case inClass:
+			inClass = ch != ']'
+		case ch == '[':
+			inClass = true
+		case ch == '(':
+			depth++
+		case ch == ')':
+			depth--
+		case ch == '|' && depth == 0:
+			parts = append(parts, expression[begin:i])
+			begin = i + 1
+		}
+	}
+	return append(parts, expression[begin:])
 }
 
 var (

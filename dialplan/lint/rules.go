@@ -53,6 +53,7 @@ var rules = []Rule{
 	{"include-missing", Note, "an include that finds no file", source},
 	{"inline-refused", Error, "inline=\"true\" on an application that may not run inline", measured},
 	{"park-timeout", Error, "park_timeout before socket hangs healthy calls up", measured},
+	{"pattern-alternatives", Warning, "^a|b$: the ^ holds for the first alternative alone, the $ for the last", "decided on the pattern"},
 	{"pattern-invalid", Error, "a pattern that does not compile", measured},
 	{"pattern-pcre2", Note, "a pattern that PCRE2, which FreeSWITCH 1.11 uses, reads otherwise", "measured on PCRE 8.39 in FreeSWITCH 1.10.12 and on PCRE2 10.42"},
 	{"pattern-slow", Warning, "a pattern that a caller can make very slow", "measured here, with a bound on the time"},

@@ -65,7 +65,10 @@ func (l *linter) field(x *extension, c *condition) {
 		return
 	}
 	instead := fmt.Sprintf("write field=\"${%s}\" for a variable of the channel", c.field)
-	if near, ok := nearest(strings.ToLower(c.field), callerFields); ok {
+	switch near, ok := nearest(strings.ToLower(c.field), callerFields); {
+	case c.field == "true" || c.field == "false":
+		instead = "a $${NAME} was replaced by its value here: write field=\"${NAME}\" with one dollar sign"
+	case ok:
 		instead = fmt.Sprintf("write field=%q", near)
 	}
 	l.found("field-unknown", c.el.PosOf("field"), x, fmt.Sprintf("FreeSWITCH's caller profile has no field %q: the condition sees an empty text on every call", c.field), instead)
