@@ -26,7 +26,7 @@ func (a *App) Run(ctx context.Context) error {
 	last.Go(func() error { return a.operator.run(behind) })
 	if a.server != nil {
 		last.Go(func() error { return a.keepRecordsWritten(behind) })
-		first.Go(func() error { return trimRecords(firstCtx, a.store, a.keepRecords, a.log) })
+		first.Go(func() error { return trimRecords(firstCtx, a.store, a.keepRecords, time.Now, a.log) })
 		first.Go(func() error { return a.server.Run(firstCtx) })
 		for _, n := range a.nodes {
 			first.Go(func() error { return n.Run(firstCtx) })

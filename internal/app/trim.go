@@ -14,6 +14,7 @@ import (
 const (
 	trimEvery   = time.Hour
 	trimTimeout = 10 * time.Second // for one batch
+	trimStep    = time.Hour        // a clock that was stepped by more is not believed at once
 )
 
 // trimmer is what trimRecords needs of a store.
@@ -21,14 +22,23 @@ type trimmer interface {
 	Trim(ctx context.Context, before time.Time) (int, error)
 }
 
-// trimRecords deletes the call records that ended longer than keep() ago, now and every hour until ctx ends; 0 deletes none. After
-// a full batch it goes on at once. What the store does not do is tried again the next hour.
-func trimRecords(ctx context.Context, s trimmer, keep func() time.Duration, log *zap.Logger) error {
+// trimRecords deletes the call records that ended longer than keep() ago by the clock wall(), now and every hour until ctx ends;
+// 0 deletes none. After a full batch it goes on at once. What the store does not do is tried again the next hour. A clock that was
+// stepped by more than an hour deletes nothing for that hour: there is time to put it right before records go that are not old.
+func trimRecords(ctx context.Context, s trimmer, keep func() time.Duration, wall func() time.Time, log *zap.Logger) error {
 	ticker := time.NewTicker(trimEvery)
 	defer ticker.Stop()
+	last, running := wall().Round(0), time.Now()
 	for {
-		if d := keep(); d > 0 {
-			n, err := trimAll(ctx, s, time.Now().Add(-d))
+		now := wall().Round(0) // the clock's time alone; time.Since goes on steadily
+		step := now.Sub(last) - time.Since(running)
+		last, running = now, time.Now()
+		switch d := keep(); {
+		case d <= 0:
+		case step.Abs() > trimStep:
+			log.Warn("the clock was stepped: old call records are not deleted for an hour", zap.Duration("by", step.Round(time.Second)), zap.Time("now", now))
+		default:
+			n, err := trimAll(ctx, s, now.Add(-d))
 			if err != nil && ctx.Err() == nil {
 				log.Warn("old call records not deleted, trying again in an hour", zap.Error(err))
 			}

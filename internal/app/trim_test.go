@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -60,7 +61,7 @@ func TestOldRecordsAreDeletedEveryHour(t *testing.T) {
 		core, logged := observer.New(zap.InfoLevel)
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan error, 1)
-		go func() { done <- trimRecords(ctx, s, s.kept, zap.New(core)) }()
+		go func() { done <- trimRecords(ctx, s, s.kept, time.Now, zap.New(core)) }()
 
 		check := func(when string, left, trims int) {
 			t.Helper()
@@ -94,6 +95,42 @@ func TestOldRecordsAreDeletedEveryHour(t *testing.T) {
 		want := []string{"old call records deleted2007", "old call records deleted1", "old call records not deleted, trying again in an hour<nil>", "old call records deleted1"}
 		if !slices.Equal(lines, want) {
 			t.Errorf("log %q", lines)
+		}
+	})
+}
+
+// A clock that jumps ahead must not make every record old: there is an hour to put it right.
+func TestASteppedClockDeletesNothingForAnHour(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &shelf{keep: 24 * time.Hour, ends: []time.Time{time.Now().Add(-time.Hour)}}
+		core, logged := observer.New(zap.InfoLevel)
+		var step atomic.Int64
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() {
+			done <- trimRecords(ctx, s, s.kept, func() time.Time { return time.Now().Add(time.Duration(step.Load())) }, zap.New(core))
+		}()
+		synctest.Wait()
+		step.Store(int64(365 * 24 * time.Hour))
+		time.Sleep(trimEvery)
+		synctest.Wait()
+		if len(s.ends) != 1 || logged.FilterMessageSnippet("the clock was stepped").Len() != 1 {
+			t.Errorf("%d records are left, log %v", len(s.ends), logged.All())
+		}
+		step.Store(0) // put right, which is a step as well
+		time.Sleep(2 * trimEvery)
+		synctest.Wait()
+		if len(s.ends) != 1 {
+			t.Error("a record that is not old was deleted")
+		}
+		time.Sleep(24 * time.Hour)
+		synctest.Wait()
+		if len(s.ends) != 0 {
+			t.Error("nothing is deleted any more")
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
 		}
 	})
 }

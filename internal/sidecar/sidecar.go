@@ -124,7 +124,8 @@ func (s *Sidecar) Serve(ctx context.Context, session *esl.Session) {
 func (s *Sidecar) run(ctx context.Context, leg *fsw.Leg, rec call.Record, settings *Settings, profile *account.Profile, log *zap.Logger) {
 	keep, ours := func(call.Record) {}, profile != nil
 	if ours {
-		keep = s.options.Ledger.Keep
+		var states order
+		keep = func(r call.Record) { s.options.Ledger.Keep(states.next(r)) }
 		leg.OnAnswer(func(at time.Time) {
 			rec.Answered, rec.Updated = at, at
 			keep(rec)
@@ -196,6 +197,19 @@ func (s *Sidecar) run(ctx context.Context, leg *fsw.Leg, rec call.Record, settin
 	s.meter.Over(Ending(done.Result))
 	log.Info("call over", zap.String("result", string(done.Result)), zap.String("cause", done.Cause),
 		zap.Int("steps", len(done.Steps)), zap.Duration("after", done.Ended.Sub(done.Started)))
+}
+
+// order numbers the states of one record: a store keeps the one with the latest Updated, and a clock that is stepped back during a
+// call, or FreeSWITCH's own that is ahead of ours, shall not hide what comes later.
+type order struct{ last time.Time }
+
+func (o *order) next(r call.Record) call.Record {
+	r.Updated = r.Updated.Round(0) // what the clock said; the store keeps no more
+	if !r.Updated.After(o.last) {
+		r.Updated = o.last.Add(time.Nanosecond)
+	}
+	o.last = r.Updated
+	return r
 }
 
 // leave notes that we are stopping and FreeSWITCH goes on with the call. Its end is for the next sidecar to see; where no link

@@ -361,3 +361,29 @@ func TestAPermitIsForOneDomainAndOneMinute(t *testing.T) {
 		t.Errorf("a permit passes for evidence: %v", err)
 	}
 }
+
+// The clock is stepped while tokens are under way: those are refused, which costs the caller nothing but the verdict, and those
+// signed afterwards count.
+func TestTokensOverAClockStep(t *testing.T) {
+	c, err := NewChecker(newKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := time.Now()
+	for i, step := range []time.Duration{3 * time.Hour, -3 * time.Hour} {
+		now := before.Add(step)
+		id := fmt.Sprintf("%d@step", i)
+		for _, tt := range []struct {
+			signed time.Time
+			want   error
+		}{{before, ErrExpired}, {now, nil}} {
+			header, err := Sign(Evidence{CallID: id, Time: tt.signed}, newKey)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.Check(header, id, "leg", now); !errors.Is(err, tt.want) {
+				t.Errorf("step %s, signed at %s: %v, want %v", step, tt.signed.Sub(before), err, tt.want)
+			}
+		}
+	}
+}
