@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/google/uuid"
@@ -72,6 +73,9 @@ type Conn struct {
 	opt    ConnOptions
 	log    *zap.Logger
 	hooks  hooks
+	raw    syscall.RawConn // nil = not a socket
+	pen    pen
+	rest   chan []byte // of a command that was begun; who puts it there holds the pen
 	queue  chan *request
 	events chan *wire.Event
 	greet  chan struct{} // closed by auth/request
@@ -97,7 +101,7 @@ type hooks struct {
 	event  func(*wire.Event)
 	linger func()
 	end    func(error)
-	wrote  func() // on the writer goroutine, after each command
+	wrote  func() // after each command, on the goroutine that wrote it
 }
 
 // request is one command on its way.
@@ -106,7 +110,7 @@ type request struct {
 	label string
 	reply chan Reply // room for one
 	state atomic.Int32
-	timer *time.Timer // set by the writer under Conn.mu
+	timer *time.Timer // set by whoever holds the pen, under Conn.mu
 }
 
 // The states of a request.
@@ -129,6 +133,9 @@ func newConn(nc net.Conn, opt ConnOptions, h hooks) *Conn {
 	}
 	c := &Conn{
 		nc: nc, opt: opt, log: opt.Logger, hooks: h,
+		raw:    rawConn(nc),
+		pen:    newPen(),
+		rest:   make(chan []byte, 1),
 		queue:  make(chan *request, MaxPending),
 		events: make(chan *wire.Event, opt.EventQueue),
 		greet:  make(chan struct{}),
@@ -205,12 +212,17 @@ func (c *Conn) Send(ctx context.Context, cmd Command) (Reply, error) {
 	if err := c.Err(); err != nil {
 		return Reply{}, c.failed(req, err)
 	}
-	select {
-	case c.queue <- req:
-	case <-ctx.Done():
-		return Reply{}, fmt.Errorf("%s was not sent: %w", req.label, ctx.Err())
-	case <-c.done:
-		return Reply{}, c.failed(req, c.Err())
+	if err := ctx.Err(); err != nil {
+		return Reply{}, fmt.Errorf("%s was not sent: %w", req.label, err)
+	}
+	if !c.writeNow(req) {
+		select {
+		case c.queue <- req:
+		case <-ctx.Done():
+			return Reply{}, fmt.Errorf("%s was not sent: %w", req.label, ctx.Err())
+		case <-c.done:
+			return Reply{}, c.failed(req, c.Err())
+		}
 	}
 	select {
 	case r := <-req.reply:
@@ -331,47 +343,6 @@ func (c *Conn) Subscribe(ctx context.Context, names ...string) error {
 		return err
 	}
 	return r.Err()
-}
-
-// writeLoop is the one writer.
-func (c *Conn) writeLoop() {
-	defer c.wg.Done()
-	defer c.caught()
-	for {
-		select {
-		case req := <-c.queue:
-			if !c.write(req) {
-				return
-			}
-		case <-c.done:
-			return
-		}
-	}
-}
-
-// write queues the waiter and then writes.
-func (c *Conn) write(req *request) bool {
-	if !req.state.CompareAndSwap(requestQueued, requestTaken) {
-		return true
-	}
-	c.mu.Lock()
-	if c.err != nil {
-		c.mu.Unlock()
-		return false
-	}
-	req.timer = time.AfterFunc(c.opt.CommandTimeout, func() {
-		c.fail(fmt.Errorf("%w: %s, %s", ErrTimeout, req.label, c.opt.CommandTimeout))
-	})
-	c.waiting = append(c.waiting, req)
-	c.mu.Unlock()
-	if _, err := c.nc.Write(req.frame); err != nil {
-		c.fail(fmt.Errorf("writing to the event socket: %w", err))
-		return false
-	}
-	if c.hooks.wrote != nil {
-		c.hooks.wrote()
-	}
-	return true
 }
 
 // caught ends the connection when its goroutine panics: a fault costs one call, not the process and with it every call.

@@ -106,7 +106,7 @@ func openSession(ctx context.Context, nc net.Conn, opt ConnOptions, from begun) 
 	return s, nil
 }
 
-// wrote reports the opening when the first command behind connect is on the wire. It runs on the writer's goroutine.
+// wrote reports the opening when the first command behind connect is on the wire. It runs on the goroutine that wrote it.
 func (s *Session) wrote() {
 	s.stateMu.Lock()
 	answered, first := s.state.answered, !s.state.opened && !s.state.answered.IsZero()

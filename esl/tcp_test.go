@@ -1,9 +1,13 @@
 package esl
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"net"
+	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -116,3 +120,73 @@ func oneCall(far *esltest.Far, uuid string, each int) error {
 		}
 	}
 }
+
+// TestCommandsThatTheSystemDoesNotTakeAtOnce: while the far end does not read, the system's buffers are full after some commands and
+// the rest of one is left over. A caller may leave meanwhile, and when the far end reads again everybody gets the answer to
+// their own command.
+func TestCommandsThatTheSystemDoesNotTakeAtOnce(t *testing.T) {
+	const callers, size = 20, 40_000
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer func() { _ = l.Close() }()
+	read, over := make(chan struct{}), make(chan error, 1)
+	go func() {
+		nc, err := l.Accept()
+		if err != nil {
+			over <- err
+			return
+		}
+		_ = nc.(*net.TCPConn).SetReadBuffer(64 << 10)
+		far, commands := esltest.NewFar(nc), bufio.NewReader(nc)
+		<-read
+		for {
+			line, err := commands.ReadString('\n')
+			if err != nil {
+				over <- nil
+				return
+			}
+			words := strings.Fields(line)
+			if len(words) == 0 {
+				continue // the end of a command
+			}
+			if err := far.API(words[1]); err != nil {
+				over <- err
+				return
+			}
+		}
+	}()
+	nc, err := net.Dial("tcp", l.Addr().String())
+	must(t, err)
+	must(t, nc.(*net.TCPConn).SetWriteBuffer(64<<10))
+	c := newConn(nc, ConnOptions{}, hooks{})
+	defer func() { _ = c.Close() }()
+	var asking sync.WaitGroup
+	for i := range callers {
+		asking.Go(func() {
+			name := fmt.Sprintf("caller-%d", i)
+			if got, err := c.API(t.Context(), name+" "+strings.Repeat("x", size)); err != nil || got != name {
+				t.Errorf("%s got %q, %v", name, got, err)
+			}
+		})
+	}
+	for !c.stuck() {
+		runtime.Gosched()
+	}
+	hurried, cancel := context.WithCancel(t.Context())
+	leaving := make(chan error, 1)
+	go func() {
+		_, err := c.API(hurried, "hurried")
+		leaving <- err
+	}()
+	cancel()
+	if err := <-leaving; !errors.Is(err, context.Canceled) {
+		t.Errorf("a caller who left got %v", err)
+	}
+	close(read)
+	asking.Wait()
+	must(t, c.Close())
+	must(t, <-over)
+}
+
+// stuck tells whether a command is being written that the system did not take at once, and others wait.
+func (c *Conn) stuck() bool { return len(c.pen) > 0 && len(c.queue) > 5 }
