@@ -89,7 +89,7 @@ type Conn struct {
 	jobsListen atomic.Bool
 
 	mu       sync.Mutex
-	waiting  []*request // written or being written, oldest first
+	waiting  []*waiter // for replies to commands written or being written, oldest first
 	jobs     map[string]chan *wire.Event
 	jobCount atomic.Int32 // len(jobs), for a look without the lock
 	err      error
@@ -103,22 +103,6 @@ type hooks struct {
 	end    func(error)
 	wrote  func() // after each command, on the goroutine that wrote it
 }
-
-// request is one command on its way.
-type request struct {
-	frame []byte
-	label string
-	reply chan Reply // room for one
-	state atomic.Int32
-	timer *time.Timer // set by whoever holds the pen, under Conn.mu
-}
-
-// The states of a request.
-const (
-	requestQueued    = iota
-	requestTaken     // by the writer: it is or will be on the wire
-	requestAbandoned // given up before it was written; the writer passes over it
-)
 
 // newConn takes over nc and starts the reader and the writer.
 func newConn(nc net.Conn, opt ConnOptions, h hooks) *Conn {
@@ -196,61 +180,6 @@ func (c *Conn) fail(err error) {
 	close(c.done)
 	c.mu.Unlock()
 	_ = c.nc.Close() // what it says does not matter any more
-}
-
-// Send sends one command and waits for its reply. The error is about the
-// connection or the message; a command FreeSWITCH refused comes as Reply.Err. When
-// the deadline of ctx passes while the reply is awaited, the connection is closed
-// (ErrTimeout); when ctx is cancelled, only this caller leaves.
-func (c *Conn) Send(ctx context.Context, cmd Command) (Reply, error) {
-	message := cmd.BuildMessage()
-	frame, err := wire.AppendCommand(make([]byte, 0, len(message)+2), message)
-	if err != nil {
-		return Reply{}, err
-	}
-	req := &request{frame: frame, label: label(message), reply: make(chan Reply, 1)}
-	if err := c.Err(); err != nil {
-		return Reply{}, c.failed(req, err)
-	}
-	if err := ctx.Err(); err != nil {
-		return Reply{}, fmt.Errorf("%s was not sent: %w", req.label, err)
-	}
-	if !c.writeNow(req) {
-		select {
-		case c.queue <- req:
-		case <-ctx.Done():
-			return Reply{}, fmt.Errorf("%s was not sent: %w", req.label, ctx.Err())
-		case <-c.done:
-			return Reply{}, c.failed(req, c.Err())
-		}
-	}
-	select {
-	case r := <-req.reply:
-		return r, nil
-	case <-c.done:
-	case <-ctx.Done():
-	}
-	select { // the reply may have come with the end, and the end with the end of ctx
-	case r := <-req.reply:
-		return r, nil
-	default:
-	}
-	if err := c.Err(); err != nil {
-		return Reply{}, c.failed(req, err)
-	}
-	if req.state.CompareAndSwap(requestQueued, requestAbandoned) {
-		return Reply{}, fmt.Errorf("%s was not sent: %w", req.label, ctx.Err())
-	}
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		err := fmt.Errorf("%w: %s", ErrTimeout, req.label)
-		c.fail(err)
-		return Reply{}, fmt.Errorf("%w: %w", err, ctx.Err())
-	}
-	return Reply{}, fmt.Errorf("waiting for the answer to %s: %w", req.label, ctx.Err())
-}
-
-func (c *Conn) failed(req *request, err error) error {
-	return fmt.Errorf("%s: %w", req.label, err)
 }
 
 // API runs "api" with the command, such as "uuid_exists UUID", and gives its
@@ -378,8 +307,8 @@ func (c *Conn) readLoop() {
 // tellEnd is the reader's last word.
 func (c *Conn) tellEnd() {
 	c.mu.Lock()
-	for _, req := range c.waiting {
-		req.timer.Stop()
+	for _, w := range c.waiting {
+		w.stop()
 	}
 	c.waiting = nil
 	err := c.err
@@ -442,12 +371,12 @@ func (c *Conn) answer(m *wire.Message) error {
 		c.mu.Unlock()
 		return ErrUnexpectedReply
 	}
-	req := c.waiting[0]
+	w := c.waiting[0]
 	c.waiting[0] = nil
 	c.waiting = c.waiting[1:]
-	req.timer.Stop()
+	w.stop()
 	c.mu.Unlock()
-	req.reply <- newReply(req.label, m) // has room for its one reply
+	w.reply <- newReply(w.label, m) // has room for it
 	return nil
 }
 

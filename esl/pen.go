@@ -56,7 +56,7 @@ func (c *Conn) writeNow(req *request) bool {
 	return true
 }
 
-// register queues the waiter of a command that is about to be written; false when nobody wants it written any more, or
+// register queues the waiters of what is about to be written; false when nobody wants it written any more, or
 // the connection has ended.
 func (c *Conn) register(req *request) bool {
 	if !req.state.CompareAndSwap(requestQueued, requestTaken) {
@@ -67,10 +67,11 @@ func (c *Conn) register(req *request) bool {
 	if c.err != nil {
 		return false
 	}
-	req.timer = time.AfterFunc(c.opt.CommandTimeout, func() {
-		c.fail(fmt.Errorf("%w: %s, %s", ErrTimeout, req.label, c.opt.CommandTimeout))
+	last := req.waiters[len(req.waiters)-1]
+	last.timer = time.AfterFunc(c.opt.CommandTimeout, func() {
+		c.fail(fmt.Errorf("%w: %s, %s", ErrTimeout, last.label, c.opt.CommandTimeout))
 	})
-	c.waiting = append(c.waiting, req)
+	c.waiting = append(c.waiting, req.waiters...)
 	return true
 }
 
