@@ -2,6 +2,7 @@ package fsw
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/percipia/eslgo/command"
@@ -18,13 +19,46 @@ type sender interface {
 // ask has FreeSWITCH run an api command, in eslgo's words, and returns what it answers. line is the command with its
 // arguments as package dialplan/encode gives it. An answer that begins with -ERR is an *esl.ReplyError.
 func ask(ctx context.Context, to sender, line string) (string, error) {
-	if err := wire.CheckLine(line); err != nil {
+	cmd, err := api(line)
+	if err != nil {
 		return "", err
 	}
-	name, arguments, _ := strings.Cut(line, " ")
-	reply, err := to.Send(ctx, command.API{Command: name, Arguments: arguments})
+	reply, err := to.Send(ctx, cmd)
 	if err != nil {
 		return "", err
 	}
 	return reply.Text, reply.Err()
+}
+
+// askAll is ask for several commands at once. FreeSWITCH runs all of them; the error is that of the first it refused.
+func askAll(ctx context.Context, session *esl.Session, lines []string) error {
+	for batch := range slices.Chunk(lines, esl.MaxBatch) {
+		var cmds []esl.Command
+		for _, line := range batch {
+			cmd, err := api(line)
+			if err != nil {
+				return err
+			}
+			cmds = append(cmds, cmd)
+		}
+		replies, err := session.SendAll(ctx, cmds...)
+		if err != nil {
+			return err
+		}
+		for _, r := range replies {
+			if err := r.Err(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// api is an api command in eslgo's words.
+func api(line string) (esl.Command, error) {
+	if err := wire.CheckLine(line); err != nil {
+		return nil, err
+	}
+	name, arguments, _ := strings.Cut(line, " ")
+	return command.API{Command: name, Arguments: arguments}, nil
 }

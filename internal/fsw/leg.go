@@ -129,10 +129,13 @@ func (l *Leg) Ring(ctx context.Context, order call.RingOrder) (call.Attempt, err
 	if err := l.arm(ctx, brief); err != nil {
 		return l.lost(attempt, err)
 	}
-	if err := l.prepare(ctx); err != nil {
+	forget, err := encode.SetVar(l.session.UUID(), "sip_invite_failure_status", "")
+	if err != nil {
 		return l.lost(attempt, err)
 	}
-	if err := l.forget(ctx); err != nil {
+	// What an earlier bridge left behind is removed. FreeSWITCH does not: a bridge that sends no INVITE, to a phone that is not
+	// registered for example, would be read with the status of the one before it (measured).
+	if err := l.prepare(ctx, forget); err != nil {
 		return l.lost(attempt, err)
 	}
 	bridge, err := l.session.Start(ctx, "bridge", dial)
@@ -348,34 +351,38 @@ func (l *Leg) Over(ctx context.Context) string {
 	return l.session.HangupCause()
 }
 
-// prepare makes the channel fit for our bridges, once, keeping what was there for the fallback to restore.
-func (l *Leg) prepare(ctx context.Context) error {
-	if l.touched {
-		return nil
-	}
+// prepare makes the channel fit for our bridges, once, keeping what was there for the fallback to restore. further are commands
+// that are sent behind it each time; all are on their way before the first is answered.
+func (l *Leg) prepare(ctx context.Context, further ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, quick)
 	defer cancel()
-	l.touched = true
-	for _, v := range ours(l.session.Channel()) {
+	var commands []string
+	if !l.touched {
+		l.touched = true
+		commands = l.preparation()
+	}
+	if err := askAll(ctx, l.session, append(commands, further...)); err != nil {
+		return fmt.Errorf("preparing the channel for a bridge: %w", err)
+	}
+	return nil
+}
+
+// preparation are the commands that change the channel's variables for our bridges.
+func (l *Leg) preparation() (commands []string) {
+	vars := ours(l.session.Channel())
+	if l.picked && l.session.Channel().Var("transfer_ringback") == "" {
+		vars = append(vars, encode.Var{Name: "transfer_ringback", Value: ringback})
+	}
+	for _, v := range vars {
 		command, err := encode.SetVar(l.session.UUID(), v.Name, v.Value)
 		if err != nil {
 			// A header with a name that nobody writes, from a caller who came past the proxy. The call goes on.
 			l.log.Warn("variable not removed", zap.Error(err))
 			continue
 		}
-		if _, err := ask(ctx, l.session, command); err != nil {
-			return fmt.Errorf("setting %s: %w", v.Name, err)
-		}
+		commands = append(commands, command)
 	}
-	if !l.picked || l.session.Channel().Var("transfer_ringback") != "" {
-		return nil
-	}
-	command, err := encode.SetVar(l.session.UUID(), "transfer_ringback", ringback)
-	if err != nil {
-		return err
-	}
-	_, err = ask(ctx, l.session, command)
-	return err
+	return commands
 }
 
 // ringback is what a caller hears while it rings who was answered before he came to us: the North American tone.
@@ -395,19 +402,6 @@ func (l *Leg) onAnswer() []encode.Var {
 		encode.Var{Name: "api_on_answer_signalbox_2", Value: "uuid_setvar " + uuid + " signalbox_stage talked"},
 		encode.Var{Name: "api_on_answer_signalbox_3", Value: "sched_del signalbox-" + uuid},
 	)
-}
-
-// forget removes what an earlier bridge left behind. FreeSWITCH does not: a bridge that sends no INVITE, to a phone that
-// is not registered for example, would be read with the status of the one before it (measured).
-func (l *Leg) forget(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, quick)
-	defer cancel()
-	command, err := encode.SetVar(l.session.UUID(), "sip_invite_failure_status", "")
-	if err != nil {
-		return err
-	}
-	_, err = ask(ctx, l.session, command)
-	return err
 }
 
 // arm sets the guard anew: unless we arm it again within d, FreeSWITCH takes the call back. When there is no guard left
