@@ -1,6 +1,7 @@
 package load
 
 import (
+	"bytes"
 	"context"
 	"embed"
 	"errors"
@@ -25,6 +26,7 @@ type Options struct {
 	Rate        int           // calls a second
 	Duration    time.Duration // for how long
 	Talk        time.Duration // of each caller with the voicemail system
+	Voice       bool          // callers send voice packets while they talk, which a real switch relays
 	Unanswered  int           // percent of the subscribers whose phone rings until it is given up; the others refuse
 	Subscribers int           // numbers that are called in turn
 	Progress    io.Writer     // a line every few seconds
@@ -34,6 +36,7 @@ type Options struct {
 const (
 	warmUp       = 10 * time.Second
 	settleTime   = 40 * time.Second
+	forgetTime   = 75 * time.Second
 	sampleEvery  = time.Second
 	progressTime = 10 * time.Second
 	lineName     = "load"
@@ -100,8 +103,8 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		return nil, err
 	}
 	r.errors = callers.Errors()
-	o.tell("all calls are placed, waiting until they are over")
-	if r.after, err = s.settle(ctx); err != nil {
+	o.tell("all calls are placed, waiting until they are over and what is remembered of them is forgotten")
+	if err := s.forget(ctx, r); err != nil {
 		return nil, err
 	}
 	last, err := s.openings(ctx)
@@ -225,6 +228,25 @@ func (s *stand) writeNumbers() error {
 	return os.WriteFile(s.numbers, []byte(b.String()), 0o600)
 }
 
+// talking gives scenarios in which the caller sends PCMU from the ACK on: 50 packets a second, always the same tone.
+func talking(dir string, scenarios fs.FS) (fs.FS, error) {
+	const second = 8000 // bytes of PCMU
+	text, err := fs.ReadFile(scenarios, "caller.xml")
+	if err != nil {
+		return nil, err
+	}
+	voice := filepath.Join(dir, "voice.ulaw")
+	edited := strings.NewReplacer("[media_port]", "[rtpstream_audio_port]",
+		"<!--voice-->", `<nop><action><exec rtp_stream="`+voice+`,-1,0,PCMU/8000"/></action></nop>`).Replace(string(text))
+	dir = filepath.Join(dir, "talking")
+	err = errors.Join(os.WriteFile(voice, bytes.Repeat([]byte{0x2a}, second), 0o600), os.MkdirAll(dir, 0o700),
+		os.WriteFile(filepath.Join(dir, "caller.xml"), []byte(edited), 0o600))
+	if err != nil {
+		return nil, fmt.Errorf("writing the caller's voice: %w", err)
+	}
+	return os.DirFS(dir), nil
+}
+
 // call places calls for a time, and looks at the processes meanwhile when r is not nil.
 func (s *stand) call(ctx context.Context, name string, d time.Duration, r *Report) (*sipp.Process, error) {
 	at, err := sipp.FreeUDP(carrier)
@@ -232,7 +254,13 @@ func (s *stand) call(ctx context.Context, name string, d time.Duration, r *Repor
 		return nil, err
 	}
 	total := int(d.Seconds() * float64(s.o.Rate))
-	callers, err := sipp.Start(scenarioFiles(), s.dir, name, at, s.rig.ProxyAddr().String(), "-inf", s.numbers, "-r", fmt.Sprint(s.o.Rate), "-m", fmt.Sprint(total),
+	scenarios := scenarioFiles()
+	if s.o.Voice {
+		if scenarios, err = talking(s.dir, scenarios); err != nil {
+			return nil, err
+		}
+	}
+	callers, err := sipp.Start(scenarios, s.dir, name, at, s.rig.ProxyAddr().String(), "-inf", s.numbers, "-r", fmt.Sprint(s.o.Rate), "-m", fmt.Sprint(total),
 		"-l", "10000", "-d", fmt.Sprint(s.o.Talk.Milliseconds()), "-trace_rtt", "-rtt_freq", "100", "-timeout", fmt.Sprint(int((d + time.Minute).Seconds())))
 	if err != nil {
 		return nil, err
@@ -320,6 +348,24 @@ func (s *stand) settle(ctx context.Context) (all []sample, err error) {
 		all = append(all, p)
 	}
 	return all, nil
+}
+
+// forget takes the samples at rest after the load, again and again until nothing has grown, or until everything is past
+// its time that a process remembers for a while: transactions of SIP (32 s), tokens (60 s).
+func (s *stand) forget(ctx context.Context, r *Report) (err error) {
+	for began := time.Now(); ; {
+		if r.after, err = s.settle(ctx); err != nil {
+			return err
+		}
+		if !r.grown() || time.Since(began) > forgetTime {
+			return nil
+		}
+		select {
+		case <-time.After(5 * time.Second):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 }
 
 func atRest(before, now []sample) bool {

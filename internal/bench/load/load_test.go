@@ -1,6 +1,7 @@
 package load
 
 import (
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -86,6 +87,18 @@ func TestEveryGoalCanBeMissed(t *testing.T) {
 func grow(r *Report, process int) {
 	for i := range r.during {
 		r.during[i].seen[process].resident += uint64(i) << 20
+	}
+}
+
+func TestCallersTalkWhenAsked(t *testing.T) {
+	dir := t.TempDir()
+	scenarios, err := talking(dir, scenarioFiles())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := fs.ReadFile(scenarios, "caller.xml")
+	if err != nil || !strings.Contains(string(got), "m=audio [rtpstream_audio_port] ") || !strings.Contains(string(got), `rtp_stream="`+filepath.Join(dir, "voice.ulaw")+`,-1,0,PCMU/8000"`) {
+		t.Errorf("%v\n%s", err, got)
 	}
 }
 

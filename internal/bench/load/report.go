@@ -90,15 +90,34 @@ func (r *Report) span() time.Duration {
 	return r.during[len(r.during)-1].at - r.during[0].at
 }
 
+// grown tells whether a process of ours holds more at rest after the load than before.
+func (r *Report) grown() bool {
+	for i := range processes[:telephony] {
+		for _, v := range r.atRest(i) {
+			if !v.met {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// atRest judges what a process holds before and after.
+func (r *Report) atRest(process int) []verdict {
+	name, b, a := processes[process], r.before[process], r.after[process]
+	return []verdict{
+		{name + ": goroutines at rest", fmt.Sprintf("%d before, %d after", b.goroutines, a.goroutines), fmt.Sprintf("+%d", moreGoroutines), a.goroutines <= b.goroutines+moreGoroutines},
+		{name + ": open files at rest", fmt.Sprintf("%d before, %d after", b.files, a.files), fmt.Sprintf("+%d", moreFiles), a.files <= b.files+moreFiles},
+		{name + ": heap at rest, collected", fmt.Sprintf("%s before, %s after", mega(b.heap), mega(a.heap)), "+" + mega(moreHeap), a.heap <= b.heap+moreHeap},
+	}
+}
+
 // verdicts judges the goals.
 func (r *Report) verdicts() (all []verdict) {
 	add := func(met bool, what, got, goal string) { all = append(all, verdict{what, got, goal, met}) }
 	add(r.calls.Failed == 0 && r.calls.Good > 0, "calls that failed", fmt.Sprintf("%d of %d", r.calls.Failed, r.calls.Created), "0")
 	for i, name := range processes[:telephony] {
-		b, a := r.before[i], r.after[i]
-		add(a.goroutines <= b.goroutines+moreGoroutines, name+": goroutines at rest", fmt.Sprintf("%d before, %d after", b.goroutines, a.goroutines), fmt.Sprintf("+%d", moreGoroutines))
-		add(a.files <= b.files+moreFiles, name+": open files at rest", fmt.Sprintf("%d before, %d after", b.files, a.files), fmt.Sprintf("+%d", moreFiles))
-		add(a.heap <= b.heap+moreHeap, name+": heap at rest, collected", fmt.Sprintf("%s before, %s after", mega(b.heap), mega(a.heap)), "+"+mega(moreHeap))
+		all = append(all, r.atRest(i)...)
 		resident := func(m moment) float64 { return float64(m.seen[i].resident) }
 		second, last := r.quarter(1, resident), r.quarter(3, resident)
 		add(last <= second*(1+moreResident/100.0)+looseResident, name+": resident memory under load",
@@ -116,8 +135,8 @@ func (r *Report) verdicts() (all []verdict) {
 // Print prints the report and tells whether all goals were met.
 func (r *Report) Print(w io.Writer) (met bool, err error) {
 	o := r.Options
-	fmt.Fprintf(w, "\nLoad: %d calls a second for %s on the %s, %d subscribers, %d%% of the phones ring for 5 s and the others refuse, talk of %s, no voice\n\n",
-		o.Rate, o.Duration, r.Switch, o.Subscribers, o.Unanswered, o.Talk)
+	fmt.Fprintf(w, "\nLoad: %d calls a second for %s on the %s, %d subscribers, %d%% of the phones ring for 5 s and the others refuse, talk of %s, %s\n\n",
+		o.Rate, o.Duration, r.Switch, o.Subscribers, o.Unanswered, o.Talk, map[bool]string{true: "with voice from the caller", false: "no voice"}[o.Voice])
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(tw, "process\tCPU per call\tCPU of one core\tmost goroutines\tmost files\tmost resident\t")
 	for i, name := range processes {

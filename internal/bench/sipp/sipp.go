@@ -145,8 +145,8 @@ func parseTimes(r io.Reader) (all []time.Duration, err error) {
 	}
 }
 
-// Errors gives the beginning of what SIPp found wrong with its calls, one to a line. That SIPp itself got too little
-// processor time, and what came for calls that were over, is left out.
+// Errors gives the beginning of what SIPp found wrong with its calls: the first with the message it is about, of the others a line. That
+// SIPp itself got too little processor time, and what came for calls that were over, is left out.
 func (s *Process) Errors() string {
 	raw, err := os.ReadFile(s.file("errors.log"))
 	if err != nil {
@@ -163,9 +163,13 @@ func callFaults(log string) string {
 	var faults []string
 	for i, fault := range errorStamp.Split(log, -1) {
 		line, _, _ := strings.Cut(fault, "\r\n")
-		if i > 0 && !strings.Contains(line, "watchdog timer") && !strings.HasPrefix(line, "Dead call") {
-			faults = append(faults, strings.TrimSpace(line))
+		if i == 0 || strings.Contains(line, "watchdog timer") || strings.HasPrefix(line, "Dead call") {
+			continue
 		}
+		if len(faults) == 0 {
+			line = strings.ReplaceAll(fault, "\r\n", "\n    ")
+		}
+		faults = append(faults, strings.TrimSpace(line))
 	}
 	if more := len(faults) - most; more > 0 {
 		faults = append(faults[:most], fmt.Sprintf("and %d more", more))

@@ -36,7 +36,7 @@ func TestSIPpsFaultsAreToldWithoutItsOwnTroubles(t *testing.T) {
 	got := callFaults("The following events occurred:\n" + stamp + "Overload warning: the minor watchdog timer 500ms has been tripped (592)" +
 		stamp + "Dead call 1 (successful), received 'SIP/2.0 200 OK\r\nVia: x\r\n'" +
 		stamp + "Aborting call on unexpected message for Call-Id '2': while expecting '180', received 'SIP/2.0 408 Request Timeout\r\nVia: y\r\n'")
-	if want := "Aborting call on unexpected message for Call-Id '2': while expecting '180', received 'SIP/2.0 408 Request Timeout"; got != want {
+	if want := "Aborting call on unexpected message for Call-Id '2': while expecting '180', received 'SIP/2.0 408 Request Timeout\n    Via: y\n    '"; got != want {
 		t.Errorf("got %q", got)
 	}
 }
