@@ -194,3 +194,30 @@ func TestEachRoleHasItsOwnMetrics(t *testing.T) {
 		}
 	}
 }
+
+func TestAProcessThatDrainsIsAliveAndNotReady(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, app.Sidecar, drains)
+	ringing := r.Place(r.carrier, invite(), r.Switch.ExternalAddr())
+	r.Status(ringing, 180)
+	eventually(t, "it is ready", func() bool { code, _ := ready(t, r.app); return code == 200 })
+	stopped := make(chan error, 1)
+	go func() { stopped <- r.stop() }()
+	said(t, r.logged, "stopping")
+	eventually(t, "it is not ready", func() bool {
+		code, report := ready(t, r.app)
+		return code == 503 && strings.HasPrefix(failing(report), "serving event_socket")
+	})
+	resp, err := http.Get("http://" + r.app.HTTPAddr().String() + "/healthz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != 200 {
+		t.Errorf("while it drains /healthz says %d", resp.StatusCode)
+	}
+	r.app.EndNow()
+	if err := fswtest.Wait(t, "the end of the stop", stopped); err != nil {
+		t.Error(err)
+	}
+}
