@@ -18,6 +18,7 @@ import (
 // of a message for partTimeout, loses its connection.
 const (
 	outQueue     = 512
+	deviceQueue  = 32
 	dialTimeout  = 2 * time.Second
 	writeTimeout = 5 * time.Second
 	partTimeout  = 30 * time.Second
@@ -47,7 +48,11 @@ func (p *Proxy) acceptTCP(l *listener) {
 			_ = nc.Close()
 			continue
 		}
-		c := p.newConn(remote, l, identity{})
+		queue := outQueue
+		if !known {
+			queue = deviceQueue
+		}
+		c := p.newConn(remote, l, identity{}, queue)
 		c.nc, c.device = nc, !known
 		room := p.opt.Limits.MaxConnections
 		if !p.table.Load().holdsNode(remote.Addr()) {
@@ -76,16 +81,18 @@ type conn struct {
 	p      *Proxy
 	id     uint64 // random, so that no token leads to a connection of another time
 	device bool   // from no peer
-	remote netip.AddrPort
-	name   identity   // of a TLS connection that we open: what the certificate must say
-	holds  []identity // what the other side's certificate is for; this and asked are set before anything is read
-	asked  bool       // a certificate was asked for
-	lis    *listener  // whose advertised address we speak for
-	nc     net.Conn
-	out    chan outgoing
-	gone   <-chan struct{} // closed with the connection
-	ctx    context.Context // ends with the connection: it bounds the dial
-	cancel context.CancelFunc
+	// trusted is set when somebody has registered on it; guarded by connTable.mu.
+	trusted bool
+	remote  netip.AddrPort
+	name    identity   // of a TLS connection that we open: what the certificate must say
+	holds   []identity // what the other side's certificate is for; this and asked are set before anything is read
+	asked   bool       // a certificate was asked for
+	lis     *listener  // whose advertised address we speak for
+	nc      net.Conn
+	out     chan outgoing
+	gone    <-chan struct{} // closed with the connection
+	ctx     context.Context // ends with the connection: it bounds the dial
+	cancel  context.CancelFunc
 
 	up   atomic.Bool // was connected
 	mu   sync.Mutex
@@ -93,9 +100,9 @@ type conn struct {
 	fail string // why it never came up, in a word
 }
 
-func (p *Proxy) newConn(remote netip.AddrPort, l *listener, name identity) *conn {
+func (p *Proxy) newConn(remote netip.AddrPort, l *listener, name identity, queue int) *conn {
 	ctx, cancel := context.WithCancel(p.ctx)
-	return &conn{p: p, id: rand.Uint64() | 1, remote: remote, name: name, lis: l, out: make(chan outgoing, outQueue), gone: ctx.Done(), ctx: ctx, cancel: cancel}
+	return &conn{p: p, id: rand.Uint64() | 1, remote: remote, name: name, lis: l, out: make(chan outgoing, queue), gone: ctx.Done(), ctx: ctx, cancel: cancel}
 }
 
 // push queues a message without ever waiting; false means that the connection is dead or full, and then it is closed.
@@ -253,8 +260,12 @@ func (c *conn) patience(inside bool) time.Duration {
 func (c *conn) read() {
 	defer c.close()
 	p := c.p
-	buf := make([]byte, 0, 8192)
-	chunk := make([]byte, 16384)
+	size := 8192
+	if c.device { // there may be many of them
+		size = 1024
+	}
+	buf := make([]byte, 0, size)
+	chunk := make([]byte, 2*size)
 	for {
 		for {
 			skip, n, err := frame(buf, p.opt.Limits.MaxMessage)
@@ -275,7 +286,7 @@ func (c *conn) read() {
 			buf = buf[n:]
 		}
 		if len(buf) == 0 {
-			buf = make([]byte, 0, 8192)
+			buf = make([]byte, 0, size)
 		}
 		_ = c.nc.SetReadDeadline(time.Now().Add(c.patience(len(buf) > 0)))
 		n, err := c.nc.Read(chunk)

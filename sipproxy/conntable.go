@@ -13,6 +13,8 @@ type connTable struct {
 	ids    map[uint64]*conn   // of devices
 	from   map[netip.Addr]int // connections of devices, by source
 	closed bool
+	// unregistered are connections of devices on which nobody has registered yet.
+	unregistered int
 }
 
 // connKey tells connections apart. Those of other names are not shared: one address may serve several domains.
@@ -38,9 +40,10 @@ func (t *connTable) add(c *conn, ours bool, limit int, l Limits) bool {
 	}
 	if c.device {
 		source := sourceOf(c.remote.Addr())
-		if len(t.ids) >= l.MaxDevices || t.from[source] >= l.DevicesPerAddress {
+		if len(t.ids) >= l.MaxDevices || t.unregistered >= l.MaxUnregistered || t.from[source] >= l.DevicesPerAddress {
 			return false
 		}
+		t.unregistered++
 		t.ids[c.id] = c
 		t.from[source]++
 		t.all[c.key()] = c
@@ -67,6 +70,9 @@ func (t *connTable) remove(c *conn) {
 	}
 	if t.ids[c.id] == c {
 		delete(t.ids, c.id)
+		if !c.trusted {
+			t.unregistered--
+		}
 		source := sourceOf(c.remote.Addr())
 		if t.from[source]--; t.from[source] <= 0 {
 			delete(t.from, source)
@@ -79,6 +85,16 @@ func (t *connTable) outgoing(k connKey) *conn {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.out[k]
+}
+
+// trust notes that somebody has registered on a device's connection.
+func (t *connTable) trust(c *conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ids[c.id] == c && !c.trusted {
+		c.trusted = true
+		t.unregistered--
+	}
 }
 
 // byID gives a device's connection.
@@ -129,7 +145,7 @@ func (p *Proxy) dial(hop Hop, l *listener, t *table) *conn {
 		}
 		p.conns.remove(c)
 	}
-	c := p.newConn(to, l, name)
+	c := p.newConn(to, l, name, outQueue)
 	if !p.conns.add(c, true, p.opt.Limits.MaxConnections, p.opt.Limits) {
 		p.n.overload.Add(1)
 		c.close()

@@ -395,3 +395,43 @@ func TestRegisterExpires(t *testing.T) {
 		}
 	}
 }
+
+// Connections on which nobody registers are few; registered devices do not count among them.
+func TestConnectionsOfStrangersAreBounded(t *testing.T) {
+	ph := newPhones(t, func(o *Options) { o.Limits.MaxUnregistered, o.Limits.DevicesPerAddress = 3, 100 })
+	u := newUA(t, "phone", "127.0.0.20")
+	for range 2 {
+		c := u.dial(ph.tcpd)
+		io.WriteString(c, u.register("TCP", fmt.Sprint("c", seq.Add(1))))
+		ph.auth.answer(ph.auth.expect("REGISTER"), "200 OK", u.contact()+";expires=60")
+		u.expect("SIP/2.0 200")
+	}
+	stranger := newUA(t, "stranger", "127.0.0.21")
+	for range 10 {
+		stranger.dial(ph.tcpd)
+	}
+	ph.wait("three strangers stay", func(s Stats) bool { return s.Overload == 7 && s.Connections == 5 })
+	stranger.mu.Lock()
+	for _, c := range stranger.conns {
+		c.Close()
+	}
+	stranger.mu.Unlock()
+	ph.wait("they are gone", func(s Stats) bool { return s.Connections == 2 })
+	c := u.dial(ph.tcpd)
+	io.WriteString(c, u.register("TCP", "c99"))
+	ph.auth.expect("REGISTER")
+}
+
+// Devices whose node does not answer leave room for carriers.
+func TestDevicesNeverKeepCarriersOut(t *testing.T) {
+	ph := newPhones(t, func(o *Options) {
+		o.Limits.MaxPending, o.Limits.DeviceMessagesPerSecond = 10, 1000
+		o.FirstResponse = time.Minute
+	})
+	u := newUA(t, "phone", "127.0.0.20")
+	for i := range 8 {
+		u.udp(ph.in, u.register("UDP", fmt.Sprint("k", i)))
+	}
+	ph.wait("half of the room is taken", func(s Stats) bool { return s.Pending == 5 && s.Overload == 3 })
+	ph.fine()
+}

@@ -326,6 +326,9 @@ func (ex *exchange) registered(res *message) {
 			p.log.Warn("no room for a registered flow: the device can be called but makes no calls", zap.Stringer("source", ex.pk.src))
 		}
 		p.bans.forgive(ex.pk.src.Addr())
+		if ex.pk.conn != nil && d > 0 {
+			p.conns.trust(ex.pk.conn)
+		}
 	case res.code == 403 || res.code == 404:
 		p.offend(ex.pk.lis, ex.pk.conn, ex.pk.src, "registration refused")
 	}

@@ -176,7 +176,7 @@ type Limits struct {
 	MaxHeaderBytes int
 	// MaxHeaders is the number of header fields, 256. More: answered 513.
 	MaxHeaders int
-	// MaxPending is the number of requests being worked on, 10,000. More: new ones are answered 503.
+	// MaxPending is the number of requests being worked on, 10,000. More: new ones are answered 503. Devices take half of it at most.
 	MaxPending int
 	// MaxKept is the number of requests remembered, with those already answered (for up to 64*T1), 100,000. More: 503.
 	MaxKept int
@@ -191,8 +191,9 @@ type Limits struct {
 	MessagesPerSecond float64
 	// CallsPerSecond is the rate of initial INVITEs from one address of a trunk, 500, burst two seconds. More: 503 with Retry-After.
 	CallsPerSecond float64
-	// MaxDevices is the number of connections of devices, 10,000, and DevicesPerAddress that from one address, 256. More: closed.
-	MaxDevices, DevicesPerAddress int
+	// MaxDevices is the number of connections of devices, 10,000, MaxUnregistered that of those on which nobody has registered yet,
+	// 1,000, and DevicesPerAddress that from one address, 256. More: closed.
+	MaxDevices, MaxUnregistered, DevicesPerAddress int
 	// MaxFlows is the number of flows on which devices are registered, 100,000. More: the device can be called but makes no calls.
 	MaxFlows int
 	// DeviceMessagesPerSecond from one address on a listener for devices, 100, with a burst of two seconds' worth. More: dropped.
@@ -263,6 +264,7 @@ func (l Limits) withDefaults() Limits {
 	withDefault(&l.MessagesPerSecond, 2000)
 	withDefault(&l.CallsPerSecond, 500)
 	withDefault(&l.MaxDevices, 10000)
+	withDefault(&l.MaxUnregistered, 1000)
 	withDefault(&l.DevicesPerAddress, 256)
 	withDefault(&l.MaxFlows, 100000)
 	withDefault(&l.DeviceMessagesPerSecond, 100)

@@ -357,7 +357,11 @@ var retryAfter = []HeaderField{{"Retry-After", "2"}}
 // newExchange makes room for a request, or answers 503.
 func (s *shard) newExchange(pk *packet, key string) *exchange {
 	p := s.p
-	if p.n.pending.Load() >= int64(p.opt.Limits.MaxPending) || p.n.kept.Load() >= int64(p.opt.Limits.MaxKept) {
+	room, keep := int64(p.opt.Limits.MaxPending), int64(p.opt.Limits.MaxKept)
+	if pk.peer.Kind == Device { // devices together never keep carriers and nodes out
+		room, keep = room/2, keep/2
+	}
+	if p.n.pending.Load() >= room || p.n.kept.Load() >= keep {
 		p.n.overload.Add(1)
 		s.reply(pk, 503, "", retryAfter)
 		return nil
