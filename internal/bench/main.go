@@ -17,6 +17,7 @@ import (
 const usage = `Usage: go run ./internal/bench COMMAND [flags]
 
   events   events decoded and delivered per CPU second, beside eslgo
+  attack   what calm callers notice while others attack the proxy
   proxies  what a call costs in the proxy, beside Kamailio
   load     calls that go to voicemail, many a second, for long: what grows, what is slow
 
@@ -26,7 +27,7 @@ Each has --help. Example: go run ./internal/bench events --rounds 5
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	commands := map[string]func(context.Context, []string) error{"events": events, "feed": feed, "load": loads, "proxies": proxyCosts}
+	commands := map[string]func(context.Context, []string) error{"events": events, "feed": feed, "load": loads, "proxies": proxyCosts, "attack": attacks}
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
 		fmt.Fprint(os.Stderr, usage)
 		os.Exit(1)
