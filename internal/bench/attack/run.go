@@ -69,7 +69,6 @@ type stand struct {
 	at       target
 	proxy    *lab.Process
 	answerer *sipp.Process
-	http     string
 }
 
 // Run plays all phases.
