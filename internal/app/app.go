@@ -148,6 +148,7 @@ func (a *App) openSidecar() error {
 	if err := a.claim(); err != nil {
 		return err
 	}
+	a.warmUp(ctx, s)
 	a.profiles = store.NewCache(store.CacheOptions{Profiles: s, Logger: a.log})
 	a.undo = append(a.undo, func() error { a.profiles.Close(); return nil })
 	if err := a.openExport(); err != nil {
@@ -181,6 +182,16 @@ func (a *App) openSidecar() error {
 	}
 	a.openNodes(undertaker)
 	return nil
+}
+
+// warmUp looks a number up that nobody has: the first look-up in a cold file may take longer than a call waits for one, and is
+// not to be a call's.
+func (a *App) warmUp(ctx context.Context, s store.Profiles) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	if _, err := s.Profile(ctx, "+10000000000"); err != nil && !errors.Is(err, store.ErrNotFound) {
+		a.log.Warn("the store gives no profiles; calls go to the operator's own dialplan until it does", zap.Error(err))
+	}
 }
 
 func (a *App) openNodes(undertaker *sidecar.Undertaker) {
