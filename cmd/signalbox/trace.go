@@ -22,13 +22,13 @@ type dialplanTraceCmd struct {
 	Destination    string            `help:"Destination number."`
 	CallerIDNumber string            `name:"caller-id-number" help:"Caller's number."`
 	CallerIDName   string            `name:"caller-id-name" help:"Caller's name."`
-	Var            map[string]string `help:"Channel variable, name=value; may be repeated."`
-	Field          map[string]string `help:"Field of the caller's profile (network_addr, ani, rdnis, source, ...), name=value; may be repeated."`
+	Var            map[string]string `mapsep:"none" help:"Channel variable, name=value; may be repeated."`
+	Field          map[string]string `mapsep:"none" help:"Field of the caller's profile (network_addr, ani, rdnis, source, ...), name=value; may be repeated."`
 	FromDump       string            `help:"Take the call from what uuid_dump printed, as text or JSON; - for standard input. Other flags go before it."`
 	Invite         string            `help:"Take the call from an INVITE; - for standard input. Other flags go before it."`
-	Global         map[string]string `help:"Global variable that FreeSWITCH sets itself, such as local_ip_v4; name=value; may be repeated."`
-	Known          map[string]string `help:"Answer of a function that cannot be evaluated offline: 'sofia_contact(1000@example.test)=sofia/internal/1000'; may be repeated."`
-	Assume         map[string]string `help:"Outcome of an application: bridge=NO_ANSWER; of its first and later runs: bridge=NO_ANSWER,SUCCESS; may be repeated."`
+	Global         map[string]string `mapsep:"none" help:"Global variable that FreeSWITCH sets itself, such as local_ip_v4; name=value; may be repeated."`
+	Known          map[string]string `mapsep:"none" help:"Answer of a function that cannot be evaluated offline: 'sofia_contact(1000@example.test)=sofia/internal/1000'; may be repeated."`
+	Assume         map[string]string `mapsep:"none" help:"Outcome of an application: bridge=NO_ANSWER; of its first and later runs: bridge=NO_ANSWER,SUCCESS; may be repeated."`
 	At             time.Time         `help:"Instant for time conditions, RFC 3339; now when left out."`
 	Zone           string            `help:"The switch's own time zone, such as Europe/Berlin; default the offset of --at, or this machine's."`
 	Diff           string            `help:"Another tree: show how it treats the same call. --diff A B compares A with B." type:"path"`

@@ -69,7 +69,7 @@ func TestTraceTakesCallsFromADumpAndAnINVITE(t *testing.T) {
 	f.write("invite.txt", strings.ReplaceAll(invite, "+12125550199", "+12125550123"))
 	want := "log(INFO 203.0.113.2 +12125550123 true)"
 	for _, args := range [][]string{{"--from-dump", "dump.txt"}, {"--from-dump", "dump.json"},
-		{"--invite", "invite.txt", "--field", "Network_Addr=203.0.113.2", "--var", "open=true"}} {
+		{"--invite", "invite.txt", "--field", "Network_Addr=203.0.113.2", "--var", "open=true", "--var", "sip_from_params=a;b=c"}} {
 		var got struct{ Trace, Executed []string }
 		out := f.good(append([]string{"dialplan", "trace", "--conf", "d.xml", "--format", "json"}, args...)...)
 		if err := json.Unmarshal([]byte(out), &got); err != nil || !slices.Equal(got.Executed, []string{want}) {
