@@ -19,6 +19,7 @@ var huntCalls = []struct {
 	{"inline", []string{"s", "r", "u", "c", "d", "5"}, nil, map[string]string{"set(q=no)": ""}},
 	{"apps", []string{"capture", "hash", "scope", "raw", "unknown", "hangup", "bridge1", "bridge2", "tof", "loop", "inner-transfer", "go", "text"}, nil, nil},
 	{"functions", []string{"text", "cond", "regex", "expr", "dir", "time", "substring"}, nil, map[string]string{"no_such_function(x)": ""}},
+	{"pcre", []string{"12125550123", "+14155550100", "abcABC_1", "aaa", "ab", "a.b-c", "foo@bar.test", "12-34", "5550", "aabb", "1"}, nil, nil},
 	{"no-such-context", []string{"1"}, nil, nil},
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -13,8 +14,8 @@ var ErrPatternUnread = errors.New("is not read here")
 // translator rewrites a PCRE pattern over bytes into the dialect of regexp2, which is .NET's over runes. Every byte of
 // the pattern becomes the rune of that number. What differs and is rewritten: the classes \d \w \s \h \v \N \R and \b
 // are ASCII in PCRE; possessive quantifiers and POSIX classes exist only there; "[" inside a class is literal; named
-// groups count among the numbered ones; an unknown escaped letter is itself. Recursion, conditions on recursion,
-// \K and verbs are refused.
+// groups count among the numbered ones; an unknown escaped letter is itself. Recursion, branch reset, conditions on
+// recursion, \K and verbs are refused.
 type translator struct {
 	in     string
 	at     int
@@ -23,6 +24,7 @@ type translator struct {
 	groups []int // where the open groups begin in out
 	names  map[string]int
 	count  int // capturing groups so far
+	needs  int // the highest group that a condition asks for
 }
 
 const (
@@ -41,6 +43,9 @@ func translate(pattern string) (string, error) {
 		if err := t.step(); err != nil {
 			return "", err
 		}
+	}
+	if t.needs > t.count {
+		return "", fmt.Errorf("reference to an unknown group: %w", errPattern)
 	}
 	return string(t.out), nil
 }
@@ -159,6 +164,9 @@ func (t *translator) openGroup() error {
 		return nil
 	}
 	if name, n, ok := groupName(rest); ok {
+		if _, twice := t.names[name]; twice {
+			return fmt.Errorf("two groups are called %s: %w", clip(name), errPattern)
+		}
 		t.count++
 		t.names[name] = t.count
 		plain("(", n)
@@ -171,6 +179,15 @@ func (t *translator) openGroup() error {
 			return fmt.Errorf("reference to an unknown group: %w", errPattern)
 		}
 		t.single(fmt.Sprintf(`(?:\%d)`, number), len("(?P=")+len(name)+1)
+		return nil
+	}
+	if m := onGroup.FindStringSubmatch(rest); m != nil {
+		n, err := strconv.Atoi(m[1])
+		if err != nil {
+			return fmt.Errorf("reference to an unknown group: %w", errPattern)
+		}
+		t.needs = max(t.needs, n)
+		plain(m[0], len(m[0]))
 		return nil
 	}
 	flags := len(rest[2:]) - len(strings.TrimLeft(rest[2:], "imsx-"))
@@ -186,6 +203,9 @@ func (t *translator) openGroup() error {
 	}
 	return t.unsupported("group " + clip(rest))
 }
+
+// onGroup begins a condition on a group.
+var onGroup = regexp.MustCompile(`^\(\?\((\d+)\)`)
 
 // groupName reads (?<name>, (?P<name> and (?'name'.
 func groupName(s string) (name string, n int, ok bool) {
@@ -235,7 +255,11 @@ func (t *translator) escape() error {
 		}
 	case 'E':
 		t.at += 2
-	case 'K', 'C', 'X', 'p', 'P', 'g', 'k':
+	case 'X':
+		t.single(`(?>\r\n|[\x00-\xff])`, 2)
+	case 'p', 'P':
+		return t.property(c)
+	case 'K', 'C', 'g', 'k':
 		return t.reference(c)
 	default:
 		s, n, err := t.character()
@@ -244,6 +268,22 @@ func (t *translator) escape() error {
 		}
 		t.single(s, n)
 	}
+	return nil
+}
+
+// category is a general category of Unicode, as \p names it.
+var category = regexp.MustCompile(`^(?:\{(\^?)(C[cf]?|L[lmotu]?|M[cen]?|N[dlo]?|P[cdefios]?|S[ckmo]?|Z[lps]?)\}|([CLMNPSZ]))`)
+
+// property reads \pL, \p{Lu}, \p{^Lu} and their opposites.
+func (t *translator) property(c byte) error {
+	m := category.FindStringSubmatch(t.in[t.at+2:])
+	if m == nil {
+		return t.unsupported(`\` + string(c))
+	}
+	if m[1] != "" {
+		c ^= 0x20
+	}
+	t.single(`\`+string(c)+"{"+m[2]+m[3]+"}", 2+len(m[0]))
 	return nil
 }
 

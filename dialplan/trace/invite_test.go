@@ -112,6 +112,19 @@ func TestInvitesOnRealFreeSWITCH(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		// The dump as text is the same call.
+		plain, err := dialplan.ReadDump(strings.NewReader(fs.API("uuid_dump " + event.Get("Unique-ID"))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, value := range c.Vars.(*dialplan.Vars).All() {
+			if other, _ := plain.Vars.Get(name); strings.ReplaceAll(other, "\r", "") != strings.ReplaceAll(strings.TrimRight(value, "\r\n"), "\r", "") && !strings.Contains(name, "msec") {
+				t.Errorf("%s: %q in text, %q in JSON", name, other, value)
+			}
+		}
+		if plain.Destination != c.Destination || plain.Context != c.Context || plain.Fields["network_addr"] != c.Fields["network_addr"] {
+			t.Errorf("text gives %+v, JSON %+v", plain, c)
+		}
 		got := understood{Version: fs.Version(), Destination: c.Destination, CallerIDNumber: c.CallerIDNumber, CallerIDName: c.CallerIDName, Fields: map[string]string{}, Vars: map[string]string{}}
 		for _, name := range []string{"username", "dialplan", "ani", "source", "privacy_hide_name", "privacy_hide_number"} {
 			got.Fields[name] = c.Fields[name]
