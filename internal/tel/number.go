@@ -69,6 +69,9 @@ func fromInternational(digits, raw string) (Number, error) {
 		return "", fmt.Errorf("%w: %.40q", ErrImpossible, raw)
 	}
 	digits = withoutNationalPrefix(digits)
+	if len(digits) < minDigits {
+		return "", fmt.Errorf("%w: %.40q", ErrImpossible, raw)
+	}
 	if len(digits) > maxDigits {
 		return "", fmt.Errorf("%w: %d digits, at most %d", ErrImpossible, len(digits), maxDigits)
 	}
