@@ -155,7 +155,7 @@ func (l *linter) extension(c *contextView, x *extension, last bool) {
 		}
 	})
 	l.exclusive(x)
-	l.ends(x)
+	l.afterEnd(x)
 	l.sockets(x)
 	l.bridges(x)
 }

@@ -118,9 +118,9 @@ func ends(list []*action) string {
 	return ""
 }
 
-// ends (of an extension) reports actions behind one that ends the list. A later condition with the ordinary break is looked
+// afterEnd reports actions behind one that ends the list. A later condition with the ordinary break is looked
 // at only when the earlier ones held, so its actions stand behind theirs.
-func (l *linter) ends(x *extension) {
+func (l *linter) afterEnd(x *extension) {
 	end := ""
 	for _, cond := range x.conditions {
 		for _, list := range [][]*action{cond.actions, cond.anti} {
