@@ -46,7 +46,7 @@ func (dialplanTraceCmd) Help() string {
   signalbox dialplan trace --conf /etc/freeswitch --context default --destination 1000 --assume bridge=NO_ANSWER --at 2026-12-24T18:00:00+01:00
   fs_cli -x 'uuid_dump UUID' | signalbox dialplan trace --conf /etc/freeswitch --from-dump -
   signalbox dialplan trace --conf /etc/freeswitch --invite invite.txt --field network_addr=203.0.113.2
-  signalbox dialplan trace --diff /etc/freeswitch /tmp/new-conf --destination +14155550100
+  signalbox dialplan trace --diff /etc/freeswitch new-conf --destination +14155550100
   signalbox dialplan trace --conf /etc/freeswitch --csv calls.csv
 
 Nothing is called and nothing is executed: applications run on paper. What was assumed, and what could not be told, is said.
