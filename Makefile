@@ -9,7 +9,7 @@ export SIGNALBOX_FREESWITCH
 FUZZTIME ?= 10m
 
 # Calls a second that the machine's FreeSWITCH bears in `make bench`.
-FREESWITCH_RATE ?= 15
+FREESWITCH_RATE ?= 5
 
 help: ## This list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,8 +38,9 @@ e2e: build ## The end-to-end suite against a real FreeSWITCH (SIGNALBOX_FREESWIT
 bench: build ## Figures beside those of others, as ratios within one run; docs/performance.md says what they are
 	@failed=0; \
 	go run ./internal/bench events $(BENCHFLAGS) || failed=1; \
+	go run ./internal/bench proxies || failed=1; \
 	go run ./internal/bench load $(LOADFLAGS) || failed=1; \
-	if [ -n "$$SIGNALBOX_FREESWITCH" ]; then go run ./internal/bench load --freeswitch "$$SIGNALBOX_FREESWITCH" --rate $(FREESWITCH_RATE) $(LOADFLAGS) || failed=1; \
+	if [ -n "$$SIGNALBOX_FREESWITCH" ]; then go run ./internal/bench load --freeswitch "$$SIGNALBOX_FREESWITCH" --rate $(FREESWITCH_RATE) --talk 20s --voice $(LOADFLAGS) || failed=1; \
 	else echo "**** SKIPPED: no FreeSWITCH found (SIGNALBOX_FREESWITCH is empty): the sidecar was NOT measured beside one"; fi; \
 	exit $$failed
 
