@@ -25,6 +25,7 @@ type SimulatorCmd struct {
 	Internal    string   `help:"SIP profile where phones register with a password." default:"127.0.0.1:0" placeholder:"IP:PORT"`
 	Domain      string   `help:"Domain of the directory." default:"127.0.0.1"`
 	User        []string `help:"User of the directory; may be given several times." placeholder:"NAME:PASSWORD"`
+	Mischief    uint64   `help:"Seed of a bad day: late replies, swapped events, a lagging channel list. 0 = a good day." placeholder:"SEED"`
 	LogLevel    string   `help:"${enum}." enum:"debug,info,warn,error" default:"info"`
 }
 
@@ -63,6 +64,9 @@ func (c *SimulatorCmd) Run(ctx context.Context) error {
 			return fmt.Errorf("--user %q: write NAME:PASSWORD", name)
 		}
 		o.Users = append(o.Users, fssim.User{Name: name, Domain: c.Domain, Password: password})
+	}
+	if c.Mischief != 0 {
+		o.Mischief = fssim.BadDay(c.Mischief)
 	}
 	sw, err := fssim.New(o)
 	if err != nil {

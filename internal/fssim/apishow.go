@@ -15,11 +15,7 @@ func apiShow(s *Switch, _ *channel, arg string) string {
 	var rows []any
 	switch what {
 	case "channels", "calls", "bridged_calls", "detailed_calls":
-		for _, c := range s.sessions() {
-			if !c.down() {
-				rows = append(rows, c.row())
-			}
-		}
+		rows = s.channelRows()
 	case "registrations":
 		for _, b := range s.internal.reg.everything() {
 			rows = append(rows, registrationRow(s, b))

@@ -121,6 +121,7 @@ type channel struct {
 	uuid     string
 	name     string
 	outbound bool
+	begun    time.Time
 	dialed   bool // by "user/"
 	number   int  // session_id
 
@@ -176,7 +177,7 @@ type transferTo struct {
 
 func (s *Switch) newChannel(p *profile, outbound bool) *channel {
 	now := micros(time.Now())
-	c := &channel{s: s, prof: p, uuid: newUUID(), outbound: outbound, wake: make(chan struct{}, 1),
+	c := &channel{s: s, prof: p, uuid: newUUID(), outbound: outbound, begun: time.Now(), wake: make(chan struct{}, 1),
 		watchers: map[chan struct{}]struct{}{}}
 	c.caller.index = 1
 	c.caller.uuid = c.uuid

@@ -1,6 +1,8 @@
 // Package fssim is a small, honest FreeSWITCH 1.10 for tests and the lab: SIP on both sides over UDP and TCP, the
 // Event Socket byte for byte in both directions, and the XML dialplan hunted with package dialplan. It simulates no
-// media: the SDP of one party is handed to the other, and sounds last as long as they would.
+// media: the SDP of one party is handed to the other, and sounds last as long as they would. Of a voice stream that comes
+// to the switch itself it hears the digits (RFC 4733); conferences have members, flags, a floor and all their events, and
+// no voice.
 //
 // A caller's INVITE becomes a channel, the channel hunts in its profile's context and executes what it finds; bridge
 // makes outgoing legs, socket hands the call to a controller, and a controller's death has the consequences it has on
@@ -14,6 +16,10 @@
 //     after 2 to 3.5 s.
 //   - What the simulator does not know it refuses as FreeSWITCH refuses what it does not know (-ERR, or the hangup with
 //     DESTINATION_OUT_OF_ORDER for an application), and counts it in [Switch.Unknown], on which a test can fail.
+//   - Package likeness holds it to that: the recordings are played against it, and a suite of scenarios is compared with
+//     what the real switch did. What differs is listed there, with the reason.
+//   - It can be nastier than the original, by [Mischief]: late, in crumbs, with neighbours swapped and lists that lag, but
+//     never with the events of one channel out of order on one connection.
 //   - Everything is bounded: calls, variables, transactions, connections, queued events, scheduled tasks. What goes
 //     beyond a bound is refused and logged.
 //   - SIP is read and written by the package's own codec, not by the library the proxy uses, so that the two are a

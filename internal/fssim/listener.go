@@ -46,6 +46,8 @@ type listener struct {
 	user       *User // after userauth
 	outbound   bool
 	unwatch    func() // after "myevents UUID"
+	dice       dice
+	written    int // bytes, for Mischief
 
 	mu       sync.Mutex
 	linger   bool
@@ -66,7 +68,7 @@ type listener struct {
 func (s *Switch) newListener(conn net.Conn, session *channel) *listener {
 	return &listener{s: s, conn: conn, session: session, log: s.log.With(zap.String("peer", conn.RemoteAddr().String())),
 		connected: make(chan struct{}), finished: make(chan struct{}), running: true,
-		list: map[string]bool{}, custom: map[string]bool{}, wake: make(chan struct{}, 1), outbound: session != nil}
+		dice: s.opt.Mischief.dice(s.serial.Add(1)), list: map[string]bool{}, custom: map[string]bool{}, wake: make(chan struct{}, 1), outbound: session != nil}
 }
 
 // command is what the reader hands to the owner.
@@ -172,6 +174,7 @@ func (l *listener) take(c command) bool {
 		l.running = false
 		return false
 	}
+	l.late()
 	l.handle(c.cmd)
 	return true
 }
@@ -229,7 +232,13 @@ func (l *listener) end() {
 
 func (l *listener) write(b []byte) {
 	_ = l.conn.SetWriteDeadline(time.Now().Add(writeWait))
-	if _, err := l.conn.Write(b); err != nil {
+	if l.s.opt.Mischief.quiet() {
+		if _, err := l.conn.Write(b); err != nil {
+			l.running = false
+		}
+		return
+	}
+	if !l.crumble(b) {
 		l.running = false
 	}
 }
@@ -237,6 +246,7 @@ func (l *listener) write(b []byte) {
 // flush writes the queued events.
 func (l *listener) flush() {
 	for {
+		l.gather()
 		l.mu.Lock()
 		q := l.queue
 		l.queue = nil
@@ -245,6 +255,7 @@ func (l *listener) flush() {
 		if len(q) == 0 {
 			return
 		}
+		l.shuffle(q)
 		var b []byte
 		for _, e := range q {
 			if asJSON {

@@ -44,6 +44,8 @@ type Options struct {
 	Resolve func(ctx context.Context, host string) (netip.Addr, error)
 	// Heartbeat is the time between HEARTBEAT events in seconds; default 20, as in vanilla.
 	Heartbeat int
+	// Mischief is what makes the switch nasty on purpose.
+	Mischief Mischief
 	// Logger gets what the switch would log; nil = nothing.
 	Logger *zap.Logger
 }

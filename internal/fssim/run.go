@@ -448,6 +448,7 @@ func (c *channel) finish() {
 	c.setCallTimes()
 	c.fire("CHANNEL_HANGUP_COMPLETE", nil)
 	c.apiOn("api_hangup_hook")
+	c.s.bury(c)
 	c.outlastController()
 	c.mu.Lock()
 	c.state = csDestroy

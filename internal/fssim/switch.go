@@ -41,6 +41,8 @@ type Switch struct {
 	external *profile
 	esl      net.Listener
 	conf     conferences
+	ledger   ledger
+	serial   atomic.Uint64 // of connections
 
 	ctx    context.Context // ends with Run
 	cancel context.CancelFunc
@@ -66,6 +68,9 @@ func New(o Options) (*Switch, error) {
 	s := &Switch{opt: o, log: o.Logger, coreUUID: newUUID(), started: time.Now(), timers: newTimers(),
 		sched: newScheduler(), done: make(chan struct{}), calls: map[string]*channel{}, strange: map[string]int{},
 		listeners: map[*listener]struct{}{}}
+	if on := o.Mischief.describe(); on != "" {
+		s.log.Info("mischief", zap.String("what", on), zap.Uint64("seed", o.Mischief.Seed))
+	}
 	s.conf.rooms = map[string]*room{}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	tree, err := loadPlan(&s.opt)

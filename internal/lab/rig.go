@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -48,6 +49,8 @@ type RigOptions struct {
 	// StartSwitch starts a real switch with the drop-in files in its conf folder, and returns where it is reached and how to
 	// end it. nil = the simulator.
 	StartSwitch func(ctx context.Context, files Dropins) (SwitchAt, func(), error)
+	// Mischief is the seed of a bad day on the simulator; 0 = a good one.
+	Mischief uint64
 	// Configure changes the configuration file of proxy and sidecar before it is written; nil = as it is.
 	Configure func(yaml string) string
 	// Files changes what is put into the switch's conf folder; nil = as it is.
@@ -194,7 +197,8 @@ func (r *Rig) simulate(ctx context.Context, files Dropins) (SwitchAt, func(), er
 		return SwitchAt{}, nil, err
 	}
 	const domain, password = "lab.example.test", "1234"
-	args := []string{"simulator", "--conf", conf, "--password", eventSocketPassword, "--domain", domain}
+	args := []string{"simulator", "--conf", conf, "--password", eventSocketPassword, "--domain", domain,
+		"--mischief", strconv.FormatUint(r.opts.Mischief, 10)}
 	for user := range maxStories {
 		args = append(args, "--user", fmt.Sprintf("%d:%s", 1001+user, password))
 	}

@@ -20,6 +20,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -71,6 +72,8 @@ type Options struct {
 	Through func(addr string) string
 	// Users are the switch's directory.
 	Users []fssim.User
+	// Mischief is what makes the switch nasty. Without any, SIGNALBOX_MISCHIEF may name the seed of a bad day.
+	Mischief fssim.Mischief
 	// Logger gets what server and switch log; nil = nothing.
 	Logger *zap.Logger
 }
@@ -131,11 +134,14 @@ func (b *Bench) runSwitch(o Options) {
 		b.t.Fatal(err)
 	}
 	public := filepath.Join(dir, "dialplan", "public")
+	if seed, err := strconv.ParseUint(os.Getenv("SIGNALBOX_MISCHIEF"), 10, 64); err == nil && o.Mischief == (fssim.Mischief{}) {
+		o.Mischief = fssim.BadDay(seed)
+	}
 	sw, err := fssim.New(fssim.Options{
 		Public:     []string{filepath.Join(public, "05_signalbox.xml"), filepath.Join(dir, "50_operator.xml"), filepath.Join(public, "zz_signalbox.xml")},
 		Contexts:   []string{filepath.Join(dir, "dialplan", "*.xml")},
 		Substitute: []string{"127.0.0.1:8084", b.socket},
-		Password:   Password, Users: o.Users, Digest: true, Logger: o.Logger,
+		Password:   Password, Users: o.Users, Digest: true, Logger: o.Logger, Mischief: o.Mischief,
 	})
 	if err != nil {
 		b.t.Fatal(err)
