@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -17,6 +18,7 @@ type Invite struct {
 	Headers []string // further lines, "Name: value"
 	Via     hop      // where the INVITE is sent: the proxy
 	Host    string   // host of the Request-URI; "" = that of Via
+	Hops    string   // Max-Forwards of every request of the call; "" = 70
 	HoldACK bool     // a 2xx is not acknowledged until Call.Acknowledge
 }
 
@@ -34,9 +36,10 @@ type Call struct {
 	target    string   // Contact of the far end
 	routes    []string // in the order of Route
 	seq       uint32
+	hops      string // Max-Forwards; "" = 70
 
 	client *clientTx // outgoing
-	server *serverTx // incoming
+	server *serverTx // the last INVITE that came
 	branch string
 	via    hop
 
@@ -66,7 +69,7 @@ func (a *Agent) Place(inv Invite) (*Call, error) {
 	if inv.Host == "" {
 		inv.Host = inv.Via.addr.String()
 	}
-	c := &Call{agent: a, id: token() + "@lab", localTag: token(), branch: "z9hG4bK" + token(), via: inv.Via, media: media, seq: 1, holdACK: inv.HoldACK}
+	c := &Call{agent: a, id: token() + "@lab", localTag: token(), branch: "z9hG4bK" + token(), via: inv.Via, media: media, seq: 1, holdACK: inv.HoldACK, hops: inv.Hops}
 	uri := "sip:" + inv.To + "@" + inv.Host
 	c.localURI = "<sip:" + inv.From + "@" + a.ep.addr.String() + ">"
 	if inv.Display != "" {
@@ -99,7 +102,7 @@ func (a *Agent) Place(inv Invite) (*Call, error) {
 // head writes the headers every request of the call has.
 func (c *Call) head(b *builder, branch, method string, seq uint32) {
 	b.line("Via: SIP/2.0/%s %s;branch=%s;rport", strings.ToUpper(c.via.network), c.agent.ep.addr, branch)
-	b.line("Max-Forwards: 70")
+	b.line("Max-Forwards: %s", cmp.Or(c.hops, "70"))
 	b.line("From: %s;tag=%s", c.localURI, c.localTag)
 	if c.remoteTag != "" {
 		b.line("To: %s;tag=%s", c.remoteURI, c.remoteTag)
@@ -307,9 +310,7 @@ func (a *Agent) reinvited(tx *serverTx) {
 	if sdp, ok := readSDP(tx.req.Body()); ok {
 		c.media.aim(sdp)
 	}
-	if c.incoming {
-		c.server = tx
-	}
+	c.server = tx
 	a.reply(tx, 200, "", "", offerSDP(a.opts.Name, c.media.addr))
 }
 

@@ -133,7 +133,7 @@ func (a *Agent) acknowledged(m *Message) {
 		return
 	}
 	for _, c := range a.calls {
-		if c.incoming && c.server != nil && c.id == m.CallID() && c.server.req.cseq() == m.cseq() {
+		if c.server != nil && c.id == m.CallID() && c.server.req.cseq() == m.cseq() {
 			settle(c.server)
 			c.acked = true
 			c.media.start()
