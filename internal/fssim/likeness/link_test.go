@@ -13,7 +13,7 @@ import (
 )
 
 // patience is how long a fact is waited for before the test fails.
-const patience = 10 * time.Second
+const patience = 20 * time.Second
 
 func token() string {
 	var b [6]byte
