@@ -328,10 +328,13 @@ func (s *stand) settle(ctx context.Context) (all []sample, err error) {
 			return nil, context.Cause(ctx)
 		}
 		channels, err := s.rig.API(ctx, "show channels count")
-		if err != nil {
-			return nil, err
+		var now []sample
+		if err == nil {
+			now, err = s.look(ctx)
 		}
-		now, err := s.look(ctx)
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
 		if err != nil {
 			return nil, err
 		}
