@@ -220,6 +220,8 @@ func isPlain(p string) bool {
 			if i++; i >= len(p) || !plainEscape(p, &i) {
 				return false
 			}
+		case c == '{' && leadingZero(p[i+1:]):
+			return false // Go takes it for text
 		case c == '[':
 			end, ok := plainClass(p, i)
 			if !ok {
@@ -239,6 +241,13 @@ func isPlain(p string) bool {
 		}
 	}
 	return true
+}
+
+// leadingZero reports whether one of the counts of a quantifier, which begins behind its brace, is written like 00.
+func leadingZero(p string) bool {
+	counts, _, _ := strings.Cut(p, "}")
+	least, most, _ := strings.Cut(counts, ",")
+	return len(least) > 1 && least[0] == '0' || len(most) > 1 && most[0] == '0'
 }
 
 // plainEscape looks at the escape whose letter stands at *i and moves *i to its last byte.
