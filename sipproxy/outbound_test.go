@@ -27,7 +27,15 @@ func (b *book) Targets(_ context.Context, inv *Invite, permit string) ([]Hop, er
 	if permit != "permit" || inv.Called.Host != vmDomain {
 		return nil, ErrNotPermitted
 	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	return b.hops, nil
+}
+
+func (b *book) set(hops ...Hop) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.hops = hops
 }
 
 func (b *book) Tried(h Hop, worked bool) {
@@ -82,9 +90,11 @@ func TestTLSTargetsAreCheckedAgainstTheirDomainAndFailOver(t *testing.T) {
 	s, b := newOutbound(t)
 	impostor, silent, good := s.target("impostor", "127.0.0.41", "other.example.net"), s.target("silent", "127.0.0.42", vmDomain), s.target("good", "127.0.0.43", vmDomain)
 	dead := netip.MustParseAddrPort("127.0.0.44:1")
+	var hops []Hop
 	for _, a := range []netip.AddrPort{dead, impostor.addr, silent.addr, good.addr} {
-		b.hops = append(b.hops, Hop{Addr: a, Transport: "tls", TLSName: vmDomain})
+		hops = append(hops, Hop{Addr: a, Transport: "tls", TLSName: vmDomain})
 	}
+	b.set(hops...)
 	s.callOut("o1", "X-Signalbox-Target: permit", "X-Signalbox: token")
 	s.node.expect("SIP/2.0 100")
 	inv := good.expect("INVITE")
@@ -119,7 +129,7 @@ func TestTLSTargetsAreCheckedAgainstTheirDomainAndFailOver(t *testing.T) {
 func TestATargetHangsUpOnAConnectionOfItsOwn(t *testing.T) {
 	s, b := newOutbound(t)
 	good := s.target("good", "127.0.0.43", vmDomain)
-	b.hops = []Hop{{Addr: good.addr, Transport: "tls", TLSName: vmDomain}}
+	b.set(Hop{Addr: good.addr, Transport: "tls", TLSName: vmDomain})
 	dial := func(ip string) (net.Conn, error) {
 		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}, Timeout: patience}
 		return tls.DialWithDialer(&d, "tcp", s.addr.String(), &tls.Config{RootCAs: s.ca.pool, ServerName: "proxy.example"})
@@ -150,7 +160,7 @@ func TestATargetHangsUpOnAConnectionOfItsOwn(t *testing.T) {
 func TestOnlyPermittedDomainsAreCalled(t *testing.T) {
 	s, b := newOutbound(t)
 	good := s.target("good", "127.0.0.43", vmDomain)
-	b.hops = []Hop{{Addr: good.addr, Transport: "tls", TLSName: vmDomain}}
+	b.set(Hop{Addr: good.addr, Transport: "tls", TLSName: vmDomain})
 	s.callOut("o5", "X-Signalbox-Target: forged")
 	s.node.expect("SIP/2.0 403", "SIP/2.0 100")
 	s.callOut("o6")
@@ -162,7 +172,7 @@ func TestOnlyPermittedDomainsAreCalled(t *testing.T) {
 	io.WriteString(c, strings.Replace(overTLS(s.trunk.invite("o7", "X-Signalbox-Target: permit")), "example.test SIP", vmDomain+" SIP", 1))
 	s.node.expect("INVITE", "SIP/2.0")
 	// Hops that are no TLS or are ourselves are not believed.
-	b.hops = []Hop{{Addr: good.addr, Transport: "udp", TLSName: vmDomain}, {Addr: good.addr, Transport: "tls"}, {Addr: s.addr, Transport: "tls", TLSName: vmDomain}}
+	b.set(Hop{Addr: good.addr, Transport: "udp", TLSName: vmDomain}, Hop{Addr: good.addr, Transport: "tls"}, Hop{Addr: s.addr, Transport: "tls", TLSName: vmDomain})
 	s.callOut("o8", "X-Signalbox-Target: permit")
 	s.node.expect("SIP/2.0 503", "SIP/2.0 100", "INVITE")
 	good.quiet()
@@ -174,7 +184,7 @@ func TestOnlyPermittedDomainsAreCalled(t *testing.T) {
 func TestAllTargetsDownIsSaidInThePhrase(t *testing.T) {
 	s, b := newOutbound(t)
 	busy := s.target("busy", "127.0.0.43", vmDomain)
-	b.hops = []Hop{{Addr: netip.MustParseAddrPort("127.0.0.44:1"), Transport: "tls", TLSName: vmDomain}, {Addr: busy.addr, Transport: "tls", TLSName: vmDomain}}
+	b.set(Hop{Addr: netip.MustParseAddrPort("127.0.0.44:1"), Transport: "tls", TLSName: vmDomain}, Hop{Addr: busy.addr, Transport: "tls", TLSName: vmDomain})
 	s.callOut("o9", "X-Signalbox-Target: permit")
 	busy.answer(busy.expect("INVITE"), "503 Service Unavailable")
 	res := s.node.expect("SIP/2.0 503", "SIP/2.0 100")

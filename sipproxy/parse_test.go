@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -306,9 +307,14 @@ func TestTapSeesEveryMessageAndMayPanic(t *testing.T) {
 		line string
 	}
 	all := make(chan seen, 100)
+	var bound atomic.Pointer[netip.AddrPort] // the proxy runs before its address is known here
 	w := newWorld(t, func(o *Options, w *world) {
 		o.Tap = func(m Tapped) {
-			if in := m.Direction == In; in && m.Destination.Port() != m.Source.Port() && m.Destination != w.p.Addr("udp") || m.Transport != "udp" {
+			ours := m.Destination
+			if m.Direction == Out {
+				ours = m.Source
+			}
+			if m.Transport != "udp" || ours.Addr() != netip.MustParseAddr("127.0.0.1") || !bound.CompareAndSwap(nil, &ours) && *bound.Load() != ours {
 				t.Errorf("tapped %s %s -> %s", m.Transport, m.Source, m.Destination)
 			}
 			all <- seen{m.Direction, startLine(string(m.Raw))}
@@ -317,6 +323,9 @@ func TestTapSeesEveryMessageAndMayPanic(t *testing.T) {
 	})
 	w.fine()
 	w.wait("the last ACK", func(s Stats) bool { return s.MessagesIn == 3 && s.MessagesOut == 4 })
+	if *bound.Load() != w.udp {
+		t.Errorf("tapped at %s, the proxy is at %s", *bound.Load(), w.udp)
+	}
 	var in, out []string
 	for len(all) > 0 {
 		s := <-all
