@@ -105,6 +105,8 @@ func (p *Proxy) newConn(remote netip.AddrPort, l *listener, name identity, queue
 	return &conn{p: p, id: rand.Uint64() | 1, remote: remote, name: name, lis: l, out: make(chan outgoing, queue), gone: ctx.Done(), ctx: ctx, cancel: cancel}
 }
 
+func (c *conn) flowKey() flowKey { return flowKey{lis: c.lis, conn: c.id} }
+
 // push queues a message without ever waiting; false means that the connection is dead or full, and then it is closed.
 func (c *conn) push(o outgoing) bool {
 	c.mu.Lock()
@@ -142,7 +144,7 @@ func (c *conn) run() {
 		}
 		p.conns.remove(c)
 		p.n.connections.Add(-1)
-		p.flows.drop(flowKey{lis: c.lis, conn: c.id})
+		p.flows.drop(c.flowKey())
 		// Nobody pushes after close: what is still queued was not sent.
 		for len(c.out) > 0 {
 			if o := <-c.out; o.leg != nil {
@@ -250,7 +252,7 @@ func (c *conn) offend(what string, err error) {
 // patience is how long the other side may be silent: less in the middle of a message, and for a device that has not
 // registered.
 func (c *conn) patience(inside bool) time.Duration {
-	if inside || c.device && !c.p.flows.has(flowKey{lis: c.lis, conn: c.id}, time.Now()) {
+	if inside || c.device && !c.p.flows.has(c.flowKey(), time.Now()) {
 		return partTimeout
 	}
 	return idleTimeout
@@ -304,14 +306,20 @@ func (c *conn) take(raw []byte) bool {
 	p := c.p
 	// Nodes are not limited. Which peer it is only the Via tells, so this looks at the prefixes alone.
 	if !p.table.Load().holdsNode(c.remote.Addr()) {
-		limit := p.messages
+		limit, from := p.messages, c.remote.Addr()
 		if c.device {
-			limit = p.devices
+			limit, from = p.devices, sourceOf(from)
 		}
 		for {
-			ok, wait := limit.take(c.remote.Addr(), time.Now())
-			if ok && c.device && !p.flows.has(flowKey{lis: c.lis, conn: c.id}, time.Now()) {
-				ok, wait = p.unknown.take(netip.Addr{}, time.Now())
+			now := time.Now()
+			stranger := c.device && !p.flows.has(c.flowKey(), now)
+			if stranger && p.bans.banned(c.remote.Addr(), now) {
+				p.n.banned.Add(1)
+				return false
+			}
+			ok, wait := limit.take(from, now)
+			if ok && stranger {
+				ok, wait = p.unknown.take(netip.Addr{}, now)
 			}
 			if ok {
 				break

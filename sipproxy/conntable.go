@@ -3,6 +3,8 @@ package sipproxy
 import (
 	"net/netip"
 	"sync"
+
+	"go.uber.org/zap"
 )
 
 // connTable holds the connections: those we opened by where they lead to, all by their remote address.
@@ -127,7 +129,7 @@ func (t *connTable) closeAll() {
 	}
 }
 
-// dial gives the connection we have to an address, or begins one; nil when there is no room.
+// dial gives the connection we have to an address, or begins one; nil when there is no room, or nothing to be dialled.
 func (p *Proxy) dial(hop Hop, l *listener, t *table) *conn {
 	to, name := hop.Addr, identity{}
 	switch {
@@ -144,6 +146,11 @@ func (p *Proxy) dial(hop Hop, l *listener, t *table) *conn {
 			return c
 		}
 		p.conns.remove(c)
+	}
+	if hop.TLSName == "" && !t.mayDial(to) {
+		p.n.forbidden.Add(1)
+		p.log.Debug("no connection is opened to a port of a node where it takes no SIP", zap.Stringer("destination", to))
+		return nil
 	}
 	c := p.newConn(to, l, name, outQueue)
 	if !p.conns.add(c, true, p.opt.Limits.MaxConnections, p.opt.Limits) {

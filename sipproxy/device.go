@@ -27,14 +27,14 @@ func judgeDevice(req *message, t *table, allowed bool, self func(string, uint16)
 		}
 		return answer(403, "device is not registered")
 	}
-	if to.Tag() != "" || req.method == "ACK" {
+	if req.method != "REGISTER" && (to.Tag() != "" || req.method == "ACK") {
 		next := nextURI(req)
-		addr, peer := t.target(next, Node)
+		addr, peer := t.deviceTarget(next)
 		if peer == nil || self(addr.Addr().String(), addr.Port()) {
 			if req.method == "ACK" {
 				return fate{absorb: true, why: "ack to nowhere"}
 			}
-			return answer(403, "remote target is no node")
+			return answer(403, "remote target is no profile for devices")
 		}
 		return fate{to: addr, peer: peer, network: wants(next, peer)}
 	}
@@ -49,6 +49,21 @@ func judgeDevice(req *message, t *table, allowed bool, self func(string, uint16)
 		return answer(403, "no node takes devices")
 	}
 	return fate{hops: hops, peer: devicePeer}
+}
+
+// deviceTarget is target for a dialog of a device: whoever writes a tag into his To still reaches no profile but that of devices.
+func (t *table) deviceTarget(u Address) (netip.AddrPort, *Peer) {
+	addr, named := t.target(u, Node)
+	if named != nil && slices.Contains(named.Hosts, u.Host) {
+		addr = named.DeviceAddr
+	}
+	for i := range t.peers {
+		p := &t.peers[i]
+		if p.Kind == Node && p.DeviceAddr.IsValid() && (p.DeviceAddr == addr || p.contains(addr.Addr()) && p.DeviceAddr.Port() == addr.Port()) {
+			return addr, p
+		}
+	}
+	return netip.AddrPort{}, nil
 }
 
 // deviceHops gives the nodes that take devices, for each address-of-record in an order of its own, so that a subscriber's devices

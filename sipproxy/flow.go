@@ -140,7 +140,7 @@ type flowKey struct {
 
 func keyOf(pk *packet) flowKey {
 	if pk.conn != nil {
-		return flowKey{lis: pk.lis, conn: pk.conn.id}
+		return pk.conn.flowKey()
 	}
 	return flowKey{lis: pk.lis, addr: pk.src}
 }

@@ -111,6 +111,26 @@ func (t *table) target(u Address, want PeerKind) (netip.AddrPort, *Peer) {
 	return netip.AddrPort{}, nil
 }
 
+// mayDial says whether a connection may be opened to an address. Contacts and Vias are written by others, and a node has further ports
+// that take text, its Event Socket for one: so a node is dialled at its own addresses alone.
+func (t *table) mayDial(a netip.AddrPort) bool {
+	node := false
+	for i := range t.peers {
+		p := &t.peers[i]
+		if p.Addr == a || p.DeviceAddr == a {
+			return true
+		}
+		if p.Kind != Node || !p.contains(a.Addr()) {
+			continue
+		}
+		if a.Port() == p.Addr.Port() || p.DeviceAddr.IsValid() && a.Port() == p.DeviceAddr.Port() {
+			return true
+		}
+		node = true
+	}
+	return !node
+}
+
 // byAddr gives the peer with exactly this address.
 func (t *table) byAddr(a netip.AddrPort) *Peer {
 	for i := range t.peers {
@@ -164,7 +184,7 @@ func (b *bucket) take(now time.Time, rate, burst float64) (bool, time.Duration) 
 	return false, time.Duration((1 - b.tokens) / rate * float64(time.Second))
 }
 
-// maxBuckets bounds the addresses whose rate is remembered; only addresses of trunks ever get one. When it is full, all
+// maxBuckets bounds the addresses whose rate is remembered; strangers never get one of their own. When it is full, all
 // buckets that have filled up again go, and if that frees nothing, all go.
 const maxBuckets = 4096
 

@@ -185,6 +185,22 @@ func (l *leg) sendCancel() {
 	c.start()
 }
 
+// mayAnswer says whether a response may come from there. Whoever made a request can work out our branch, so a device answers along
+// the flow that was asked, and for a node nobody answers but a node: else a forged 200 would register a device. Carriers answer from
+// wherever they like within their prefixes.
+func (l *leg) mayAnswer(pk *packet) bool {
+	fromDevice := pk.peer != nil && pk.peer.Kind == Device
+	switch {
+	case l.hop.flow != nil:
+		return fromDevice && l.hop.flow.sends(pk)
+	case fromDevice:
+		return false
+	case l.hop.outside:
+		return pk.src.Addr() == l.hop.Addr.Addr()
+	}
+	return !pk.table.holdsNode(l.hop.Addr.Addr()) || pk.table.holdsNode(pk.src.Addr())
+}
+
 // response takes a response that matched.
 func (l *leg) response(m *message) {
 	s, ex := l.shard, l.ex

@@ -27,7 +27,7 @@ func (s *shard) forgotten(pk *packet) (inv *message, hops []Hop) {
 	case f.hops != nil:
 		hops = f.hops
 	default:
-		hops = []Hop{{Addr: f.to, Transport: f.network, Name: f.peer.Name, flow: f.flow}}
+		hops = []Hop{f.hop()}
 	}
 	return inv, hops[:min(len(hops), maxForgotten)]
 }

@@ -288,7 +288,9 @@ func (s *shard) request(pk *packet) {
 		unrouted = m.clone() // judge takes our Routes off
 	}
 	by := p.senderOf(pk)
-	by.permit = permit
+	if p.opt.Outbound != nil {
+		by.permit = permit
+	}
 	f := judge(m, pk.peer, pk.table, p.isUs, by)
 	switch {
 	case f.absorb:
@@ -308,7 +310,7 @@ func (s *shard) request(pk *packet) {
 		}
 		p.log.Debug("request answered", zap.String("method", m.method), zap.String("call_id", m.get("call-id")),
 			zap.Int("code", f.code), zap.String("why", f.why), zap.String("peer", pk.peer.Name))
-		if m.method == "INVITE" {
+		if m.method == "INVITE" && (pk.peer.Kind != Device || by.registered) { // sent again to a forged address it would be a weapon
 			// With a transaction, so that its retransmissions and its ACK are known.
 			if ex := s.newExchange(pk, key); ex != nil {
 				ex.final(response(m, f.code, f.text, f.extra))
@@ -437,8 +439,8 @@ func (s *shard) response(pk *packet) {
 	_, method, _ := m.cseq()
 	p.n.stripped.Add(uint64(m.strip()))
 	if l := s.client[clientKey(v.branch, method)]; l != nil {
-		if fromDevice := pk.peer != nil && pk.peer.Kind == Device; fromDevice != (l.hop.flow != nil) || fromDevice && !l.hop.flow.sends(pk) {
-			p.n.stray.Add(1) // only whoever was asked may answer
+		if !l.mayAnswer(pk) {
+			p.n.stray.Add(1)
 			return
 		}
 		l.response(m)

@@ -27,7 +27,7 @@ type Stats struct {
 	Loops                   uint64 // requests answered 482 or 483
 	Panics                  uint64 // recovered panics
 	SendErrors              uint64 // messages that could not be written
-	Banned                  uint64 // datagrams of banned addresses, dropped unread
+	Banned                  uint64 // datagrams and connections of banned addresses, dropped unread
 	FlowsGone               uint64 // requests for a device whose flow is gone, answered 430
 	TLSFailed               uint64 // TLS handshakes that failed, or showed a certificate for somebody else
 	Pending, Kept           uint64 // requests being worked on; remembered

@@ -77,7 +77,7 @@ func (p *Proxy) deviceDatagram(raw []byte, src netip.AddrPort, l *listener) {
 		p.n.banned.Add(1)
 		return
 	}
-	if ok, _ := p.devices.take(src.Addr(), now); !ok {
+	if ok, _ := p.devices.take(sourceOf(src.Addr()), now); !ok {
 		p.n.rateLimited.Add(1)
 		return
 	}
@@ -106,7 +106,7 @@ func (p *Proxy) offend(l *listener, c *conn, src netip.AddrPort, what string) {
 	}
 	k, now := flowKey{lis: l, addr: src}, time.Now()
 	if c != nil {
-		k = flowKey{lis: l, conn: c.id}
+		k = c.flowKey()
 	}
 	if p.flows.has(k, now) {
 		return
