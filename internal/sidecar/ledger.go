@@ -22,9 +22,6 @@ const (
 	ledgerSize = 10000
 	// writeTimeout bounds one write to the store.
 	writeTimeout = 2 * time.Second
-	// gatherTime is how long a state may wait for the next ones of its call before it is written: a call that is refused, looked up and
-	// taken by voicemail within it costs one write instead of one for each step, and writes are most of what a call costs us.
-	gatherTime = 100 * time.Millisecond
 	// writeAgain is the pause after a failed write.
 	writeAgain = 500 * time.Millisecond
 	// lastWrites is how long Run goes on writing after its context has ended.
@@ -156,22 +153,11 @@ func (l *Ledger) Run(ctx context.Context) error {
 		case !wrote:
 			select {
 			case <-l.wake:
-				l.gather(ctx)
 			case <-ctx.Done():
 			}
 		}
 	}
 	return l.flush(context.WithoutCancel(ctx))
-}
-
-// gather lets states come together.
-func (l *Ledger) gather(ctx context.Context) {
-	timer := time.NewTimer(gatherTime)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }
 
 // flush writes what is left after the end.

@@ -129,32 +129,6 @@ func running(l *Ledger) func() error {
 	}
 }
 
-// TestStatesThatComeTogetherAreOneWrite: of the steps a call took within gatherTime only the last is written.
-func TestStatesThatComeTogetherAreOneWrite(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newShelf()
-		l := NewLedger(s, "", nil)
-		stop := running(l)
-		synctest.Wait()
-		for _, r := range []call.Record{record("1", "", false), record("1", call.Busy, false), record("1", call.NoAnswer, false)} {
-			l.Keep(r)
-			time.Sleep(gatherTime / 4)
-			synctest.Wait()
-		}
-		if got := s.story(); len(got) != 0 {
-			t.Errorf("writes %q before the time", got)
-		}
-		time.Sleep(gatherTime)
-		synctest.Wait()
-		if got, want := s.story(), []string{"open 1 no-answer", "update 1 no-answer"}; !slices.Equal(got, want) {
-			t.Errorf("writes %q, want %q", got, want)
-		}
-		if err := stop(); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
 func TestLedgerWritesEachStateInItsOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShelf()
@@ -162,7 +136,6 @@ func TestLedgerWritesEachStateInItsOrder(t *testing.T) {
 		stop := running(l)
 		for _, r := range []call.Record{record("1", "", false), record("1", call.NoAnswer, false), record("2", "", false), record("1", call.Answered, true)} {
 			l.Keep(r)
-			time.Sleep(gatherTime)
 			synctest.Wait()
 		}
 		want := []string{"open 1 ", "update 1 ", "update 1 no-answer", "open 2 ", "update 2 ", "close 1 answered"}
