@@ -41,6 +41,7 @@ install_kamailio() { # its package also starts a service, which nobody asked for
 
 needs() {
   install sipp sip-tester || skip "SIPp (package sip-tester) is not here and cannot be installed: the scenarios with SIPp as callers do not run"
+  install baresip baresip-core || skip "baresip is not here and cannot be installed: no phone of others registers through the proxy"
   install_kamailio || skip "Kamailio is not here and cannot be installed: calls through Kamailio and Signalbox are not played"
   install gcc gcc && install_libc || { export CGO_ENABLED=0; skip "no C compiler: nothing runs under the race detector"; }
 }

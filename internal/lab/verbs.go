@@ -131,6 +131,9 @@ func (r *Rig) At() SwitchAt { return r.at }
 // ProxyAddr is where the proxy listens, over UDP and TCP.
 func (r *Rig) ProxyAddr() netip.AddrPort { return r.proxyAddr }
 
+// DevicesAddr is where the proxy takes phones, over UDP and TCP.
+func (r *Rig) DevicesAddr() netip.AddrPort { return r.devices }
+
 // SidecarAddr is where the dialplan hands calls to.
 func (r *Rig) SidecarAddr() string { return r.sidecar }
 
