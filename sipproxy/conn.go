@@ -83,6 +83,7 @@ type conn struct {
 	device bool   // from no peer
 	// trusted is set when somebody has registered on it; guarded by connTable.mu.
 	trusted bool
+	opened  time.Time
 	remote  netip.AddrPort
 	name    identity   // of a TLS connection that we open: what the certificate must say
 	holds   []identity // what the other side's certificate is for; this and asked are set before anything is read
@@ -94,15 +95,16 @@ type conn struct {
 	ctx     context.Context // ends with the connection: it bounds the dial
 	cancel  context.CancelFunc
 
-	up   atomic.Bool // was connected
-	mu   sync.Mutex
-	dead bool
-	fail string // why it never came up, in a word
+	up      atomic.Bool // was connected
+	mu      sync.Mutex
+	dead    bool
+	carried bool   // a leg's request was queued on it; not written to once it is dead
+	fail    string // why it never came up, in a word
 }
 
 func (p *Proxy) newConn(remote netip.AddrPort, l *listener, name identity, queue int) *conn {
 	ctx, cancel := context.WithCancel(p.ctx)
-	return &conn{p: p, id: rand.Uint64() | 1, remote: remote, name: name, lis: l, out: make(chan outgoing, queue), gone: ctx.Done(), ctx: ctx, cancel: cancel}
+	return &conn{p: p, id: rand.Uint64() | 1, opened: time.Now(), remote: remote, name: name, lis: l, out: make(chan outgoing, queue), gone: ctx.Done(), ctx: ctx, cancel: cancel}
 }
 
 func (c *conn) flowKey() flowKey { return flowKey{lis: c.lis, conn: c.id} }
@@ -116,6 +118,7 @@ func (c *conn) push(o outgoing) bool {
 	}
 	select {
 	case c.out <- o:
+		c.carried = c.carried || o.leg != nil
 		return true
 	default:
 		c.kill()
@@ -135,6 +138,17 @@ func (c *conn) close() {
 	c.mu.Unlock()
 }
 
+// guarded keeps what panics on a connection from costing more than it.
+func (c *conn) guarded(f func()) {
+	defer func() {
+		if r := recover(); r != nil {
+			c.p.panicked("connection", r)
+			c.close()
+		}
+	}()
+	f()
+}
+
 func (c *conn) run() {
 	p := c.p
 	defer func() {
@@ -151,19 +165,22 @@ func (c *conn) run() {
 				o.leg.shard.post(event{failed: o.leg})
 			}
 		}
-		for _, s := range p.shards {
-			s.post(event{lost: c})
+		if c.carried { // looking through all legs costs; nobody makes us do it by opening and closing connections
+			for _, s := range p.shards {
+				s.post(event{lost: c})
+			}
 		}
 	}()
-	if !c.open() {
+	open := false
+	if c.guarded(func() { open = c.open() }); !open {
 		return
 	}
 	c.up.Store(true)
+	reader := c.read
 	if c.lis.webSocket() {
-		p.wg.Go(c.readWS)
-	} else {
-		p.wg.Go(c.read)
+		reader = c.readWS
 	}
+	p.wg.Go(func() { c.guarded(reader) })
 	for {
 		select {
 		case <-c.gone:
@@ -249,13 +266,31 @@ func (c *conn) offend(what string, err error) {
 	c.p.log.Info("connection closed", zap.String("what", what), zap.Stringer("source", c.remote), zap.Error(err))
 }
 
-// patience is how long the other side may be silent: less in the middle of a message, and for a device that has not
-// registered.
+// patience is how long the other side may be silent: less in the middle of a message, for a device as long as it is registered, and
+// when it never was, in all no longer than Limits.RegisterTime.
 func (c *conn) patience(inside bool) time.Duration {
-	if inside || c.device && !c.p.flows.has(c.flowKey(), time.Now()) {
+	if !c.device {
+		if inside {
+			return partTimeout
+		}
+		return idleTimeout
+	}
+	now := time.Now()
+	switch left := c.p.flows.left(c.flowKey(), now); {
+	case left > 0 && !inside:
+		return max(idleTimeout, left+partTimeout)
+	case left > 0 || c.p.conns.trusts(c):
 		return partTimeout
 	}
-	return idleTimeout
+	return min(partTimeout, c.opened.Add(c.p.opt.Limits.RegisterTime).Sub(now))
+}
+
+// wait sets the deadline of the read that is under way or comes next. The lock is for a registration that is answered while the reader
+// has only the patience for somebody unknown.
+func (c *conn) wait(inside bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_ = c.nc.SetReadDeadline(time.Now().Add(c.patience(inside)))
 }
 
 // read frames the stream and hands messages on, waiting where their shard is busy: TCP slows the sender down.
@@ -290,7 +325,7 @@ func (c *conn) read() {
 		if len(buf) == 0 {
 			buf = make([]byte, 0, size)
 		}
-		_ = c.nc.SetReadDeadline(time.Now().Add(c.patience(len(buf) > 0)))
+		c.wait(len(buf) > 0)
 		n, err := c.nc.Read(chunk)
 		buf = append(buf, chunk[:n]...)
 		if err != nil && n == 0 {

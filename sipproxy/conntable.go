@@ -99,6 +99,13 @@ func (t *connTable) trust(c *conn) {
 	}
 }
 
+// trusts says whether somebody has ever registered on a device's connection.
+func (t *connTable) trusts(c *conn) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return c.trusted
+}
+
 // byID gives a device's connection.
 func (t *connTable) byID(id uint64) *conn {
 	t.mu.Lock()

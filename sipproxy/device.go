@@ -84,7 +84,7 @@ func (t *table) deviceHops(req *message) []Hop {
 		}
 		h := fnv.New64a()
 		_, _ = h.Write([]byte(strings.ToLower(from.User) + "\x00" + from.Host + "\x00" + p.Name))
-		all = append(all, ranked{Hop{Addr: p.DeviceAddr, Transport: p.Transport, Name: p.Name}, h.Sum64()})
+		all = append(all, ranked{Hop{Addr: p.DeviceAddr, Transport: p.Transport, Name: p.Name, node: p.Addr}, h.Sum64()})
 	}
 	slices.SortStableFunc(all, func(a, b ranked) int {
 		switch {

@@ -435,3 +435,41 @@ func TestDevicesNeverKeepCarriersOut(t *testing.T) {
 	ph.wait("half of the room is taken", func(s Stats) bool { return s.Pending == 5 && s.Overload == 3 })
 	ph.fine()
 }
+
+// Who keeps a connection open without registering does not keep it for long, even if he talks; who registered may be silent.
+func TestAConnectionOnWhichNobodyRegistersEnds(t *testing.T) {
+	ph := newPhones(t, func(o *Options) { o.Limits.RegisterTime = time.Second })
+	u, talker := newUA(t, "phone", "127.0.0.20"), newUA(t, "talker", "127.0.0.21")
+	c := u.dial(ph.tcpd)
+	io.WriteString(c, u.register("TCP", "stays"))
+	ph.auth.answer(ph.auth.expect("REGISTER"), "200 OK", u.contact()+";expires=60")
+	u.expect("SIP/2.0 200")
+	x := talker.dial(ph.tcpd)
+	ph.wait("both are open", func(s Stats) bool { return s.Connections == 2 })
+	ph.wait("the talker is gone", func(s Stats) bool {
+		io.WriteString(x, "\r\n\r\n")
+		return s.Connections == 1
+	})
+	io.WriteString(c, u.register("TCP", "still there"))
+	ph.auth.expect("REGISTER")
+}
+
+func TestPatienceLastsAsLongAsARegistration(t *testing.T) {
+	ph := newPhones(t, nil)
+	u := newUA(t, "phone", "127.0.0.20")
+	c := u.dial(ph.tcpd)
+	io.WriteString(c, u.register("TCP", "hour"))
+	ph.auth.answer(ph.auth.expect("REGISTER"), "200 OK", u.contact()+";expires=3600")
+	u.expect("SIP/2.0 200")
+	ph.p.conns.mu.Lock()
+	var conn *conn
+	for _, conn = range ph.p.conns.ids {
+	}
+	ph.p.conns.mu.Unlock()
+	if d := conn.patience(false); d < 59*time.Minute {
+		t.Errorf("the connection of a phone that is registered for an hour is closed after %s of silence", d)
+	}
+	if d := conn.patience(true); d != partTimeout {
+		t.Errorf("%s in the middle of a message, want %s", d, partTimeout)
+	}
+}

@@ -252,3 +252,16 @@ func TestCallOverIPv6(t *testing.T) {
 	w.trunk.answer(w.trunk.expect("BYE"), "200 OK")
 	w.node.expect("SIP/2.0 200")
 }
+
+// A proxy on all addresses knows itself by each of them: FreeSWITCH on its host need not use the advertised name.
+func TestListenerOnAllAddresses(t *testing.T) {
+	w := newWorld(t, func(o *Options, w *world) {
+		o.Listen = []Listener{{Network: "udp", Addr: "0.0.0.0:0", Advertise: "proxy.example"}}
+	})
+	to := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), w.udp.Port())
+	w.node.udp(to, w.node.build(request{method: "INVITE", uri: "sip:+15551234@" + w.trunk.addr.String(), callID: "all", extra: []string{"Route: <sip:" + to.String() + ";lr>"}}))
+	inv := w.trunk.expect("INVITE")
+	if v := header(inv.raw, "via"); !strings.Contains(v, " proxy.example:") {
+		t.Errorf("Via %q", v)
+	}
+}

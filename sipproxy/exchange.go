@@ -328,6 +328,7 @@ func (ex *exchange) registered(res *message) {
 		p.bans.forgive(ex.pk.src.Addr())
 		if ex.pk.conn != nil && d > 0 {
 			p.conns.trust(ex.pk.conn)
+			ex.pk.conn.wait(false)
 		}
 	case res.code == 403 || res.code == 404:
 		p.offend(ex.pk.lis, ex.pk.conn, ex.pk.src, "registration refused")

@@ -186,20 +186,24 @@ func (r *registered) set(k flowKey, aor string, d time.Duration, now time.Time) 
 }
 
 // has reports whether anybody is registered on a flow.
-func (r *registered) has(k flowKey, now time.Time) bool {
+func (r *registered) has(k flowKey, now time.Time) bool { return r.left(k, now) > 0 }
+
+// left is for how long somebody will be registered on a flow; 0 is nobody.
+func (r *registered) left(k flowKey, now time.Time) time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	reg := r.flows[k]
 	if reg == nil {
-		return false
+		return 0
 	}
+	var left time.Duration
 	for _, until := range reg.until {
-		if now.Before(until) {
-			return true
-		}
+		left = max(left, until.Sub(now))
 	}
-	delete(r.flows, k)
-	return false
+	if left <= 0 {
+		delete(r.flows, k)
+	}
+	return left
 }
 
 // drop forgets a connection that has ended.

@@ -57,7 +57,13 @@ func (p *Proxy) Health() []HopHealth {
 func (p *Proxy) healthy(hops []Hop) []Hop {
 	p.health.mu.Lock()
 	defer p.health.mu.Unlock()
-	down := func(h Hop) bool { s := p.health.hops[h.Addr]; return s != nil && !s.Up }
+	down := func(h Hop) bool {
+		s := p.health.hops[h.Addr]
+		if h.node.IsValid() {
+			s = p.health.hops[h.node]
+		}
+		return s != nil && !s.Up
+	}
 	slices.SortStableFunc(hops, func(a, b Hop) int {
 		switch da, db := down(a), down(b); {
 		case da == db:

@@ -1,6 +1,8 @@
 package sipproxy
 
 import (
+	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -53,4 +55,22 @@ func TestHopsThatAreDownAreStillTried(t *testing.T) {
 	w.trunk.udp(w.udp, w.trunk.invite("h3"))
 	w.node.answer(w.node.expect("INVITE", "OPTIONS"), "486 Busy Here")
 	w.trunk.expect("SIP/2.0 486", "SIP/2.0 100")
+}
+
+// The profile for devices is not probed itself: its node's health counts, so that subscribers register elsewhere while it is gone.
+func TestDevicesGoToANodeThatAnswersItsProbes(t *testing.T) {
+	var nodes []Peer
+	for i := range uint16(4) {
+		a := netip.MustParseAddr("192.0.2.1")
+		nodes = append(nodes, Peer{Name: fmt.Sprint("fs", i), Kind: Node, Addr: netip.AddrPortFrom(a, 5080+i), DeviceAddr: netip.AddrPortFrom(a, 5060+i)})
+	}
+	tab, p := &table{peers: nodes}, &Proxy{}
+	req := &message{method: "REGISTER"}
+	req.add("To", "<sip:1000@pbx.example>")
+	first := tab.deviceHops(req)[0]
+	p.health.hops = map[netip.AddrPort]*hopState{first.node: {HopHealth: HopHealth{Addr: first.node}}}
+	hops := p.healthy(tab.deviceHops(req))
+	if hops[0].Addr == first.Addr || hops[3].Addr != first.Addr {
+		t.Errorf("hops %v, want %s last", hops, first.Addr)
+	}
 }

@@ -108,8 +108,9 @@ type Hop struct {
 	// Name is for logs.
 	Name string
 
-	flow    *flowRef // the way to a device
-	outside bool     // no configured peer: named by the Outbound
+	flow    *flowRef       // the way to a device
+	node    netip.AddrPort // of a profile for devices: where its node is probed
+	outside bool           // no configured peer: named by the Outbound
 }
 
 // HeaderField is one header field; a field with CR, LF or NUL in it is never written.
@@ -194,6 +195,9 @@ type Limits struct {
 	// MaxDevices is the number of connections of devices, 10,000, MaxUnregistered that of those on which nobody has registered yet,
 	// 1,000, and DevicesPerAddress that from one address, 256. More: closed.
 	MaxDevices, MaxUnregistered, DevicesPerAddress int
+	// RegisterTime is for how long the connection of a device may be open before anybody registers on it, 2 minutes, whatever is said
+	// on it. Longer: closed.
+	RegisterTime time.Duration
 	// MaxFlows is the number of flows on which devices are registered, 100,000. More: the device can be called but makes no calls.
 	MaxFlows int
 	// DeviceMessagesPerSecond from one address on a listener for devices, 100, with a burst of two seconds' worth. More: dropped.
@@ -266,6 +270,7 @@ func (l Limits) withDefaults() Limits {
 	withDefault(&l.MaxDevices, 10000)
 	withDefault(&l.MaxUnregistered, 1000)
 	withDefault(&l.DevicesPerAddress, 256)
+	withDefault(&l.RegisterTime, 2*time.Minute)
 	withDefault(&l.MaxFlows, 100000)
 	withDefault(&l.DeviceMessagesPerSecond, 100)
 	withDefault(&l.StrangerMessagesPerSecond, 500)

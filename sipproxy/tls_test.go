@@ -1,6 +1,7 @@
 package sipproxy
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -14,6 +15,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -293,4 +295,47 @@ func TestPlainTextAndSilenceOnTheTLSPort(t *testing.T) {
 	io.WriteString(c, overTLS(s.trunk.invite("tls4")))
 	s.node.expect("INVITE")
 	s.wait("those who spoke no TLS are let go", func(st Stats) bool { return st.TLSFailed == 3 && st.Connections == 2 })
+}
+
+// Carriers show certificates; phones cannot, and have passwords.
+func TestDevicesAreNotAskedForACertificate(t *testing.T) {
+	var auth *ua
+	s := newSecured(t, true, func(o *Options) {
+		auth = newUA(t, "auth", "127.0.0.3")
+		o.FlowKey, o.Peers[1].DeviceAddr = bytes.Repeat([]byte("k"), 32), auth.addr
+		o.Listen = append(o.Listen, Listener{Network: "tls", Addr: "127.0.0.10:0", Devices: true, TLS: o.Listen[2].TLS})
+	})
+	u := newUA(t, "phone", "127.0.0.20")
+	d := tls.Dialer{NetDialer: &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 20)}, Timeout: patience}, Config: &tls.Config{RootCAs: s.ca.pool, ServerName: "proxy.example"}}
+	c, err := d.Dial("tcp", s.p.Addrs()[3].String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.follow(c)
+	io.WriteString(c, u.register("TLS", "tlsphone"))
+	auth.answer(auth.expect("REGISTER"), "200 OK", u.contact()+";expires=60")
+	u.expect("SIP/2.0 200")
+}
+
+// A certificate function that fails costs the connection and nothing else.
+func TestNoCertificateIsNoCrash(t *testing.T) {
+	var broken atomic.Bool
+	s := newSecured(t, false, func(o *Options) {
+		good := o.Listen[2].TLS
+		o.Listen[2].TLS = func() *tls.Config {
+			if broken.Load() {
+				return nil
+			}
+			return good()
+		}
+	})
+	broken.Store(true)
+	if c, err := s.dial(s.ca.issue(carrierDomain)); err == nil {
+		c.Close()
+		t.Error("a handshake without a certificate")
+	}
+	s.wait("the connection is gone", func(st Stats) bool { return st.Panics == 1 && st.Connections == 0 })
+	broken.Store(false)
+	io.WriteString(s.mustDial(s.ca.issue(carrierDomain)), overTLS(s.trunk.invite("after")))
+	s.node.expect("INVITE")
 }

@@ -67,7 +67,7 @@ func (c *conn) readWS() {
 	p := c.p
 	var msg []byte
 	for {
-		_ = c.nc.SetReadDeadline(time.Now().Add(c.patience(len(msg) > 0)))
+		c.wait(len(msg) > 0)
 		h, err := ws.ReadHeader(c.nc)
 		if err != nil {
 			return
