@@ -14,7 +14,16 @@
 //
 //   - Admission comes first: a packet from no configured prefix costs a look at the prefixes and, for a few a second in all, a 403.
 //     Nothing is remembered about strangers.
-//   - Nothing is sent to an address of no configured peer, and an initial request only to a peer's exact address.
+//   - Nothing is sent to an address of no configured peer, and an initial request only to a peer's exact address. The exceptions are the
+//     next three points. A node is dialled at Addr and DeviceAddr alone, whatever a Contact, Route or Via says.
+//   - Devices (device.go): who comes to a listener for devices and is no peer may register, at DeviceAddr; FreeSWITCH's answer makes the
+//     flow registered, and only then it may call. Its requests reach DeviceAddr and nothing else, inside a dialog too. Who is not
+//     registered is answered once and not remembered; who misbehaves is banned.
+//   - Flows (flow.go): the way to a device is in a signed token in Path and Record-Route. A node's request that shows one goes down
+//     that flow; for everybody else it leads nowhere, but that a device proves with it that it sits on its own flow. What was asked along a
+//     flow is answered along it, and for a node only nodes answer.
+//   - Outside (outbound.go): a node's INVITE with a TargetHeader that the Outbound permits goes to a domain by TLS, and only to who
+//     shows a certificate for it. That system may speak inside this dialog, by the token in its Route, and no further.
 //   - No header whose name begins with X-Signalbox passes in from outside or out, in any spelling; only what a Screener adds does.
 //     A message in which another parser could see a further line (a CR or LF of its own, a NUL) is refused.
 //   - A caller's display name reaches FreeSWITCH without percent signs, which FreeSWITCH would decode, twice, into header
