@@ -152,8 +152,12 @@ func TestATargetHangsUpOnAConnectionOfItsOwn(t *testing.T) {
 	good.expect("SIP/2.0 403")
 	io.WriteString(c, good.build(request{method: "BYE", uri: "sip:x@" + s.node.addr.String(), transport: "TLS", callID: "o4", to: "<sip:a@b>;tag=x"}))
 	good.expect("SIP/2.0 403")
-	io.WriteString(c, good.inDialogFrom("BYE", "TLS", inv, 7))
-	s.node.answer(s.node.expect("BYE", "INVITE"), "200 OK")
+	io.WriteString(c, strings.Replace(good.inDialogFrom("BYE", "TLS", inv, 7), "CSeq:", "P-Preferred-Identity: <sip:boss@x>\r\nCSeq:", 1))
+	bye := s.node.expect("BYE", "INVITE")
+	if h := header(bye.raw, "p-preferred-identity"); h != "" {
+		t.Errorf("somebody outside claims to be %s", h)
+	}
+	s.node.answer(bye, "200 OK")
 	good.expect("SIP/2.0 200")
 }
 

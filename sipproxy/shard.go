@@ -244,6 +244,47 @@ func (s *shard) reply(pk *packet, code int, text string, extra []HeaderField) {
 	s.sendBack(flowOf(pk), pk.table, raw)
 }
 
+// cleanse takes off a request what its sender may not say, and gives how many of our headers he forged.
+func (p *Proxy) cleanse(pk *packet) (stripped int) {
+	m := pk.msg
+	stripped = m.strip()
+	p.n.stripped.Add(uint64(stripped))
+	if pk.peer.Kind != Node {
+		p.n.tamed.Add(uint64(m.tame()))
+		if !pk.peer.TrustVerstat {
+			p.n.disclaimed.Add(uint64(m.disclaim()))
+		}
+	}
+	if pk.peer.Kind == Device {
+		m.disarm()
+	}
+	return stripped
+}
+
+// refuse gives the answer that judge found for a request. An INVITE gets a transaction, so that its retransmissions and its ACK are
+// known, but for a device that is not registered: an answer that is sent again to a forged address would be a weapon.
+func (s *shard) refuse(pk *packet, key string, f fate, registered bool) {
+	p, m := s.p, pk.msg
+	switch f.code {
+	case 403:
+		p.n.forbidden.Add(1)
+		p.offend(pk.lis, pk.conn, pk.src, f.why)
+	case 430:
+		p.n.flowsGone.Add(1)
+	case 482, 483:
+		p.n.loops.Add(1)
+	}
+	p.log.Debug("request answered", zap.String("method", m.method), zap.String("call_id", m.get("call-id")),
+		zap.Int("code", f.code), zap.String("why", f.why), zap.String("peer", pk.peer.Name))
+	if m.method != "INVITE" || pk.peer.Kind == Device && !registered {
+		s.reply(pk, f.code, f.text, f.extra)
+		return
+	}
+	if ex := s.newExchange(pk, key); ex != nil {
+		ex.final(response(m, f.code, f.text, f.extra))
+	}
+}
+
 // request takes a request through matching, judgement and, if it is to be forwarded, into an exchange.
 func (s *shard) request(pk *packet) {
 	p, m := s.p, pk.msg
@@ -269,17 +310,7 @@ func (s *shard) request(pk *packet) {
 		return
 	}
 	permit := m.get(targetKey)
-	stripped := m.strip()
-	p.n.stripped.Add(uint64(stripped))
-	if pk.peer.Kind != Node && pk.peer.Kind != outside {
-		p.n.tamed.Add(uint64(m.tame()))
-		if !pk.peer.TrustVerstat {
-			p.n.disclaimed.Add(uint64(m.disclaim()))
-		}
-	}
-	if pk.peer.Kind == Device {
-		m.disarm()
-	}
+	stripped := p.cleanse(pk)
 	if m.method == "CANCEL" && s.takeBack(pk, key) {
 		return
 	}
@@ -299,25 +330,7 @@ func (s *shard) request(pk *packet) {
 		s.passAck(pk, key)
 		return
 	case f.code != 0:
-		switch f.code {
-		case 403:
-			p.n.forbidden.Add(1)
-			p.offend(pk.lis, pk.conn, pk.src, f.why)
-		case 430:
-			p.n.flowsGone.Add(1)
-		case 482, 483:
-			p.n.loops.Add(1)
-		}
-		p.log.Debug("request answered", zap.String("method", m.method), zap.String("call_id", m.get("call-id")),
-			zap.Int("code", f.code), zap.String("why", f.why), zap.String("peer", pk.peer.Name))
-		if m.method == "INVITE" && (pk.peer.Kind != Device || by.registered) { // sent again to a forged address it would be a weapon
-			// With a transaction, so that its retransmissions and its ACK are known.
-			if ex := s.newExchange(pk, key); ex != nil {
-				ex.final(response(m, f.code, f.text, f.extra))
-			}
-			return
-		}
-		s.reply(pk, f.code, f.text, f.extra)
+		s.refuse(pk, key, f, by.registered)
 		return
 	case m.method == "ACK":
 		s.forwardAck(pk, f)
