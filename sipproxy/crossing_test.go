@@ -3,6 +3,7 @@ package sipproxy
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -108,4 +109,28 @@ func TestABannedAddressLosesItsConnections(t *testing.T) {
 	io.WriteString(c, u.register("TCP", "one more"))
 	ph.wait("the connection is closed", func(s Stats) bool { return s.Connections == 0 && s.Banned == 1 })
 	ph.auth.quiet()
+}
+
+func TestProfileForDevicesOnAnAddressOfItsOwn(t *testing.T) {
+	ph := newPhones(t, nil)
+	auth := newUA(t, "auth", "127.0.0.6")
+	peers := slices.Clone(ph.opt.Peers)
+	peers[1].DeviceAddr = auth.addr
+	if err := ph.p.Reload(peers, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	ph.auth = auth
+	u := newUA(t, "phone", "127.0.0.20")
+	path := ph.registers(u, "UDP", func(raw string) { u.udp(ph.in, raw) })
+	ph.callDevice(u, path, "own")
+}
+
+// A token is of a time when the listeners stood in another order: its flow is gone, and nothing goes out at a carrier's port.
+func TestATokenLeadsOutOfAListenerForDevicesAlone(t *testing.T) {
+	ph := newPhones(t, nil)
+	u := newUA(t, "phone", "127.0.0.20")
+	token := ph.p.flowToken(&packet{lis: ph.p.lis[0], src: u.addr})
+	ph.auth.udp(ph.udp, ph.auth.build(request{method: "INVITE", uri: "sip:1000@10.9.8.7:1234", callID: "order", extra: []string{"Route: <sip:" + token + "@" + ph.udp.String() + ";lr>"}}))
+	ph.auth.expect("SIP/2.0 430", "SIP/2.0 100")
+	u.quiet()
 }

@@ -85,7 +85,7 @@ func (p *Proxy) flow(token string) (*flowRef, flowState) {
 		return nil, flowForged
 	}
 	var addr netip.AddrPort
-	if int(body[1]) >= len(p.lis) || addr.UnmarshalBinary(body[10:]) != nil {
+	if int(body[1]) >= len(p.lis) || !p.lis[body[1]].devices || addr.UnmarshalBinary(body[10:]) != nil {
 		return nil, flowGone
 	}
 	f := &flowRef{token: token, lis: p.lis[body[1]], addr: addr}
@@ -114,8 +114,11 @@ func (s sender) find(token string) (*flowRef, flowState) {
 	return s.flow(token)
 }
 
-func (p *Proxy) senderOf(pk *packet) sender {
+func (p *Proxy) senderOf(pk *packet, permit string) sender {
 	s := sender{pk: pk, flow: p.flow}
+	if p.opt.Outbound != nil {
+		s.permit = permit
+	}
 	if pk.peer != nil && pk.peer.Kind == Device {
 		s.registered = p.flows.has(keyOf(pk), pk.at)
 	}

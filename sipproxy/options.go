@@ -342,6 +342,9 @@ func checkPeers(peers []Peer) ([]Peer, error) {
 			}
 			p.Prefixes = prefixes
 		}
+		if d := p.DeviceAddr; d.IsValid() && !p.contains(d.Addr()) { // it answers from there
+			p.Prefixes = append(p.Prefixes, netip.PrefixFrom(d.Addr(), d.Addr().BitLen()))
+		}
 		hosts := make([]string, len(p.Hosts))
 		for j, h := range p.Hosts {
 			if !p.Addr.IsValid() {

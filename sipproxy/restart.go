@@ -15,7 +15,7 @@ func (s *shard) forgotten(pk *packet) (inv *message, hops []Hop) {
 	num, _, _ := m.cseq()
 	inv.set("CSeq", strconv.FormatUint(uint64(num), 10)+" INVITE")
 	inv.set("To", withoutTag(m.get("to")))
-	f := judge(inv, pk.peer, pk.table, p.isUs, p.senderOf(pk))
+	f := judge(inv, pk.peer, pk.table, p.isUs, p.senderOf(pk, ""))
 	switch {
 	case f.code != 0 || f.absorb:
 		return inv, nil

@@ -318,10 +318,7 @@ func (s *shard) request(pk *packet) {
 	if m.method == "ACK" {
 		unrouted = m.clone() // judge takes our Routes off
 	}
-	by := p.senderOf(pk)
-	if p.opt.Outbound != nil {
-		by.permit = permit
-	}
+	by := p.senderOf(pk, permit)
 	f := judge(m, pk.peer, pk.table, p.isUs, by)
 	switch {
 	case f.absorb:
