@@ -43,7 +43,7 @@ func (p *Proxy) acceptTCP(l *listener) {
 		}
 		remote := unmapped(nc.RemoteAddr().(*net.TCPAddr).AddrPort())
 		known := p.table.Load().knows(remote.Addr()) || l.tls != nil && p.remotes.has(remote.Addr(), time.Now())
-		if !known && (!l.devices || p.bans.banned(remote.Addr(), time.Now())) {
+		if !known && (!l.devices || p.cut.banned(remote.Addr(), time.Now())) {
 			p.n.strangers.Add(1)
 			_ = nc.Close()
 			continue
@@ -348,7 +348,7 @@ func (c *conn) take(raw []byte) bool {
 		for {
 			now := time.Now()
 			stranger := c.device && !p.flows.has(c.flowKey(), now)
-			if stranger && p.bans.banned(c.remote.Addr(), now) {
+			if stranger && p.cut.banned(c.remote.Addr(), now) {
 				p.n.banned.Add(1)
 				return false
 			}

@@ -134,3 +134,15 @@ func TestATokenLeadsOutOfAListenerForDevicesAlone(t *testing.T) {
 	ph.auth.expect("SIP/2.0 430", "SIP/2.0 100")
 	u.quiet()
 }
+
+// The address of a datagram may be forged, that of a connection not.
+func TestDatagramsBanNoConnections(t *testing.T) {
+	ph := newPhones(t, nil)
+	u := newUA(t, "phone", "127.0.0.21")
+	for range maxOffences + 1 {
+		u.udp(ph.in, "GET / HTTP/1.1\r\n\r\n")
+	}
+	ph.wait("datagrams are banned", func(s Stats) bool { return s.Banned == 1 })
+	io.WriteString(u.dial(ph.tcpd), u.register("TCP", "not banned"))
+	ph.auth.expect("REGISTER")
+}

@@ -134,6 +134,14 @@ const (
 	maxOffenders  = 65536 // addresses remembered; beyond, the table is cleaned, and if that frees nothing, emptied
 )
 
+// bansOf keeps datagrams, whose address may be forged, from banning whoever connects.
+func (p *Proxy) bansOf(l *listener) *offenders {
+	if l.network == "udp" {
+		return &p.bans
+	}
+	return &p.cut
+}
+
 func sourceOf(a netip.Addr) netip.Addr {
 	if a.Is6() {
 		if p, err := a.Prefix(64); err == nil {

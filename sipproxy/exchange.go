@@ -325,7 +325,7 @@ func (ex *exchange) registered(res *message) {
 		if !p.flows.set(keyOf(&ex.pk), to.User+"@"+to.Host, d, ex.shard.now) {
 			p.log.Warn("no room for a registered flow: the device can be called but makes no calls", zap.Stringer("source", ex.pk.src))
 		}
-		p.bans.forgive(ex.pk.src.Addr())
+		p.bansOf(ex.pk.lis).forgive(ex.pk.src.Addr())
 		if ex.pk.conn != nil && d > 0 {
 			p.conns.trust(ex.pk.conn)
 			ex.pk.conn.wait(false)

@@ -32,9 +32,10 @@ type Proxy struct {
 	messages *buckets
 	calls    *buckets
 	refusals *buckets
-	devices  *buckets // messages of one address of devices
-	unknown  *buckets // messages of all devices that are not registered
-	bans     offenders
+	devices  *buckets  // messages of one address of devices
+	unknown  *buckets  // messages of all devices that are not registered
+	bans     offenders // by UDP, where an address may be forged
+	cut      offenders // by connection
 	flows    registered
 	remotes  remotes
 	screens  chan struct{}
@@ -86,7 +87,7 @@ func New(opt Options) (*Proxy, error) {
 		messages: newBuckets(l.MessagesPerSecond), calls: newBuckets(l.CallsPerSecond),
 		refusals: newBuckets(l.RefusalsPerSecond),
 		devices:  newBuckets(l.DeviceMessagesPerSecond), unknown: newBuckets(l.StrangerMessagesPerSecond),
-		bans: offenders{ban: opt.BanTime}, flows: registered{limit: l.MaxFlows},
+		bans: offenders{ban: opt.BanTime}, cut: offenders{ban: opt.BanTime}, flows: registered{limit: l.MaxFlows},
 		screens: make(chan struct{}, l.MaxScreening), routes: make(chan struct{}, l.MaxScreening),
 		local: localAddrs(),
 	}

@@ -111,7 +111,7 @@ func (p *Proxy) offend(l *listener, c *conn, src netip.AddrPort, what string) {
 	if p.flows.has(k, now) {
 		return
 	}
-	if p.bans.offence(src.Addr(), now) {
+	if p.bansOf(l).offence(src.Addr(), now) {
 		p.log.Warn("address banned", zap.Stringer("address", src.Addr()), zap.String("last_offence", what), zap.Duration("for", p.opt.BanTime))
 	}
 }
