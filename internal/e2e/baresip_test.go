@@ -39,7 +39,7 @@ var phoneAt = netip.AddrFrom4([4]byte{127, 0, 0, 3})
 // baresips are calls to a phone that others made. It registers through the proxy's listener for devices, which it reaches by a router.
 func baresips(t *testing.T) chapter {
 	var devices atomic.Value // netip.AddrPort
-	door := newFrontDoor(t, phoneAt, func([]byte) netip.AddrPort { return devices.Load().(netip.AddrPort) })
+	door := newFrontDoor(t, phoneAt, false, func([]byte) netip.AddrPort { return devices.Load().(netip.AddrPort) })
 	var a act
 	for _, network := range []string{"udp", "tcp"} {
 		a = append(a, lab.Story{
@@ -50,7 +50,7 @@ func baresips(t *testing.T) chapter {
 			},
 		})
 	}
-	return chapter{acts: []act{a}, voice: 17000, configure: func(yaml string) string {
+	return chapter{acts: []act{a}, voice: 19000, configure: func(yaml string) string {
 		return edit(t, yaml, "devices: {", "devices: {advertise: \""+door.Addr.String()+"\", ")
 	}}
 }

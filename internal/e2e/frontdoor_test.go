@@ -9,8 +9,11 @@ import (
 )
 
 // frontDoor is one address, over UDP and TCP, behind which something else stands. What comes to it is passed on from an address and
-// port of its own for each sender, and the answers go back, as a router does that translates addresses.
+// port of its own for each sender, and the answers go back, as a router does that translates addresses. A transparent one, for
+// datagrams, keeps the sender's address and changes the port alone.
 type frontDoor struct {
+	transparent bool
+
 	Addr netip.AddrPort
 	// behind says where a datagram goes (nil: a connection, of which nothing is read yet).
 	behind func(datagram []byte) netip.AddrPort
@@ -26,9 +29,9 @@ type frontDoor struct {
 }
 
 // newFrontDoor opens it. behind is called from several goroutines.
-func newFrontDoor(t *testing.T, ip netip.Addr, behind func(datagram []byte) netip.AddrPort) *frontDoor {
+func newFrontDoor(t *testing.T, ip netip.Addr, transparent bool, behind func(datagram []byte) netip.AddrPort) *frontDoor {
 	t.Helper()
-	f := &frontDoor{Addr: netip.MustParseAddrPort(freeAt(t, ip)), behind: behind, open: make(map[io.Closer]struct{}), known: make(map[netip.AddrPort]*net.UDPConn)}
+	f := &frontDoor{transparent: transparent, Addr: netip.MustParseAddrPort(freeAt(t, ip)), behind: behind, open: make(map[io.Closer]struct{}), known: make(map[netip.AddrPort]*net.UDPConn)}
 	var err error
 	if f.udp, err = net.ListenUDP("udp4", net.UDPAddrFromAddrPort(f.Addr)); err != nil {
 		t.Fatal(err)
@@ -75,7 +78,11 @@ func (f *frontDoor) datagrams() {
 		}
 		out := f.known[from]
 		if out == nil {
-			if out, err = net.ListenUDP("udp4", &net.UDPAddr{IP: f.Addr.Addr().AsSlice()}); err != nil || !f.keep(out) {
+			as := f.Addr.Addr()
+			if f.transparent {
+				as = from.Addr().Unmap()
+			}
+			if out, err = net.ListenUDP("udp4", &net.UDPAddr{IP: as.AsSlice()}); err != nil || !f.keep(out) {
 				return
 			}
 			f.known[from] = out
