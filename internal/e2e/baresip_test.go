@@ -50,7 +50,7 @@ func baresips(t *testing.T) chapter {
 			},
 		})
 	}
-	return chapter{acts: []act{a}, voice: 19000, configure: func(yaml string) string {
+	return chapter{acts: []act{a}, voice: 22500, configure: func(yaml string) string {
 		return edit(t, yaml, "devices: {", "devices: {advertise: \""+door.Addr.String()+"\", ")
 	}}
 }
