@@ -40,6 +40,7 @@ type exchange struct {
 	screened  bool
 	inv       *Invite
 	outside   *attempts // of a node's call to a domain
+	since     time.Time // when its present stage began; zero = there is none, or nobody is to be told
 
 	resend, linger, wait *timer
 	interval             time.Duration
@@ -110,6 +111,7 @@ func (ex *exchange) begin(stripped int) {
 		ex.route()
 		return
 	}
+	ex.begins()
 	ok := p.spawn(p.screens, func() {
 		ctx, cancel := p.callContext()
 		defer cancel()
@@ -143,6 +145,7 @@ func (ex *exchange) decided(d Decision) {
 		return
 	}
 	ex.screened = true
+	ex.ends(StageScreen)
 	s.cancel(&ex.wait)
 	if r := d.Refuse; r != nil {
 		p.n.screenRefused.Add(1)
@@ -174,6 +177,7 @@ func (ex *exchange) route() {
 		ex.routed(ex.pk.table.nodes())
 		return
 	}
+	ex.begins()
 	ok := p.spawn(p.routes, func() {
 		ctx, cancel := p.callContext()
 		defer cancel()
@@ -204,6 +208,7 @@ func (ex *exchange) routed(hops []Hop) {
 	if ex.state != exDeciding {
 		return
 	}
+	ex.ends(StageRoute)
 	s.cancel(&ex.wait)
 	for _, h := range hops {
 		h.Addr = unmapped(h.Addr)
@@ -288,6 +293,9 @@ func (ex *exchange) try(h Hop, noTCP bool) bool {
 	}
 	if ex.invite {
 		s.p.traffic.hop(h, func(c *HopCount) { c.Sent++ })
+	}
+	if ex.invite && ex.pk.peer.Kind == Trunk && !ex.fixed {
+		ex.begins()
 	}
 	if l.start() {
 		return true

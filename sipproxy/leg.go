@@ -209,6 +209,9 @@ func (l *leg) response(m *message) {
 		l.plainResponse(m)
 		return
 	}
+	if ex != nil && ex.current == l {
+		ex.ends(StageHop)
+	}
 	switch {
 	case m.code < 200:
 		if l.state > legProceeding {

@@ -249,6 +249,9 @@ type Options struct {
 	Logger *zap.Logger
 	// Tap may be nil.
 	Tap Tap
+	// StageTook is told how long each stage of a trunk's call took. It is called on the path of the call, from several
+	// goroutines at once, so it must not block; nil = nobody is told, and no clock is read.
+	StageTook func(stage Stage, took time.Duration)
 }
 
 func withDefault[T int | float64 | time.Duration](v *T, d T) {

@@ -278,7 +278,7 @@ func (a *App) openProxy() error {
 		return err
 	}
 	a.proxy, err = sipproxy.New(sipproxy.Options{
-		Tap:    tap,
+		Tap: tap, StageTook: telemetry.NewStages(a.metrics).Took,
 		Listen: listen, Peers: peers(a.config), Screener: edge, Router: edge,
 		FlowKey: flowKey(a.config), Outbound: outbound, BanTime: devices.BanTime, ProbeEvery: probeEvery,
 		MaxUDP: a.config.Proxy.MaxUDPBytes, ScreenTimeout: a.config.Proxy.ScreenTime, Logger: a.log,

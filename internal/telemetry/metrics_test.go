@@ -64,6 +64,8 @@ func everything(t *testing.T) *Registry {
 	CollectExport(reg, func() export.Stats { return export.Stats{Delivered: 1, SpoolBytes: 5} })
 	NewPosts(reg).Posted("delivered", time.Millisecond)
 	CollectHEP(reg, func() hep.Stats { return hep.Stats{Sent: 1} })
+	stages := NewStages(reg)
+	stages.Took(sipproxy.StageHop, time.Millisecond)
 	s := NewScreening(reg)
 	for _, reason := range []string{screen.ReasonDenied, ""} {
 		s.Judged(edge.Refused, reason, time.Millisecond)
@@ -101,7 +103,7 @@ func TestEveryMetricIsNamedAsPrometheusWantsIt(t *testing.T) {
 		t.Errorf("%s: %s", p.Metric, p.Text)
 	}
 	labels := []string{
-		"action", "class", "direction", "go_version", "hop", "method", "node", "operation", "reason", "result", "revision", "role", "step", "transport", "version",
+		"action", "class", "direction", "go_version", "hop", "method", "node", "operation", "reason", "result", "revision", "role", "stage", "step", "transport", "version",
 	}
 	for _, f := range families {
 		if !strings.HasPrefix(f.GetName(), "signalbox_") {

@@ -147,3 +147,30 @@ func (s *Screening) Judged(outcome edge.Outcome, reason string, took time.Durati
 	s.verdicts.WithLabelValues(string(outcome), cmp.Or(reason, "none")).Inc()
 	s.seconds.Observe(took.Seconds())
 }
+
+// Stages are the times of the parts of a call's way through the proxy.
+type Stages struct {
+	seconds map[sipproxy.Stage]prometheus.Observer
+}
+
+// NewStages registers them.
+func NewStages(reg prometheus.Registerer) *Stages {
+	h := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Namespace: namespace, Name: "proxy_stage_seconds",
+		Help:    "Time of one stage of a trunk's call: screen, route, and hop from an INVITE to the first answer of a FreeSWITCH.",
+		Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .05, .1, .5, 1, 2.5},
+	}, []string{"stage"})
+	reg.MustRegister(h)
+	s := &Stages{seconds: make(map[sipproxy.Stage]prometheus.Observer)}
+	for _, stage := range []sipproxy.Stage{sipproxy.StageScreen, sipproxy.StageRoute, sipproxy.StageHop} {
+		s.seconds[stage] = h.WithLabelValues(string(stage))
+	}
+	return s
+}
+
+// Took counts a stage; it is sipproxy.Options.StageTook.
+func (s *Stages) Took(stage sipproxy.Stage, took time.Duration) {
+	if o, ok := s.seconds[stage]; ok {
+		o.Observe(took.Seconds())
+	}
+}
