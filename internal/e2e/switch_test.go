@@ -67,10 +67,12 @@ const iceTime = 7 * time.Second
 
 func switchFrozen() *stroke {
 	frozen := make(chan struct{})
+	var thawed time.Time // set before the calls go on
 	st := newStroke("switch-frozen", func(ctx context.Context, s *lab.Stage) {
 		s.Must(s.Rig.FreezeSwitch())
 		close(frozen)
 		pause(ctx, iceTime)
+		thawed = time.Now()
 		s.Must(s.Rig.ThawSwitch())
 	}, func(context.Context, *lab.Stage) {})
 	st.meets("switch-frozen-while-two-talk", "When it thaws the parties talk on, and the record knows the end.", lab.Line{Operator: true},
@@ -97,7 +99,10 @@ func switchFrozen() *stroke {
 		func(ctx context.Context, s *lab.Stage, m *moment) {
 			c, in := ring(ctx, s)
 			struck := m.strikes(ctx, s)
-			s.Check(c.EndedBy() == "" && in.EndedBy() == "", "while it was frozen somebody ended the call: %q, %q", c.EndedBy(), in.EndedBy())
+			for _, x := range []*lab.Call{c, in} {
+				at := x.Ended()
+				s.Check(at.IsZero() || at.After(thawed), "%s was ended while the switch was frozen: %q", x.Agent().Name(), x.EndedBy())
+			}
 			toOperator(ctx, s, c, struck, fallbackTime)
 			s.Check(in.Cancelled(), "the phone rings on: it ended with %q", in.EndedBy())
 			r := s.Record(ctx, 1)
