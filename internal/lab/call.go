@@ -18,6 +18,8 @@ type Invite struct {
 	Headers []string // further lines, "Name: value"
 	Via     hop      // where the INVITE is sent: the proxy
 	Host    string   // host of the Request-URI; "" = that of Via
+
+	placed func(callID string) // is told before the INVITE leaves, so that nothing of the call is missed
 	Hops    string   // Max-Forwards of every request of the call; "" = 70
 	HoldACK bool     // a 2xx is not acknowledged until Call.Acknowledge
 }
@@ -88,6 +90,9 @@ func (a *Agent) Place(inv Invite) (*Call, error) {
 	if c.invite, err = ParseMessage(raw); err != nil {
 		media.close()
 		return nil, err
+	}
+	if inv.placed != nil {
+		inv.placed(c.id)
 	}
 	if !a.do(func() {
 		a.calls = append(a.calls, c)

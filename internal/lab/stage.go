@@ -85,14 +85,7 @@ func (s *Stage) deed(party, format string, args ...any) {
 // callWith places the story's call.
 func (s *Stage) callWith(inv Invite) *Call {
 	inv.To, inv.Via = s.Number, hop{"udp", s.Rig.proxyAddr}
-	if inv.From == "" {
-		inv.From = s.From
-	}
-	c, err := s.Caller.Place(inv)
-	s.must(err)
-	s.calls, s.last = append(s.calls, c.id), c
-	s.Rig.watch.follow(c.id, s.Trace)
-	return c
+	return s.Place(inv)
 }
 
 func (s *Stage) call() *Call { return s.callWith(Invite{Display: `"Ada"`}) }

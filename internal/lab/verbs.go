@@ -56,6 +56,9 @@ func (i Invite) Through(network string, addr netip.AddrPort) Invite {
 	return i
 }
 
+// follow has the switch watched for a call.
+func (s *Stage) follow(callID string) { s.Rig.watch.follow(callID, s.Trace) }
+
 // Place places a call as inv says. What inv leaves empty is the story's: its number, its caller, the proxy over UDP.
 func (s *Stage) Place(inv Invite) *Call {
 	if inv.To == "" {
@@ -67,10 +70,10 @@ func (s *Stage) Place(inv Invite) *Call {
 	if inv.Via == (hop{}) {
 		inv = inv.Through("udp", s.Rig.proxyAddr)
 	}
+	inv.placed = s.follow
 	c, err := s.Caller.Place(inv)
 	s.must(err)
 	s.calls, s.last = append(s.calls, c.id), c
-	s.Rig.watch.follow(c.id, s.Trace)
 	return c
 }
 
