@@ -19,9 +19,9 @@ type Invite struct {
 	Via     hop      // where the INVITE is sent: the proxy
 	Host    string   // host of the Request-URI; "" = that of Via
 
-	placed func(callID string) // is told before the INVITE leaves, so that nothing of the call is missed
-	Hops    string   // Max-Forwards of every request of the call; "" = 70
-	HoldACK bool     // a 2xx is not acknowledged until Call.Acknowledge
+	placed  func(callID string) // is told before the INVITE leaves, so that nothing of the call is missed
+	Hops    string              // Max-Forwards of every request of the call; "" = 70
+	HoldACK bool                // a 2xx is not acknowledged until Call.Acknowledge
 }
 
 // Call is one call of an agent, in either direction. Its facts belong to the agent's loop; the methods read them there.
