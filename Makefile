@@ -39,6 +39,8 @@ bench: build ## Figures beside those of others, as ratios within one run; docs/p
 	@failed=0; \
 	go run ./internal/bench events $(BENCHFLAGS) || failed=1; \
 	go run ./internal/bench proxies || failed=1; \
+	go run ./internal/bench attack || failed=1; \
+	go test -run '^$$' -bench 'Hunt|Load' ./dialplan || failed=1; \
 	go run ./internal/bench load $(LOADFLAGS) || failed=1; \
 	if [ -n "$$SIGNALBOX_FREESWITCH" ]; then go run ./internal/bench load --freeswitch "$$SIGNALBOX_FREESWITCH" --rate $(FREESWITCH_RATE) --talk 20s --voice $(LOADFLAGS) || failed=1; \
 	else echo "**** SKIPPED: no FreeSWITCH found (SIGNALBOX_FREESWITCH is empty): the sidecar was NOT measured beside one"; fi; \

@@ -39,6 +39,13 @@ func (s *shelf) Trim(_ context.Context, before time.Time) (int, error) {
 	return n, nil
 }
 
+// left says how many records are there, after how many calls of Trim.
+func (s *shelf) left() (records, trims int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.ends), s.trims
+}
+
 func (s *shelf) kept() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -66,8 +73,8 @@ func TestOldRecordsAreDeletedEveryHour(t *testing.T) {
 		check := func(when string, left, trims int) {
 			t.Helper()
 			synctest.Wait()
-			if len(s.ends) != left || s.trims != trims {
-				t.Errorf("%s: %d records left after %d trims, want %d after %d", when, len(s.ends), s.trims, left, trims)
+			if n, times := s.left(); n != left || times != trims {
+				t.Errorf("%s: %d records left after %d trims, want %d after %d", when, n, times, left, trims)
 			}
 		}
 		check("at start, batch after batch", 2, 3)
@@ -114,18 +121,18 @@ func TestASteppedClockDeletesNothingForAnHour(t *testing.T) {
 		step.Store(int64(365 * 24 * time.Hour))
 		time.Sleep(trimEvery)
 		synctest.Wait()
-		if len(s.ends) != 1 || logged.FilterMessageSnippet("the clock was stepped").Len() != 1 {
-			t.Errorf("%d records are left, log %v", len(s.ends), logged.All())
+		if n, _ := s.left(); n != 1 || logged.FilterMessageSnippet("the clock was stepped").Len() != 1 {
+			t.Errorf("%d records are left, log %v", n, logged.All())
 		}
 		step.Store(0) // put right, which is a step as well
 		time.Sleep(2 * trimEvery)
 		synctest.Wait()
-		if len(s.ends) != 1 {
+		if n, _ := s.left(); n != 1 {
 			t.Error("a record that is not old was deleted")
 		}
 		time.Sleep(24 * time.Hour)
 		synctest.Wait()
-		if len(s.ends) != 0 {
+		if n, _ := s.left(); n != 0 {
 			t.Error("nothing is deleted any more")
 		}
 		cancel()
