@@ -1,6 +1,6 @@
 # Signalbox. `make help` lists what there is; `make check` is what CI runs.
 .DEFAULT_GOAL := help
-.PHONY: help build lab check lint test race e2e bench load microbench fuzz deb
+.PHONY: help build lab check lint test race e2e likeness bench load microbench fuzz deb
 
 # A real FreeSWITCH for the end-to-end suite; empty = none found, the suite then says loudly that it was skipped.
 SIGNALBOX_FREESWITCH ?= $(firstword $(wildcard /usr/local/freeswitch/bin/freeswitch /usr/bin/freeswitch /opt/freeswitch/bin/freeswitch) $(shell command -v freeswitch 2>/dev/null))
@@ -34,6 +34,9 @@ race: ## Tests of everything concurrent under the race detector
 
 e2e: build ## The end-to-end suite against a real FreeSWITCH (SIGNALBOX_FREESWITCH=path of its binary)
 	bash scripts/check.sh e2e
+
+likeness: ## Measures a real FreeSWITCH again and compares it with what the simulator is held against; the order of some events is chance there
+	go test -count=1 -timeout 8m -run 'TestReal' ./internal/fssim/likeness/
 
 bench: build ## Figures beside those of others, as ratios within one run; docs/performance.md says what they are
 	@failed=0; \

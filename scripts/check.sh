@@ -99,7 +99,7 @@ e2e_real() {
   fi
   echo "FreeSWITCH: $SIGNALBOX_FREESWITCH"
   go test -count=1 -run 'Vanilla(Equals|TreeLoads)' ./dialplan/ # reads its configuration, starts nothing
-  go test -count=1 -timeout 8m -p 1 -run 'TestReal' ./internal/e2e/ ./internal/fssim/likeness/
+  go test -count=1 -timeout 8m -run 'TestReal' ./internal/e2e/
   go test -count=1 -run 'RealSwitch|Vanilla' ./dialplan/lint/
   install dnsmasq dnsmasq-base || skip "dnsmasq is not here: docker-compose.yml is not played"
   go -C packaging test -count=1 -run Played .

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/signalbox/signalbox/dialplan/lint"
 	"github.com/signalbox/signalbox/esl"
+	freeswitchconf "github.com/signalbox/signalbox/freeswitch-conf"
 	"github.com/signalbox/signalbox/internal/doctor"
 	"github.com/signalbox/signalbox/internal/lab"
 	"github.com/signalbox/signalbox/internal/render"
@@ -113,7 +115,7 @@ func TestRealDoctor(t *testing.T) {
 	undo = p.edit("sip_profiles/external.xml", `<param name="auth-calls" value="false"/>`, `<param name="auth-calls" value="false"/><param name="apply-inbound-acl" value="domains"/>`)
 	p.states("access list", p.examine(nil), map[string]doctor.Status{"sip-profile-access": fail})
 	undo()
-	undo = p.edit("dialplan/public/05_signalbox.xml", `revision="1"`, `revision="0"`)
+	undo = p.edit("dialplan/public/05_signalbox.xml", fmt.Sprintf(`revision="%d"`, freeswitchconf.Revision), `revision="0"`)
 	p.states("older", p.examine(nil), map[string]doctor.Status{"include": warn})
 	undo()
 	undo = p.edit("dialplan/public/00_inbound_did.xml", `^(5551212)$`, `^\+1`)

@@ -28,7 +28,7 @@ func links(t *testing.T) chapter {
 		acts: []act{{
 			story("link-cut", "The link is reset: a call that outlived its sidecar goes on, and its end is seen once.", playLinkCut),
 			story("link-half-open", "Packets of the link vanish: calls go on, new ones work, and the link is up again soon after they pass.", playLinkHalfOpen),
-		}}, voice: 14500,
+		}}, voice: 26500,
 		configure: func(yaml string) string {
 			where := regexp.MustCompile(`event_socket: \{addr: "([^"]+)"`)
 			between.target = where.FindStringSubmatch(yaml)[1]

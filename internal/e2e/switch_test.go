@@ -17,7 +17,7 @@ func TestRealSwitch(t *testing.T) { onFreeSWITCH(t, switches(t)) }
 // switches is what becomes of calls, records and the next call when FreeSWITCH itself freezes, or is killed and started again.
 func switches(t *testing.T) chapter {
 	return chapter{
-		acts: []act{switchFrozen().act(), switchKilled().act()}, voice: 13000, files: operatorSettings,
+		acts: []act{switchFrozen().act(), switchKilled().act()}, voice: 25500, files: operatorSettings,
 		provision: func(d *account.Document, _ map[string]*lab.Stage) {
 			for i := range d.Numbers {
 				d.Numbers[i].NoAnswer = account.Duration(longRing)
