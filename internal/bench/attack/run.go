@@ -2,7 +2,6 @@ package attack
 
 import (
 	"context"
-	"embed"
 	"errors"
 	"fmt"
 	"io"
@@ -17,9 +16,6 @@ import (
 	"github.com/signalbox/signalbox/internal/bench/sipp"
 	"github.com/signalbox/signalbox/internal/lab"
 )
-
-//go:embed scenarios/*.xml
-var scenarios embed.FS
 
 // trunkIP is the address of the trunk whose machine is in the wrong hands; the calm callers are another's.
 const trunkIP = "127.0.0.5"
@@ -129,9 +125,7 @@ func (s *stand) tell(format string, args ...any) {
 }
 
 func (s *stand) build() (err error) {
-	if s.files, err = fs.Sub(scenarios, "scenarios"); err != nil {
-		return err
-	}
+	s.files = sipp.Carrier()
 	answerAt, err := sipp.FreeUDP(node)
 	if err != nil {
 		return err

@@ -2,7 +2,7 @@ package proxies
 
 import (
 	"context"
-	"embed"
+	_ "embed" // kamailio.cfg
 	"errors"
 	"fmt"
 	"io"
@@ -18,9 +18,6 @@ import (
 	"github.com/signalbox/signalbox/internal/bench/sipp"
 	"github.com/signalbox/signalbox/internal/lab"
 )
-
-//go:embed scenarios/*.xml
-var scenarios embed.FS
 
 //go:embed kamailio.cfg
 var kamailioConfig string
@@ -113,10 +110,7 @@ func (o Options) round(ctx context.Context, dir string, rate int, start func(str
 	if err != nil {
 		return r, err
 	}
-	files, err := fs.Sub(scenarios, "scenarios")
-	if err != nil {
-		return r, err
-	}
+	files := sipp.Carrier()
 	answerer, err := sipp.Start(files, dir, "answerer", answerAt)
 	if err != nil {
 		return r, err

@@ -6,6 +6,7 @@ package sipp
 
 import (
 	"bufio"
+	"embed"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -24,6 +25,19 @@ import (
 
 	"github.com/signalbox/signalbox/internal/lab"
 )
+
+//go:embed scenarios/*.xml
+var scenarios embed.FS
+
+// Carrier are the scenarios of a carrier's plain call, "caller" and "answerer": INVITE, 180, 200, ACK, BYE. The response time is that
+// from INVITE to 180.
+func Carrier() fs.FS {
+	sub, err := fs.Sub(scenarios, "scenarios")
+	if err != nil { // only a wrong path
+		panic(err)
+	}
+	return sub
+}
 
 // ErrMissing means that SIPp is not installed.
 var ErrMissing = errors.New("SIPp is not here: install it (Debian: apt install sip-tester)")
