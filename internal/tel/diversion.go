@@ -13,7 +13,7 @@ type Diversion struct {
 	Reason  string // RFC 5806 section 4: "no-answer", "user-busy", "unconditional", "deflection", ...; "unknown" if not said
 	Counter int    // diversions that this element stands for, 1 to 99
 	Limit   int    // diversions allowed behind it, 0 = no limit stated
-	Privacy string // "full", "name", "uri", "off"; "" = not said
+	Privacy string // "full", "name", "uri", "off"; "" = not said. HidesNumber and HidesName say what it means
 	Screen  string // "yes", "no"; "" = not said
 	Name    string // display name, free text
 }
@@ -52,8 +52,8 @@ func parseDiversion(s, region string) (Diversion, bool) {
 		case "limit":
 			d.Limit = number(value, 99)
 		case "privacy":
-			if token(value) {
-				d.Privacy = strings.ToLower(value)
+			if d.Privacy = strings.ToLower(value); !token(d.Privacy) {
+				d.Privacy = privateFull // it asks for something, which nobody can read
 			}
 		case "screen":
 			if token(value) {

@@ -54,8 +54,8 @@ func parseHistoryEntry(s string) (HistoryEntry, bool) {
 				h.Cause, h.Text = sipReason(value)
 			}
 		case "privacy":
-			if token(value) {
-				h.Privacy = strings.ToLower(value)
+			if words := privacyWords(value); len(words) > 0 {
+				h.Privacy = privateWord(words)
 			}
 		}
 	}

@@ -48,9 +48,7 @@ func anonymous(p parts) bool {
 // number is not shown.
 func PrivacyAsked(values []string) bool {
 	for _, v := range values {
-		for word := range strings.FieldsFuncSeq(strings.ToLower(v[:min(len(v), maxElement)]), func(r rune) bool {
-			return r == ';' || r == ',' || r == ' ' || r == '\t'
-		}) {
+		for _, word := range privacyWords(v) {
 			switch word {
 			case "id", "user", "header", "full":
 				return true

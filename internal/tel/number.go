@@ -36,7 +36,8 @@ type Number string
 // It takes "+" forms, "00" and the region's own international prefix ("011" in the US), national forms of region (with or
 // without the national prefix), and tel, sip and sips URIs, bare or in a name-addr. Parameters of the user part
 // (";verstat=", ";npdi;rn=", ";ext="), written extensions ("x12", "ext. 12", ",,12") and visual separators are cut off; a
-// ";phone-context=+1415" (RFC 3966) is put in front. region is an ISO 3166 code such as "US"; with "" only
+// ";phone-context=+1415" (RFC 3966) is put in front where that makes a number. Digits of other scripts than ASCII's are no
+// digits. The 1 of Mexico's mobile numbers, gone since 2019, is taken off. region is an ISO 3166 code such as "US"; with "" only
 // international forms are read. Letters are not translated to digits.
 //
 // The error wraps ErrNotNumber or ErrImpossible. A local number without its area code, a short code and an extension
@@ -51,11 +52,7 @@ func ParseNumber(raw, region string) (Number, error) {
 		return "", fmt.Errorf("%w: %.40q", ErrNotNumber, raw)
 	}
 	if !international && strings.HasPrefix(context, "+") {
-		prefix, _, ok := digitsOf(context)
-		if !ok {
-			return "", fmt.Errorf("%w: %.40q", ErrNotNumber, raw)
-		}
-		digits, international = prefix+digits, true
+		return inContext(digits, context, raw)
 	}
 	if international {
 		return fromInternational(digits, raw)
@@ -63,12 +60,26 @@ func ParseNumber(raw, region string) (Number, error) {
 	return fromNational(digits, strings.ToUpper(region), raw)
 }
 
+// inContext reads a local number that says where it is one. RFC 3966 section 5.1.5 warns that the context need not be what is
+// missing in front of it: it is taken so only where both together are a number.
+func inContext(digits, context, raw string) (Number, error) {
+	prefix, _, ok := digitsOf(context)
+	if !ok {
+		return "", fmt.Errorf("%w: %.40q", ErrNotNumber, raw)
+	}
+	n, err := fromInternational(prefix+digits, raw)
+	if err != nil || !n.Possible() {
+		return "", fmt.Errorf("%w: %.40q is not complete in its context", ErrNotNumber, raw)
+	}
+	return n, nil
+}
+
 // fromInternational reads digits that begin with a country code.
 func fromInternational(digits, raw string) (Number, error) {
 	if len(digits) < minDigits || digits[0] == '0' {
 		return "", fmt.Errorf("%w: %.40q", ErrImpossible, raw)
 	}
-	digits = withoutNationalPrefix(digits)
+	digits = withoutNationalPrefix(withoutMexicos1(digits))
 	if len(digits) < minDigits {
 		return "", fmt.Errorf("%w: %.40q", ErrImpossible, raw)
 	}
@@ -83,8 +94,16 @@ func fromNational(digits, region, raw string) (Number, error) {
 	if len(digits) > maxDigits+6 { // a prefix with a carrier code before 15 digits
 		return "", fmt.Errorf("%w: %d digits", ErrImpossible, len(digits))
 	}
+	if region == "MX" {
+		digits = withoutMexicosPrefix(digits)
+	}
 	if region != "" {
 		p, err := phonenumbers.Parse(digits, region)
+		if err == nil && region != "MX" { // at home nobody dialled the 1
+			if e164 := phonenumbers.Format(p, phonenumbers.E164)[1:]; withoutMexicos1(e164) != e164 {
+				return fromInternational(e164, raw)
+			}
+		}
 		if err == nil && strictlyPossible(p) && (phonenumbers.IsValidNumber(p) || len(digits) >= minDigits) {
 			return fromInternational(phonenumbers.Format(p, phonenumbers.E164)[1:], raw)
 		}
@@ -95,10 +114,29 @@ func fromNational(digits, region, raw string) (Number, error) {
 	return "", fmt.Errorf("%w: %.40q is not complete in region %.8q", ErrNotNumber, raw, region)
 }
 
+// withoutMexicos1 takes off the 1 that mobile numbers of Mexico had behind the country code until August 2019, and that carriers
+// and address books go on writing.
+func withoutMexicos1(digits string) string {
+	if rest, ok := strings.CutPrefix(digits, "521"); ok && len(rest) == 10 {
+		return "52" + rest
+	}
+	return digits
+}
+
+// withoutMexicosPrefix takes off what was dialled inside Mexico until then.
+func withoutMexicosPrefix(digits string) string {
+	for _, prefix := range []string{"044", "045", "01"} {
+		if rest, ok := strings.CutPrefix(digits, prefix); ok && len(rest) == 10 {
+			return rest
+		}
+	}
+	return digits
+}
+
 // withoutNationalPrefix takes off a national prefix that was left in, as in +44 (0)20, where the plan says so. It goes on
 // until nothing changes, so that a number once read is read the same for ever.
 func withoutNationalPrefix(digits string) string {
-	for len(digits) <= maxDigits+2 && plain(digits) == nil { // each round takes off at least one digit, or is the last
+	for len(digits) <= maxDigits+2 && !isPlain(digits) { // each round takes off at least one digit, or is the last
 		p, err := phonenumbers.Parse("+"+digits, phonenumbers.UNKNOWN_REGION)
 		if err != nil || !strictlyPossible(p) {
 			break
@@ -171,6 +209,11 @@ func onlyExtension(s string) bool {
 	return s != "" && len(s) <= 20 && strings.Trim(s, "0123456789*#,pw ") == ""
 }
 
+// separators are those of RFC 3966, the slash, and what word processors and address books write in their place: typographic
+// spaces and hyphens, and marks of direction that nobody sees.
+const separators = "-./() \u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f" +
+	"\u2010\u2011\u2012\u2013\u2212" + "\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u2066\u2067\u2068\u2069\ufeff"
+
 // digitsOf takes visual separators out. It refuses everything else but digits and one leading plus.
 func digitsOf(s string) (digits string, international, ok bool) {
 	s = strings.TrimSpace(s)
@@ -184,7 +227,7 @@ func digitsOf(s string) (digits string, international, ok bool) {
 				return "", false, false
 			}
 			international = true
-		case strings.ContainsRune("-./() \u00a0", r):
+		case strings.ContainsRune(separators, r):
 		default:
 			return "", false, false
 		}
@@ -224,44 +267,37 @@ func (n Number) digits() (string, bool) {
 	return digits, ok && len(digits) <= maxDigits && strings.Trim(digits, "0123456789") == ""
 }
 
-// callingCodes are the country calling codes that exist.
-var callingCodes = phonenumbers.GetSupportedCallingCodes()
-
 // plain takes the digits of an international number apart that its plan knows just as it stands; nil for all others. It is what
 // Parse gives for them, without the regular expressions by which Parse finds out what people may have meant.
 func plain(digits string) *phonenumbers.PhoneNumber {
-	for n := 1; n <= 3 && n < len(digits); n++ {
-		code, err := strconv.Atoi(digits[:n])
-		if err != nil || digits[0] == '0' {
-			return nil
-		}
-		if !callingCodes[code] {
-			continue // no code is the beginning of another
-		}
-		rest := digits[n:]
-		national, err := strconv.ParseUint(rest, 10, 64)
-		if err != nil {
-			return nil
-		}
-		p := &phonenumbers.PhoneNumber{CountryCode: new(int32(code)), NationalNumber: new(national)}
-		if zeros := len(rest) - len(strings.TrimLeft(rest[:len(rest)-1], "0")+rest[len(rest)-1:]); zeros > 0 {
-			p.ItalianLeadingZero = new(true)
-			if zeros > 1 {
-				p.NumberOfLeadingZeros = new(int32(zeros))
-			}
-		}
-		if !phonenumbers.IsValidNumber(p) {
-			return nil
-		}
-		return p
+	code, rest, valid := inPlan(digits)
+	if !valid {
+		return nil
 	}
-	return nil
+	national, err := strconv.ParseUint(rest, 10, 64)
+	if err != nil {
+		return nil
+	}
+	p := &phonenumbers.PhoneNumber{CountryCode: new(int32(code)), NationalNumber: new(national)}
+	if zeros := len(rest) - len(strings.TrimLeft(rest[:len(rest)-1], "0")+rest[len(rest)-1:]); zeros > 0 {
+		p.ItalianLeadingZero = new(true)
+		if zeros > 1 {
+			p.NumberOfLeadingZeros = new(int32(zeros))
+		}
+	}
+	return p
+}
+
+// isPlain says whether plain gives something.
+func isPlain(digits string) bool {
+	_, _, valid := inPlan(digits)
+	return valid
 }
 
 // Possible reports whether a number of this length exists in its country code's plan.
 func (n Number) Possible() bool {
 	digits, ok := n.digits()
-	if !ok || plain(digits) != nil {
+	if !ok || isPlain(digits) {
 		return ok
 	}
 	p := n.asWritten()
@@ -272,7 +308,7 @@ func (n Number) Possible() bool {
 // table: a number that is not Valid deserves doubt, not certainty.
 func (n Number) Valid() bool {
 	digits, ok := n.digits()
-	if !ok || plain(digits) != nil {
+	if !ok || isPlain(digits) {
 		return ok
 	}
 	p := n.asWritten()
@@ -294,6 +330,11 @@ func (n Number) Region() string {
 
 // CountryCode is the number's country calling code, 0 if unknown.
 func (n Number) CountryCode() int {
+	if digits, ok := n.digits(); ok {
+		if code, _, valid := inPlan(digits); valid {
+			return code
+		}
+	}
 	if p := n.parsed(); p != nil {
 		return int(p.GetCountryCode())
 	}
@@ -327,6 +368,24 @@ func printable(s string) string {
 		}
 	}
 	return string(b)
+}
+
+// Digits are the digits of what a caller presents as a number, whether such a number can be or not: visual separators and one
+// leading plus are taken out, parameters cut off. "" of everything else, an extension's name or "anonymous".
+func Digits(user string) string {
+	user, _, _ = strings.Cut(user, ";")
+	digits, _, _ := digitsOf(user)
+	return digits
+}
+
+// Emergency reports whether dialled digits call for help wherever phones roam: the emergency numbers of 3GPP TS 22.101 section
+// 10.1. What a single country has beside them, and others use for something else, is not among them.
+func Emergency(dialled string) bool {
+	switch dialled {
+	case "112", "911", "000", "08", "110", "999", "118", "119":
+		return true
+	}
+	return false
 }
 
 // KnownRegion reports whether region is one whose national numbers ParseNumber can read.

@@ -1,60 +1,89 @@
 package tel
 
 import (
-	"bufio"
 	"errors"
-	"os"
-	"strconv"
+	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/signalbox/signalbox/internal/tel/teltest"
 )
 
-// TestNumbersAsPeopleAndCarriersWriteThem reads testdata/numbers.tsv.
+// TestNumbersAsPeopleAndCarriersWriteThem reads the table that all packages share.
 func TestNumbersAsPeopleAndCarriersWriteThem(t *testing.T) {
-	f, err := os.Open("testdata/numbers.tsv")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = f.Close() }()
-	cases := 0
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if strings.HasPrefix(lines.Text(), "# ") {
-			continue
-		}
-		cols := strings.Split(lines.Text(), "\t")
-		if len(cols) != 3 {
-			t.Fatalf("%q has %d columns, want 3", lines.Text(), len(cols))
-		}
-		raw, err := strconv.Unquote(`"` + strings.ReplaceAll(cols[0], `"`, `\"`) + `"`)
-		if err != nil {
-			t.Fatalf("%q: %v", cols[0], err)
-		}
-		cases++
-		got, err := ParseNumber(raw, cols[1])
-		have := string(got)
+	for _, c := range teltest.Cases(t) {
+		got, err := ParseNumber(c.Written, c.Region)
+		have := ""
 		switch {
 		case errors.Is(err, ErrNotNumber):
 			have = "not"
 		case errors.Is(err, ErrImpossible):
 			have = "impossible"
 		case err != nil:
-			t.Errorf("%q in %q: unnamed error %v", raw, cols[1], err)
+			t.Errorf("line %d: %q in %q: unnamed error %v", c.Line, c.Written, c.Region, err)
 		}
-		if err != nil && got != "" {
-			t.Errorf("%q in %q: an error and the number %s", raw, cols[1], got)
-		}
-		if have != cols[2] {
-			t.Errorf("%q in %q = %s, want %s", raw, cols[1], have, cols[2])
+		if string(got) != c.Number || have != c.Err {
+			t.Errorf("line %d: %+q in %q = %s %s, want %s %s", c.Line, c.Written, c.Region, got, have, c.Number, c.Err)
 		}
 		if err == nil {
-			if again, err := ParseNumber(have, ""); err != nil || again != got {
-				t.Errorf("%s read again = %s, %v", have, again, err)
+			if again, err := ParseNumber(string(got), ""); err != nil || again != got {
+				t.Errorf("line %d: %s read again = %s, %v", c.Line, got, again, err)
 			}
 		}
 	}
-	if cases < 200 {
-		t.Errorf("only %d cases were read", cases)
+}
+
+func TestNumbersAsCarriersPresentThem(t *testing.T) {
+	for _, c := range teltest.Cases(t) {
+		got, err := ParsePresented(c.Written, c.Region)
+		if string(got) != c.Presented {
+			t.Errorf("line %d: %+q in %q = %s, want %s", c.Line, c.Written, c.Region, got, c.Presented)
+		}
+		if (err == nil) != (got != "") || err != nil && !errors.Is(err, ErrNotNumber) && !errors.Is(err, ErrImpossible) {
+			t.Errorf("line %d: %+q in %q: %q and error %v", c.Line, c.Written, c.Region, got, err)
+		}
+		if got != "" {
+			if again, err := ParsePresented(string(got), ""); err != nil || again != got {
+				t.Errorf("line %d: %s read again = %s, %v", c.Line, got, again, err)
+			}
+		}
 	}
+}
+
+// A caller is the same however his address wraps the number.
+func TestIdentitiesReadTheTable(t *testing.T) {
+	for _, c := range teltest.Cases(t) {
+		for _, value := range addresses(c.Written) {
+			id, ok := ParseIdentity(value, c.Region)
+			if string(id.Number) != c.Presented || id.Withheld != c.Withheld {
+				t.Errorf("line %d: %+q in %q (read %t) = %+v, want %q, withheld %t", c.Line, value, c.Region, ok, id, c.Presented, c.Withheld)
+			}
+		}
+	}
+}
+
+// addresses are header values that carry what is written, with every character that means something there escaped.
+func addresses(written string) []string {
+	lower := strings.ToLower(written)
+	for _, scheme := range []string{"sip:", "sips:", "tel:", "urn:", "mailto:"} {
+		if strings.HasPrefix(lower, scheme) {
+			return []string{"<" + written + ">;tag=1"}
+		}
+	}
+	switch {
+	case strings.ContainsAny(written, "\r\n"): // no address can carry it
+		return nil
+	case strings.ContainsAny(written, "<@"): // an address already
+		return []string{written}
+	}
+	user, params, _ := strings.Cut(written, ";")
+	if params != "" {
+		params = ";" + params
+	}
+	if !strings.Contains(user, "%") {
+		user = url.PathEscape(user)
+	}
+	return []string{"<sip:" + user + params + "@h;user=phone>;tag=1", "\"x\" <tel:" + user + params + ">"}
 }
 
 func TestWhatANumberIs(t *testing.T) {

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/nyaruka/phonenumbers"
+
+	"github.com/signalbox/signalbox/internal/tel/teltest"
 )
 
 // What plain takes apart is what Parse makes of it, for examples of every kind of number of every country and for what they become
@@ -15,11 +17,14 @@ func TestPlainNumbersAreReadAsParseReadsThem(t *testing.T) {
 	short := 0
 	check := func(digits string) {
 		got := plain(digits)
+		want, err := phonenumbers.Parse("+"+digits, phonenumbers.UNKNOWN_REGION)
 		if got == nil {
+			if err == nil && phonenumbers.IsValidNumber(want) && phonenumbers.Format(want, phonenumbers.E164) == "+"+digits {
+				t.Errorf("+%s is valid as it stands and not taken", digits)
+			}
 			return
 		}
 		short++
-		want, err := phonenumbers.Parse("+"+digits, phonenumbers.UNKNOWN_REGION)
 		if err != nil {
 			t.Errorf("+%s is taken, Parse says %v", digits, err)
 			return
@@ -52,5 +57,45 @@ func TestPlainNumbersAreReadAsParseReadsThem(t *testing.T) {
 	}
 	if short < 10000 {
 		t.Errorf("only %d numbers were taken", short)
+	}
+}
+
+// What a Number says of itself is what the library says of it, whichever way it was found: for every number of the table, and
+// for random digits, most of which nobody has.
+func TestNumbersSayOfThemselvesWhatTheLibrarySays(t *testing.T) {
+	check := func(n Number) {
+		t.Helper()
+		var possible, valid bool
+		var region string
+		var code int
+		if p, err := phonenumbers.Parse(string(n), phonenumbers.UNKNOWN_REGION); err == nil {
+			possible, valid, code = strictlyPossible(p), phonenumbers.IsValidNumber(p), int(p.GetCountryCode())
+			if region = phonenumbers.GetRegionCodeForNumber(p); region == phonenumbers.UNKNOWN_REGION {
+				region = ""
+			}
+		}
+		if n.Possible() != possible || n.Valid() != valid || n.Region() != region || n.CountryCode() != code {
+			t.Errorf("%s: possible %t, valid %t, region %q, code %d; the library: %t, %t, %q, %d", n,
+				n.Possible(), n.Valid(), n.Region(), n.CountryCode(), possible, valid, region, code)
+		}
+	}
+	for _, c := range teltest.Cases(t) {
+		for _, n := range []string{c.Number, c.Presented} {
+			if n != "" {
+				check(Number(n))
+			}
+		}
+	}
+	random := rand.New(rand.NewPCG(3, 4))
+	for range 5000 {
+		b := []byte{'+', '1' + byte(random.IntN(9))}
+		for range 6 + random.IntN(9) {
+			b = append(b, '0'+byte(random.IntN(10)))
+		}
+		n, err := ParseNumber(string(b), "")
+		if err != nil {
+			t.Fatalf("%s: %v", b, err)
+		}
+		check(n)
 	}
 }

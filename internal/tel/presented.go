@@ -11,15 +11,17 @@ const minBare = 8
 //
 // Bare digits have two readings. The national one of region counts as long as such a number can be; otherwise the
 // international one, of 8 digits or more, if that can be; otherwise what ParseNumber says. So a number that comes back and
-// cannot be has no reading that could. The proxy and the sidecar read callers and called numbers with this one function, or
+// cannot be has no reading that could. In plans without a fixed length (Germany's, Austria's) nearly all digits can be a
+// number: there the international reading counts if only that one is Valid. The proxy and the sidecar read callers and called numbers with this one function, or
 // they would not agree about who called whom.
 func ParsePresented(raw, region string) (Number, error) {
 	national, err := ParseNumber(raw, region)
-	if err == nil && national.canBe() {
+	can := err == nil && national.canBe()
+	if can && (strings.HasPrefix(string(national), "+1") || national.Valid()) {
 		return national, nil
 	}
 	if bare := bareDigits(raw); bare != "" {
-		if n, bareErr := fromInternational(bare, raw); bareErr == nil && n.canBe() {
+		if n, bareErr := fromInternational(bare, raw); bareErr == nil && (!can && n.canBe() || n.Valid()) {
 			return n, nil
 		}
 	}

@@ -65,3 +65,39 @@ func (w Why) RedirectCause() int {
 	}
 	return 503
 }
+
+// RedirectWhy is the reason of an RFC 4458 cause; "" for one that is none.
+func RedirectWhy(cause int) Why {
+	switch cause {
+	case 408:
+		return NoAnswer
+	case 486:
+		return Busy
+	case 404:
+		return NotRegistered
+	case 480, 487:
+		return Declined
+	case 302:
+		return Unconditional
+	case 503:
+		return Unreachable
+	}
+	return ""
+}
+
+// DiversionWhy is the reason of a Diversion (RFC 5806 section 4); "" when it says none.
+func DiversionWhy(reason string) Why {
+	switch reason {
+	case "no-answer":
+		return NoAnswer
+	case "user-busy":
+		return Busy
+	case "unavailable", "out-of-service":
+		return Unreachable
+	case "deflection", "do-not-disturb":
+		return Declined
+	case "unconditional", "follow-me", "time-of-day", "away":
+		return Unconditional
+	}
+	return ""
+}
