@@ -65,6 +65,8 @@ type ConnOptions struct {
 	Format         Format        // of events, default Plain
 	Limits         wire.Limits   // of messages, default wire.DefaultLimits
 	Logger         *zap.Logger   // nil is none
+
+	shared bool // used by many: the deadline of one does not end it
 }
 
 // Conn is one Event Socket connection. See the package comment for how it behaves.
@@ -89,7 +91,8 @@ type Conn struct {
 	jobsListen atomic.Bool
 
 	mu       sync.Mutex
-	waiting  []*waiter // for replies to commands written or being written, oldest first
+	waiting  []*request  // for replies to what is written or being written, oldest first
+	alarm    *time.Timer // looks for one that waits too long; nil = none is set
 	jobs     map[string]chan *wire.Event
 	jobCount atomic.Int32 // len(jobs), for a look without the lock
 	err      error
@@ -307,8 +310,8 @@ func (c *Conn) readLoop() {
 // tellEnd is the reader's last word.
 func (c *Conn) tellEnd() {
 	c.mu.Lock()
-	for _, w := range c.waiting {
-		w.stop()
+	if c.alarm != nil {
+		c.alarm.Stop()
 	}
 	c.waiting = nil
 	err := c.err
@@ -364,19 +367,20 @@ func (c *Conn) dispatch(m *wire.Message) error {
 	return fmt.Errorf("%w: %.60q", ErrUnknownType, m.ContentType())
 }
 
-// answer hands a reply to the oldest waiter.
+// answer hands a reply to whoever has waited longest.
 func (c *Conn) answer(m *wire.Message) error {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	if len(c.waiting) == 0 {
-		c.mu.Unlock()
 		return ErrUnexpectedReply
 	}
-	w := c.waiting[0]
-	c.waiting[0] = nil
-	c.waiting = c.waiting[1:]
-	w.stop()
-	c.mu.Unlock()
-	w.reply <- newReply(w.label, m) // has room for it
+	req := c.waiting[0]
+	req.replies = append(req.replies, newReply(req.name(len(req.replies)), m))
+	if len(req.replies) == len(req.labels) {
+		c.waiting[0] = nil
+		c.waiting = c.waiting[1:]
+		close(req.answered)
+	}
 	return nil
 }
 

@@ -27,7 +27,8 @@
 //   - A timeout closes the connection: FreeSWITCH was silent for
 //     CommandTimeout, or a caller's deadline passed while it waited for
 //     a reply. A caller whose context is merely cancelled leaves, and the
-//     connection lives on.
+//     connection lives on; so it does on a Link, which many share, when the
+//     deadline of one passes.
 //   - Every outgoing message passes [wire.Check]; what would be read as two is
 //     refused before it is sent.
 //   - Events are delivered in the order they arrived. The reader never waits for

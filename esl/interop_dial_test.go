@@ -60,12 +60,13 @@ func TestEslgoDialsOurFarEnd(t *testing.T) {
 		command.API{Command: "status"},
 		command.API{Command: "global_getvar", Arguments: "core_uuid"},
 		command.Filter{EventHeader: "a", FilterValue: "b"},
+		command.Log{Enabled: true, Level: 7},
 	} {
 		r, err := conn.SendCommand(ctx, cmd)
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := []string{"+OK event listener enabled plain", "+OK did status \n", "core-1", "-ERR command not found"}[i]
+		want := []string{"+OK event listener enabled plain", "+OK did status \n", "core-1", "+OK filter added. [a]=[b]", "-ERR command not found"}[i]
 		if got := r.GetReply(); got != want {
 			t.Errorf("%T: eslgo reads %q, want %q", cmd, got, want)
 		}

@@ -1,6 +1,7 @@
 package esl
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"go.uber.org/zap"
@@ -37,6 +39,10 @@ type LinkOptions struct {
 	// Subscribe lists the events wanted, subclasses with their "::". HEARTBEAT and
 	// BACKGROUND_JOB are always added.
 	Subscribe []string
+	// Filter, when there is any, lets only those of the events in Subscribe through that have one of these headers with this
+	// value: as FreeSWITCH reads it, without regard to case, or "/REGEX/". FreeSWITCH writes 5 to 12 kB for each event of a channel,
+	// and has those of every call.
+	Filter []wire.Field
 	// OnEvent takes each event in order of arrival, on Run's goroutine, never at
 	// the same time as OnAttach. While it works, events wait in the queue.
 	OnEvent func(*wire.Event)
@@ -71,6 +77,7 @@ type LinkOptions struct {
 // Link keeps one inbound connection to a FreeSWITCH up: it connects, logs in,
 // subscribes, looks until what it sees is complete, hands out events, asks for a
 // word where it hears none, and starts again when the connection ends. It never hangs up a call.
+// Many use it at once, so a caller whose deadline passes leaves like one whose context is cancelled.
 type Link struct {
 	opt      LinkOptions
 	log      *zap.Logger
@@ -80,6 +87,7 @@ type Link struct {
 	lost     atomic.Uint64 // by connections that have ended
 	lag      atomic.Int64  // of the last event, nanoseconds
 	running  atomic.Bool
+	refused  atomic.Bool
 
 	mu   sync.Mutex
 	conn *Conn // nil while down
@@ -97,7 +105,7 @@ func NewLink(opt LinkOptions) *Link {
 	if opt.Dial.EventQueue <= 0 {
 		opt.Dial.EventQueue = linkEventQueue
 	}
-	opt.Dial.Overflow = OverflowClose
+	opt.Dial.Overflow, opt.Dial.shared = OverflowClose, true
 	if opt.Logger == nil {
 		opt.Logger = zap.NewNop()
 	}
@@ -137,6 +145,7 @@ func (l *Link) Attempts() uint64 { return l.attempts.Load() }
 // LinkStats is a snapshot of what a Link has seen since it was made.
 type LinkStats struct {
 	Up       bool
+	Refused  bool          // nobody listens there: the last connection that was tried was refused
 	Attempts uint64        // connections tried
 	Connects uint64        // connections that were attached
 	Events   uint64        // events handed out
@@ -150,6 +159,7 @@ type LinkStats struct {
 func (l *Link) Stats() LinkStats {
 	s := LinkStats{
 		Attempts: l.attempts.Load(), Connects: l.connects.Load(), Events: l.events.Load(), Lost: l.lost.Load(), Lag: time.Duration(l.lag.Load()),
+		Refused: l.refused.Load(),
 	}
 	if c := l.Conn(); c != nil {
 		s.Up, s.Idle = true, c.Idle()
@@ -244,6 +254,7 @@ func (l *Link) once(ctx context.Context) (wasUp bool, err error) {
 		}
 	}()
 	c, err := Dial(ctx, l.opt.Dial)
+	l.refused.Store(errors.Is(err, syscall.ECONNREFUSED))
 	if err != nil {
 		return false, err
 	}
@@ -273,8 +284,7 @@ func (l *Link) setConn(c *Conn) {
 func (l *Link) attach(ctx context.Context, c *Conn) error {
 	ctx, cancel := context.WithTimeout(ctx, l.opt.AttachTimeout)
 	defer cancel()
-	names := append([]string{"HEARTBEAT", "BACKGROUND_JOB"}, l.opt.Subscribe...)
-	if err := c.Subscribe(ctx, names...); err != nil {
+	if err := l.subscribe(ctx, c); err != nil {
 		return fmt.Errorf("subscribing: %w", err)
 	}
 	c.jobsListen.Store(true)
@@ -311,6 +321,25 @@ func (l *Link) attach(ctx context.Context, c *Conn) error {
 			return fmt.Errorf("looking at freeswitch: %w", err)
 		}
 	}
+}
+
+// subscribe asks for the events. What a filter would have kept back may come before it stands.
+func (l *Link) subscribe(ctx context.Context, c *Conn) error {
+	names := append([]string{"HEARTBEAT", "BACKGROUND_JOB"}, l.opt.Subscribe...)
+	cmds := []Command{Raw(subscribeLine(c.opt.Format, names))}
+	if len(l.opt.Filter) > 0 {
+		for _, name := range names[:2] {
+			cmds = append(cmds, Raw("filter Event-Name "+name))
+		}
+	}
+	for _, f := range l.opt.Filter {
+		cmds = append(cmds, Raw("filter "+f.Name+" "+f.Value))
+	}
+	replies, err := c.SendAll(ctx, cmds...)
+	for _, r := range replies {
+		err = cmp.Or(err, r.Err())
+	}
+	return err
 }
 
 // pump hands out the events and watches the connection until it ends. The
@@ -354,7 +383,9 @@ func (l *Link) watch(ctx context.Context, c *Conn) {
 		}
 		if c.Idle() >= l.opt.ProbeAfter {
 			probe, cancel := context.WithTimeout(ctx, l.opt.ProbeTimeout)
-			_, _ = c.API(probe, "global_getvar core_uuid") // its end is the connection's, see Conn.Send
+			if _, err := c.API(probe, "global_getvar core_uuid"); errors.Is(err, context.DeadlineExceeded) {
+				c.fail(fmt.Errorf("%w: no word for %s", ErrTimeout, c.Idle().Round(time.Millisecond)))
+			}
 			cancel()
 		}
 	}

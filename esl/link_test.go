@@ -162,6 +162,39 @@ func TestLinkLooksAgainUntilComplete(t *testing.T) {
 	})
 }
 
+// TestLinkFiltersItsEvents: the filter stands before anybody looks, and lets through what a Link itself lives on.
+func TestLinkFiltersItsEvents(t *testing.T) {
+	client, far := net.Pipe()
+	l := NewLink(LinkOptions{
+		Subscribe: []string{"CHANNEL_HANGUP_COMPLETE"}, Filter: []wire.Field{field("variable_mine", "/./")},
+		Dial: DialOptions{Password: "x", DialContext: func(context.Context, string, string) (net.Conn, error) { return client, nil }},
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	over := make(chan error, 1)
+	go func() { over <- l.Run(ctx) }()
+	f := esltest.NewFar(far)
+	must(t, f.AuthRequest())
+	_, err := f.ExpectReply("auth x", "+OK accepted")
+	must(t, err)
+	lines := []string{"event plain HEARTBEAT BACKGROUND_JOB CHANNEL_HANGUP_COMPLETE", "filter Event-Name HEARTBEAT", "filter Event-Name BACKGROUND_JOB", "filter variable_mine /./"}
+	for _, want := range lines {
+		c, err := f.Command()
+		if err != nil || c.Line != want {
+			t.Errorf("sent %q, %v, want %q", c.Line, err, want)
+		}
+	}
+	for range lines {
+		must(t, f.Reply("+OK"))
+	}
+	_, err = f.Expect("api global_getvar core_uuid")
+	must(t, err)
+	cancel()
+	_ = f.Close()
+	if err := <-over; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestLinkComesBackAndNoticesARestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := &node{in: esltest.Inbound{CoreUUID: "core-1"}}
@@ -231,6 +264,31 @@ func TestSilentLinkIsProbed(t *testing.T) {
 			t.Error("the link is not up again")
 		}
 		n.event(t, field("Event-Name", "HEARTBEAT"))
+	})
+}
+
+// Many use one link: who has no time to wait for an answer leaves, and costs the others nothing.
+func TestADeadlineOfOneCallerLeavesTheLinkToTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &node{in: esltest.Inbound{CoreUUID: "core-1", API: func(command string) string {
+			if command == "slow" {
+				time.Sleep(2 * time.Second)
+			}
+			return "answer to " + command
+		}}}
+		l := runLink(t, n, LinkOptions{})
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if out, err := l.API(ctx, "slow"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a caller whose time was over got %q, %v", out, err)
+		}
+		if out, err := l.API(t.Context(), "quick"); out != "answer to quick" || err != nil {
+			t.Errorf("the next one got %q, %v", out, err)
+		}
+		if s := l.Stats(); !s.Up || s.Attempts != 1 {
+			t.Errorf("up %v after %d connections", s.Up, s.Attempts)
+		}
 	})
 }
 

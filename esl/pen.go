@@ -8,7 +8,7 @@ import (
 )
 
 // pen is the right to write on a connection. Whoever holds it writes whole commands, in the order in which
-// their waiters are queued. It is a channel with room for one: full while somebody holds it.
+// those who wait for replies are queued. It is a channel with room for one: full while somebody holds it.
 //
 // Most commands are written by the goroutine that sends them, when the pen is free and the system takes all
 // bytes at once: that saves the writer being woken for each. Such a write never waits. What the system does
@@ -56,7 +56,7 @@ func (c *Conn) writeNow(req *request) bool {
 	return true
 }
 
-// register queues the waiters of what is about to be written; false when nobody wants it written any more, or
+// register puts what is about to be written among those who wait for replies; false when nobody wants it written any more, or
 // the connection has ended.
 func (c *Conn) register(req *request) bool {
 	if !req.state.CompareAndSwap(requestQueued, requestTaken) {
@@ -67,12 +67,32 @@ func (c *Conn) register(req *request) bool {
 	if c.err != nil {
 		return false
 	}
-	last := req.waiters[len(req.waiters)-1]
-	last.timer = time.AfterFunc(c.opt.CommandTimeout, func() {
-		c.fail(fmt.Errorf("%w: %s, %s", ErrTimeout, last.label, c.opt.CommandTimeout))
-	})
-	c.waiting = append(c.waiting, req.waiters...)
+	req.deadline = time.Now().Add(c.opt.CommandTimeout)
+	c.waiting = append(c.waiting, req)
+	if c.alarm == nil {
+		c.alarm = time.AfterFunc(c.opt.CommandTimeout, c.lookForLate)
+	}
 	return true
+}
+
+// lookForLate ends the connection when the oldest reply is overdue. One timer serves all commands: it is set when one is written and
+// none is set, and looks again as long as somebody waits, which costs less than a timer for each command.
+func (c *Conn) lookForLate() {
+	c.mu.Lock()
+	if len(c.waiting) == 0 || c.err != nil {
+		c.alarm = nil
+		c.mu.Unlock()
+		return
+	}
+	oldest := c.waiting[0]
+	late, name := time.Until(oldest.deadline) <= 0, oldest.name(len(oldest.replies))
+	if !late {
+		c.alarm.Reset(time.Until(oldest.deadline))
+	}
+	c.mu.Unlock()
+	if late {
+		c.fail(fmt.Errorf("%w: %s, %s", ErrTimeout, name, c.opt.CommandTimeout))
+	}
 }
 
 // writeLoop is the writer: it writes what could not be written at once.

@@ -13,25 +13,14 @@ import (
 // MaxBatch is how many commands SendAll takes.
 const MaxBatch = 64
 
-// request is one command on its way, or several that are written as one.
+// request is one command on its way, or several that are written as one. Whoever sent it is woken once, when all are answered.
 type request struct {
-	frame   []byte
-	waiters []*waiter  // one for each command, in their order
-	reply   chan Reply // room for all
-	state   atomic.Int32
-}
-
-// waiter waits for the reply to one command.
-type waiter struct {
-	label string
-	reply chan<- Reply
-	timer *time.Timer // of the last of a request; set by whoever holds the pen, under Conn.mu
-}
-
-func (w *waiter) stop() {
-	if w.timer != nil {
-		w.timer.Stop()
-	}
+	frame    []byte
+	labels   []string // one for each command, in their order
+	state    atomic.Int32
+	deadline time.Time     // of the last reply; set when it is written
+	replies  []Reply       // those that have come; guarded by Conn.mu
+	answered chan struct{} // closed with the last
 }
 
 // The states of a request.
@@ -42,7 +31,7 @@ const (
 )
 
 func newRequest(cmds ...Command) (*request, error) {
-	req := &request{reply: make(chan Reply, len(cmds))}
+	req := &request{labels: make([]string, 0, len(cmds)), replies: make([]Reply, 0, len(cmds)), answered: make(chan struct{})}
 	for _, cmd := range cmds {
 		message := cmd.BuildMessage()
 		if req.frame == nil {
@@ -52,18 +41,18 @@ func newRequest(cmds ...Command) (*request, error) {
 		if req.frame, err = wire.AppendCommand(req.frame, message); err != nil {
 			return nil, err
 		}
-		req.waiters = append(req.waiters, &waiter{label: label(message), reply: req.reply})
+		req.labels = append(req.labels, label(message))
 	}
 	return req, nil
 }
 
 // name tells in errors which command it is about, the first of those whose reply has not come.
-func (r *request) name(answered int) string { return r.waiters[min(answered, len(r.waiters)-1)].label }
+func (r *request) name(answered int) string { return r.labels[min(answered, len(r.labels)-1)] }
 
 // Send sends one command and waits for its reply. The error is about the
 // connection or the message; a command FreeSWITCH refused comes as Reply.Err. When
 // the deadline of ctx passes while the reply is awaited, the connection is closed
-// (ErrTimeout); when ctx is cancelled, only this caller leaves.
+// (ErrTimeout), unless it is a Link's; when ctx is cancelled, only this caller leaves.
 func (c *Conn) Send(ctx context.Context, cmd Command) (Reply, error) {
 	req, err := newRequest(cmd)
 	if err != nil {
@@ -111,20 +100,16 @@ func (c *Conn) send(ctx context.Context, req *request) (replies []Reply, err err
 			return nil, fmt.Errorf("%s: %w", req.name(0), c.Err())
 		}
 	}
-	for len(replies) < len(req.waiters) {
-		select {
-		case r := <-req.reply:
-			replies = append(replies, r)
-			continue
-		case <-c.done:
-		case <-ctx.Done():
-		}
-		select { // the reply may have come with the end, and the end with the end of ctx
-		case r := <-req.reply:
-			replies = append(replies, r)
-		default:
-			return replies, c.unanswered(ctx, req, len(replies))
-		}
+	select {
+	case <-req.answered:
+	case <-c.done:
+	case <-ctx.Done():
+	}
+	c.mu.Lock() // the last reply may have come with the end, and the end with the end of ctx
+	replies = req.replies
+	c.mu.Unlock()
+	if len(replies) < len(req.labels) {
+		return replies, c.unanswered(ctx, req, len(replies))
 	}
 	return replies, nil
 }
@@ -137,7 +122,7 @@ func (c *Conn) unanswered(ctx context.Context, req *request, answered int) error
 	if req.state.CompareAndSwap(requestQueued, requestAbandoned) {
 		return fmt.Errorf("%s was not sent: %w", req.name(0), ctx.Err())
 	}
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) && !c.opt.shared {
 		err := fmt.Errorf("%w: %s", ErrTimeout, req.name(answered))
 		c.fail(err)
 		return fmt.Errorf("%w: %w", err, ctx.Err())

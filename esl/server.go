@@ -67,6 +67,7 @@ type ServerStats struct {
 	CallerGone uint64 // no answer to connect
 	Panics     uint64 // handlers that panicked
 	Active     int64  // connections now
+	Drained    int64  // connections when the drain began; 0 = it has not
 }
 
 // Server takes the outbound connections of FreeSWITCH's socket application. It
@@ -85,7 +86,7 @@ type Server struct {
 	stopped  chan struct{} // closed when Run is over
 
 	accepted, refused, full, gone, panics atomic.Uint64
-	active                                atomic.Int64
+	active, drained                       atomic.Int64
 	running                               atomic.Bool
 	began                                 time.Time
 	turned                                atomic.Int64 // when the accept loop turned last, in nanoseconds since began; 0 = it does not run
@@ -141,7 +142,7 @@ func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 func (s *Server) Stats() ServerStats {
 	return ServerStats{
 		Accepted: s.accepted.Load(), Refused: s.refused.Load(), Full: s.full.Load(),
-		CallerGone: s.gone.Load(), Panics: s.panics.Load(), Active: s.active.Load(),
+		CallerGone: s.gone.Load(), Panics: s.panics.Load(), Active: s.active.Load(), Drained: s.drained.Load(),
 	}
 }
 
@@ -183,6 +184,7 @@ func (s *Server) Run(ctx context.Context) error {
 	case err = <-accepting:
 	}
 	_ = s.listener.Close()
+	s.drained.Store(s.active.Load())
 	close(s.draining)
 	return errors.Join(err, s.drain(cancel))
 }

@@ -1,10 +1,12 @@
 package esl
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -37,7 +39,7 @@ type Session struct {
 // sessionState is what the reader has learnt; guarded by Session.stateMu.
 type sessionState struct {
 	answered   time.Time // when connect was answered
-	opened     bool      // the first command behind it is on the wire
+	written    int       // commands on the wire, connect among them
 	subscribed bool
 	lingering  bool
 	hungUp     bool
@@ -109,8 +111,8 @@ func openSession(ctx context.Context, nc net.Conn, opt ConnOptions, from begun) 
 // wrote reports the opening when the first command behind connect is on the wire. It runs on the goroutine that wrote it.
 func (s *Session) wrote() {
 	s.stateMu.Lock()
-	answered, first := s.state.answered, !s.state.opened && !s.state.answered.IsZero()
-	s.state.opened = s.state.opened || first
+	s.state.written++
+	answered, first := s.state.answered, s.state.written == 2 // connect may be answered before we come to note that it was written
 	s.stateMu.Unlock()
 	if first && s.begun.opened != nil {
 		s.begun.opened(Opening{Connect: answered.Sub(s.begun.at), Command: time.Since(answered)})
@@ -135,8 +137,48 @@ func (s *Session) Draining() <-chan struct{} { return s.draining }
 // Linger asks FreeSWITCH to keep the connection for d after the hangup, in whole
 // seconds, at least one, so that the last events arrive. Without it they are lost.
 func (s *Session) Linger(ctx context.Context, d time.Duration) error {
+	return s.run(ctx, string(lingerCommand(d)))
+}
+
+func lingerCommand(d time.Duration) Raw {
 	seconds := max(int((d+time.Second-1)/time.Second), 1)
-	return s.run(ctx, fmt.Sprintf("linger %d", seconds))
+	return Raw(fmt.Sprintf("linger %d", seconds))
+}
+
+// Beginning is what Session.Begin sends.
+type Beginning struct {
+	First  []Command     // before everything else
+	Linger time.Duration // as Session.Linger
+	// Unwanted are events of MyEvents that nobody looks at, such as CHANNEL_OUTGOING. A call has a dozen or two of them, and each is
+	// 5 to 12 kB that FreeSWITCH writes and we read. Without CHANNEL_EXECUTE an Execution counts as started when it is over.
+	Unwanted []string
+}
+
+// Begin is Linger and MyEvents with other commands in front, all sent at once. It gives the replies to First, which may be
+// refusals; an error is about the connection, or what else was refused. It is not to be called again.
+func (s *Session) Begin(ctx context.Context, b Beginning) ([]Reply, error) {
+	select {
+	case <-s.events:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	defer func() { s.events <- struct{}{} }()
+	cmds := append(slices.Clone(b.First), lingerCommand(b.Linger), s.myEvents())
+	if len(b.Unwanted) > 0 {
+		cmds = append(cmds, Raw("nixevent "+strings.Join(b.Unwanted, " ")))
+	}
+	replies, err := s.SendAll(ctx, cmds...)
+	first := replies[:min(len(b.First), len(replies))]
+	if err != nil {
+		return first, err
+	}
+	for _, r := range replies[len(first):] {
+		if err := r.Err(); err != nil {
+			return first, err
+		}
+	}
+	s.setSubscribed()
+	return first, nil
 }
 
 // MyEvents subscribes to the events of this channel. Calling it again does
@@ -154,17 +196,33 @@ func (s *Session) MyEvents(ctx context.Context) error {
 	if subscribed {
 		return nil
 	}
-	command := "myevents"
-	if s.opt.Format == JSON {
-		command = "myevents json"
-	}
-	if err := s.run(ctx, command); err != nil {
+	if err := s.run(ctx, string(s.myEvents())); err != nil {
 		return err
 	}
-	s.stateMu.Lock()
-	s.state.subscribed = true
-	s.stateMu.Unlock()
+	s.setSubscribed()
 	return nil
+}
+
+// Want subscribes again to events that Begin did without.
+func (s *Session) Want(ctx context.Context, names ...string) error {
+	format := "plain"
+	if s.opt.Format == JSON {
+		format = "json"
+	}
+	return s.run(ctx, "event "+format+" "+strings.Join(names, " "))
+}
+
+func (s *Session) myEvents() Raw {
+	if s.opt.Format == JSON {
+		return "myevents json"
+	}
+	return "myevents"
+}
+
+func (s *Session) setSubscribed() {
+	s.stateMu.Lock()
+	defer s.stateMu.Unlock()
+	s.state.subscribed = true
 }
 
 // run sends a command whose reply says nothing but yes or no.
@@ -185,6 +243,12 @@ func (s *Session) run(ctx context.Context, command string) error {
 // FreeSWITCH expands ${...} in arg, and there is no escape: arg must come from
 // package dialplan/encode.
 func (s *Session) Start(ctx context.Context, app, arg string) (*Execution, error) {
+	return s.StartBehind(ctx, nil, app, arg)
+}
+
+// StartBehind is Start with other commands in front, sent at once with it. FreeSWITCH runs all of them, whatever it says to one; the
+// error is that of the first it refused, and then it may have taken the order nevertheless.
+func (s *Session) StartBehind(ctx context.Context, first []Command, app, arg string) (*Execution, error) {
 	if err := wire.CheckLine(app); err != nil {
 		return nil, err
 	}
@@ -195,9 +259,9 @@ func (s *Session) Start(ctx context.Context, app, arg string) (*Execution, error
 	if err := s.register(x); err != nil {
 		return nil, err
 	}
-	r, err := s.Send(ctx, Raw(executeMessage(app, arg, x.id)))
-	if err == nil {
-		err = r.Err()
+	replies, err := s.SendAll(ctx, append(slices.Clone(first), Raw(executeMessage(app, arg, x.id)))...)
+	for _, r := range replies {
+		err = cmp.Or(err, r.Err())
 	}
 	if err != nil {
 		s.forget(x)

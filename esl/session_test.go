@@ -101,6 +101,74 @@ func TestExecuteMatchesItsOwnCompletion(t *testing.T) {
 	}
 }
 
+// TestBeginSendsAllAtOnce: all commands of the beginning are on the wire before the first is answered; what was refused of those that
+// came first is for the caller to judge, the others are not.
+func TestBeginSendsAllAtOnce(t *testing.T) {
+	for name, refused := range map[string]int{"nothing refused": -1, "the first refused": 0, "events refused": 2} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := call(t, ConnOptions{}, func(far *esltest.Far) {
+					for _, want := range []string{"api sched_del x", "linger 10", "myevents", "nixevent CHANNEL_PARK TALK"} {
+						_, err := far.Expect(want)
+						must(t, err)
+					}
+					for i := range 4 {
+						text := "+OK"
+						if i == refused {
+							text = "-ERR no"
+						}
+						must(t, far.Reply(text))
+					}
+					if refused < 0 {
+						order(t, far, "playback") // without a second myevents
+					}
+				})
+				replies, err := s.Begin(t.Context(), Beginning{First: []Command{Raw("api sched_del x")}, Linger: 9500 * time.Millisecond, Unwanted: []string{"CHANNEL_PARK", "TALK"}})
+				var no *ReplyError
+				if len(replies) != 1 || (replies[0].Err() != nil) != (refused == 0) || errors.As(err, &no) != (refused == 2) {
+					t.Errorf("%d replies, %v", len(replies), err)
+				}
+				if refused < 0 {
+					_, err := s.Start(t.Context(), "playback", "x.wav")
+					must(t, err)
+				}
+			})
+		})
+	}
+}
+
+// TestStartBehindOtherCommands: they go in front, at once with the order, and a refusal of one of them is told.
+func TestStartBehindOtherCommands(t *testing.T) {
+	for _, answer := range []string{"+OK", "-ERR No such channel!"} {
+		synctest.Test(t, func(t *testing.T) {
+			s := call(t, ConnOptions{}, func(far *esltest.Far) {
+				events(t, far)
+				_, err := far.Expect("api uuid_setvar a b c")
+				must(t, err)
+				c, err := far.Expect("sendmsg")
+				must(t, err)
+				must(t, far.API(answer))
+				must(t, far.Reply("+OK"))
+				if answer == "+OK" {
+					must(t, far.Event(field("Event-Name", "CHANNEL_EXECUTE_COMPLETE"), field("Application-UUID", c.Get("Event-UUID"))))
+				}
+			})
+			x, err := s.StartBehind(t.Context(), []Command{Raw("api uuid_setvar a b c")}, "bridge", "sofia/x/1")
+			var no *ReplyError
+			if errors.As(err, &no) != (answer != "+OK") || (x != nil) != (answer == "+OK") {
+				t.Fatalf("answered %s: %v", answer, err)
+			}
+			if x == nil {
+				return
+			}
+			if _, err := x.Wait(t.Context()); err != nil {
+				t.Error(err)
+			}
+			<-x.Started()
+		})
+	}
+}
+
 func TestArgumentThatALineCannotCarryGoesAsBody(t *testing.T) {
 	for _, arg := range []string{" leading blank", "two\nlines", "a\r\n\r\napi hupall", ""} {
 		synctest.Test(t, func(t *testing.T) {

@@ -170,6 +170,9 @@ func (in Inbound) answer(f *Far, c *wire.Command) (over bool, err error) {
 	case "event":
 		format, _, _ := strings.Cut(c.Args(), " ")
 		return false, f.Reply("+OK event listener enabled " + format)
+	case "filter":
+		name, value, _ := strings.Cut(c.Args(), " ")
+		return false, f.Reply("+OK filter added. [" + name + "]=[" + value + "]")
 	case "nixevent":
 		return false, f.Reply("+OK events nixed")
 	case "noevents":
