@@ -1,7 +1,9 @@
 package encode
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -78,6 +80,56 @@ func SetVar(uuid, name, value string) (string, error) {
 		return "", fmt.Errorf("uuid_setvar: variable %s of %d bytes: %w", name, len(value), ErrInvalid)
 	}
 	return s, nil
+}
+
+// maxSetVars is how many variables one uuid_setvar_multi takes; FreeSWITCH drops the rest (source).
+const maxSetVars = 64
+
+// maxSimple is the longest value in bytes that goes with others in one command.
+const maxSimple = 128
+
+// SetVars returns the API commands that set several variables of a channel, as few as it takes: "uuid_setvar_multi UUID
+// NAME=VALUE;NAME=VALUE" for those whose values are letters, digits or any of _,.- and so need no quotes, in their order, and
+// behind it SetVar for each of the others. An empty value unsets the variable. The error tells of those that cannot be set; the
+// commands are for the rest.
+func SetVars(uuid string, vars []Var) (commands []string, err error) {
+	if _, err := UUID(uuid); err != nil {
+		return nil, fmt.Errorf("setting variables: %w", err)
+	}
+	var simple []string
+	var others []Var
+	for _, v := range vars {
+		switch bad := checkVarName(v.Name); {
+		case bad != nil:
+			err = errors.Join(err, fmt.Errorf("uuid_setvar_multi: %w", bad))
+		case isSimple(v.Value):
+			simple = append(simple, v.Name+"="+v.Value)
+		default:
+			others = append(others, v)
+		}
+	}
+	for part := range slices.Chunk(simple, maxSetVars) {
+		commands = append(commands, "uuid_setvar_multi "+uuid+" "+strings.Join(part, ";"))
+	}
+	for _, v := range others {
+		command, bad := SetVar(uuid, v.Name, v.Value)
+		if bad != nil {
+			err = errors.Join(err, bad)
+			continue
+		}
+		commands = append(commands, command)
+	}
+	return commands, err
+}
+
+// isSimple reports whether a value needs no quotes wherever FreeSWITCH reads it.
+func isSimple(value string) bool {
+	for i := range len(value) {
+		if !isAlnum(value[i]) && strings.IndexByte("_,.-", value[i]) < 0 {
+			return false
+		}
+	}
+	return len(value) <= maxSimple
 }
 
 // Guard sends a call back into the dialplan when nobody has taken the guard off in time. Destination and Context are

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -153,6 +154,29 @@ func TestFreeTextIsMadeSafe(t *testing.T) {
 		if got := encode.Header(in); got != want {
 			t.Errorf("Header(%.40q) = %.60q, want %.60q", in, got, want)
 		}
+	}
+}
+
+func TestSeveralVariablesAtOnce(t *testing.T) {
+	const id = "4f3f5a6e-1111-2222-3333-444455556666"
+	vars := []encode.Var{{Name: "was", Value: "USER_BUSY,NO_ANSWER"}, {Name: "note", Value: "it's; a=b"}, {Name: "gone"}, {Name: "now", Value: "true"}, {Name: "bad name", Value: "x"}, {Name: "cmd", Value: "${x}"}}
+	got, err := encode.SetVars(id, vars)
+	want := []string{"uuid_setvar_multi " + id + " was=USER_BUSY,NO_ANSWER;gone=;now=true", "uuid_setvar " + id + ` note it\'s; a=b`}
+	if !slices.Equal(got, want) {
+		t.Errorf("commands %q, want %q", got, want)
+	}
+	if !errors.Is(err, encode.ErrInvalid) || !errors.Is(err, encode.ErrUnsafe) || !strings.Contains(err.Error(), "bad name") {
+		t.Errorf("error %v, want one of each that cannot be set", err)
+	}
+	many := slices.Repeat([]encode.Var{{Name: "x", Value: "1"}}, 65)
+	if got, err := encode.SetVars(id, many); err != nil || len(got) != 2 || strings.Count(got[0], "=") != 64 {
+		t.Errorf("65 variables are %d commands, %v; FreeSWITCH reads 64 in one", len(got), err)
+	}
+	if got, err := encode.SetVars("a b", many); err == nil || len(got) != 0 {
+		t.Errorf("of a UUID that is none: %q, %v", got, err)
+	}
+	if got, err := encode.SetVars(id, nil); err != nil || len(got) != 0 {
+		t.Errorf("of no variables: %q, %v", got, err)
 	}
 }
 

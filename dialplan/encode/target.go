@@ -34,7 +34,7 @@ type Voicemail struct {
 	Profile   string
 	Pilot     string // user of the Request-URI
 	FQDN      string // host of the Request-URI
-	Target    string // whose mailbox: a SIP or tel URI such as sip:+14155550100@example.net
+	Target    string // whose mailbox: a SIP or tel URI such as sip:+14155550100@example.net; "" leaves it out
 	Cause     int    // RFC 4458 cause, a SIP status; 0 leaves it out
 	Route     netip.AddrPort
 	Transport string // udp, tcp or tls
@@ -86,8 +86,10 @@ func (t Voicemail) endpoint() (string, []Var, error) {
 	if err != nil {
 		return "", nil, fmt.Errorf("voicemail target: %w", err)
 	}
-	s := "sofia/" + t.Profile + "/sip:" + escapeURI(t.Pilot, uriUserSafe) + "@" + t.FQDN +
-		";target=" + escapeURI(t.Target, uriParamSafe)
+	s := "sofia/" + t.Profile + "/sip:" + escapeURI(t.Pilot, uriUserSafe) + "@" + t.FQDN
+	if t.Target != "" {
+		s += ";target=" + escapeURI(t.Target, uriParamSafe)
+	}
 	if t.Cause != 0 {
 		s += ";cause=" + strconv.Itoa(t.Cause)
 	}
@@ -169,6 +171,9 @@ func checkURIUser(s string) error {
 
 // checkMailbox checks the URI of an RFC 4458 target.
 func checkMailbox(s string) error {
+	if s == "" {
+		return nil
+	}
 	scheme, rest, _ := strings.Cut(s, ":")
 	if rest == "" || len(s) > 256 || (scheme != "sip" && scheme != "sips" && scheme != "tel") {
 		return fmt.Errorf("target %s has to be a sip:, sips: or tel: URI: %w", show(s), ErrInvalid)
