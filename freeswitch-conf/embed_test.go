@@ -15,11 +15,13 @@ import (
 var known = map[int]string{
 	1: "4f8d3d63d297b095",
 	2: "0c990873aaf78e45",
+	3: "6026914a5d4e3fc9",
+	4: "e66f9d980140de39",
 }
 
 func TestEveryChangeOfTheDialplanHasItsRevision(t *testing.T) {
 	h := sha256.New()
-	for _, name := range []string{"dialplan/public/05_signalbox.xml", "dialplan/signalbox.xml"} {
+	for _, name := range []string{"dialplan/public/05_signalbox.xml", "dialplan/signalbox.xml", "dialplan/default/00_signalbox_voicemail.xml"} {
 		text, err := fs.ReadFile(Files, name)
 		if err != nil {
 			t.Fatal(err)

@@ -78,14 +78,7 @@ func parseAddress(s string) (Address, error) {
 	return u, nil
 }
 
-// ParseURI takes a URI apart; a URI of another scheme than sip, sips and tel has all its text in User.
-func ParseURI(uri string) (Address, error) {
-	if !isURI(uri) {
-		return Address{}, fmt.Errorf("%w: %.80q is no URI", ErrMalformed, uri)
-	}
-	return parseURI(uri), nil
-}
-
+// parseURI takes a URI apart; one of another scheme than sip, sips and tel has all its text in User.
 func parseURI(uri string) Address {
 	a := Address{URI: uri}
 	scheme, rest, _ := strings.Cut(uri, ":")
@@ -266,7 +259,11 @@ func parseVia(s string) (via, bool) {
 	if i <= 0 {
 		return v, false
 	}
-	v.transport = strings.ToLower(rest[:i])
+	if v.transport = rest[:i]; v.transport == "UDP" {
+		v.transport = "udp"
+	} else {
+		v.transport = strings.ToLower(v.transport)
+	}
 	sentBy, params, _ := strings.Cut(rest[i:], ";")
 	v.sentBy = strings.TrimSpace(sentBy)
 	v.params = params
@@ -286,36 +283,54 @@ func (m *message) topVia() (via, bool) {
 // stampVia writes where the request came from into its topmost Via (RFC 3261 18.2.1, RFC 3581 4). What the sender
 // wrote as received is its own claim and is replaced.
 func (m *message) stampVia(v via, src netip.AddrPort) {
-	var kept []string
+	var buf [256]byte
+	b := append(buf[:0], "SIP/2.0/"...)
+	b = append(b, upperNetwork(v.transport)...)
+	b = append(b, ' ')
+	b = append(b, v.sentBy...)
 	_, wantsPort := param(v.params, "rport")
 	for rest := v.params; rest != ""; {
 		var p string
 		p, rest = cutParam(rest)
-		k, _, _ := strings.Cut(strings.TrimSpace(p), "=")
+		p = strings.TrimSpace(p)
+		k, _, _ := strings.Cut(p, "=")
 		if k = strings.TrimSpace(k); strings.EqualFold(k, "received") || strings.EqualFold(k, "rport") || k == "" {
 			continue
 		}
-		kept = append(kept, strings.TrimSpace(p))
+		b = append(b, ';')
+		b = append(b, p...)
 	}
 	if ip, err := netip.ParseAddr(v.host); wantsPort || err != nil || ip.Unmap() != src.Addr() {
-		kept = append(kept, "received="+src.Addr().String())
+		b = append(b, ";received="...)
+		b = src.Addr().AppendTo(b)
 	}
 	if wantsPort {
-		kept = append(kept, "rport="+strconv.Itoa(int(src.Port())))
-	}
-	value := "SIP/2.0/" + strings.ToUpper(v.transport) + " " + v.sentBy
-	for _, p := range kept {
-		value += ";" + p
+		b = append(b, ";rport="...)
+		b = strconv.AppendUint(b, uint64(src.Port()), 10)
 	}
 	for i := range m.fields {
 		if m.fields[i].key == "via" {
 			if _, rest, more := cutList(m.fields[i].value); more {
-				value += ", " + rest
+				b = append(b, ", "...)
+				b = append(b, rest...)
 			}
-			m.fields[i].value = value
+			m.fields[i].value = string(b)
 			return
 		}
 	}
+}
+
+// upperNetwork is a transport as a Via names it.
+func upperNetwork(network string) string {
+	switch network {
+	case "udp":
+		return "UDP"
+	case "tcp":
+		return "TCP"
+	case "tls":
+		return "TLS"
+	}
+	return strings.ToUpper(network)
 }
 
 // replyAddr is where a response that has v on top goes by UDP, or to which a new TCP connection is opened (RFC

@@ -35,6 +35,9 @@ func (m *message) disclaim() (n int) {
 
 // withoutVerstat removes every verstat parameter outside quotes, however its name is written.
 func withoutVerstat(value string) string {
+	if !mayHoldVerstat(value) {
+		return value
+	}
 	var out strings.Builder
 	rest, quoted := value, false
 	for rest != "" {
@@ -62,6 +65,22 @@ func withoutVerstat(value string) string {
 	}
 	out.WriteString(rest)
 	return out.String()
+}
+
+// mayHoldVerstat is a quick look: without the word, and without escapes in which it might hide, there is none.
+func mayHoldVerstat(value string) bool {
+	const word = "verstat"
+	for i := range len(value) {
+		switch value[i] {
+		case '%':
+			return true
+		case 'v', 'V':
+			if len(value)-i >= len(word) && strings.EqualFold(value[i:i+len(word)], word) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // paramEnd is the length of a parameter, wherever it stands.

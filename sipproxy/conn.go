@@ -2,6 +2,7 @@ package sipproxy
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -23,6 +24,7 @@ const (
 	writeTimeout = 5 * time.Second
 	partTimeout  = 30 * time.Second
 	idleTimeout  = 15 * time.Minute
+	maxPause     = 100 * time.Millisecond // between two looks at a rate
 )
 
 // acceptTCP takes connections from peers and closes all others unread.
@@ -42,7 +44,7 @@ func (p *Proxy) acceptTCP(l *listener) {
 			continue
 		}
 		remote := unmapped(nc.RemoteAddr().(*net.TCPAddr).AddrPort())
-		known := p.table.Load().knows(remote.Addr()) || l.tls != nil && p.remotes.has(remote.Addr(), time.Now())
+		known := p.table.Load().knows(remote.Addr()) || l.tls != nil && p.remotes.has(remote.Addr(), time.Now()) || !l.devices && p.notifies(remote.Addr())
 		if !known && (!l.devices || p.cut.banned(remote.Addr(), time.Now())) {
 			p.n.strangers.Add(1)
 			_ = nc.Close()
@@ -74,6 +76,7 @@ type outgoing struct {
 	raw     []byte
 	leg     *leg
 	control []byte // a frame of WebSocket's own
+	last    bool   // nothing, and nothing comes after it
 }
 
 // conn is one TCP or TLS connection. It is owned by run, which dials when nc is not set, and by one reader.
@@ -95,9 +98,11 @@ type conn struct {
 	ctx     context.Context // ends with the connection: it bounds the dial
 	cancel  context.CancelFunc
 
-	up      atomic.Bool // was connected
+	up      atomic.Bool  // was connected
+	unsent  atomic.Int32 // messages that wait to be written
 	mu      sync.Mutex
 	dead    bool
+	parted  bool   // see part
 	carried bool   // a leg's request was queued on it; not written to once it is dead
 	fail    string // why it never came up, in a word
 }
@@ -109,15 +114,17 @@ func (p *Proxy) newConn(remote netip.AddrPort, l *listener, name identity, queue
 
 func (c *conn) flowKey() flowKey { return flowKey{lis: c.lis, conn: c.id} }
 
-// push queues a message without ever waiting; false means that the connection is dead or full, and then it is closed.
+// push queues a message without ever waiting; false means that the connection is dead, parted or full, and then it is closed.
 func (c *conn) push(o outgoing) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.dead {
+	if c.dead || c.parted {
 		return false
 	}
 	select {
 	case c.out <- o:
+		c.unsent.Add(1)
+		c.parted = o.last
 		c.carried = c.carried || o.leg != nil
 		return true
 	default:
@@ -162,12 +169,12 @@ func (c *conn) run() {
 		// Nobody pushes after close: what is still queued was not sent.
 		for len(c.out) > 0 {
 			if o := <-c.out; o.leg != nil {
-				o.leg.shard.post(event{failed: o.leg})
+				o.leg.shard.post(&event{failed: o.leg})
 			}
 		}
 		if c.carried { // looking through all legs costs; nobody makes us do it by opening and closing connections
 			for _, s := range p.shards {
-				s.post(event{lost: c})
+				s.post(&event{lost: c})
 			}
 		}
 	}()
@@ -186,6 +193,11 @@ func (c *conn) run() {
 		case <-c.gone:
 			return
 		case o := <-c.out:
+			if o.last {
+				c.halfClose()
+				c.unsent.Add(-1)
+				continue
+			}
 			if len(o.raw) > 2 {
 				p.tap(Out, c.lis, c.remote, o.raw)
 			}
@@ -193,10 +205,11 @@ func (c *conn) run() {
 				p.n.sendErrors.Add(1)
 				p.log.Warn("tcp write", zap.Stringer("destination", c.remote), zap.Error(err))
 				if o.leg != nil {
-					o.leg.shard.post(event{failed: o.leg})
+					o.leg.shard.post(&event{failed: o.leg})
 				}
 				return
 			}
+			c.unsent.Add(-1)
 			p.n.messagesOut.Add(1)
 		}
 	}
@@ -244,6 +257,18 @@ func (c *conn) open() bool {
 		}
 	}
 	return true
+}
+
+// halfClose tells the other side that nothing more comes. What it says is read until it closes too.
+func (c *conn) halfClose() {
+	nc := c.nc
+	if t, ok := nc.(*tls.Conn); ok {
+		_ = t.CloseWrite()
+		nc = t.NetConn()
+	}
+	if t, ok := nc.(*net.TCPConn); ok {
+		_ = t.CloseWrite()
+	}
 }
 
 func (c *conn) failed(why string) {
@@ -340,19 +365,19 @@ func (c *conn) read() {
 func (c *conn) take(raw []byte) bool {
 	p := c.p
 	// Nodes are not limited. Which peer it is only the Via tells, so this looks at the prefixes alone.
-	if !p.table.Load().holdsNode(c.remote.Addr()) {
-		limit, from := p.messages, c.remote.Addr()
+	if t := p.table.Load(); !t.holdsNode(c.remote.Addr()) {
+		limit, from, rate := p.messages, c.remote.Addr(), t.messageRate(c.remote.Addr(), p.messages.rate)
 		if c.device {
-			limit, from = p.devices, sourceOf(from)
+			limit, from, rate = p.devices, sourceOf(from), 0
 		}
-		for {
+		for pause := time.Duration(0); ; {
 			now := time.Now()
 			stranger := c.device && !p.flows.has(c.flowKey(), now)
 			if stranger && p.cut.banned(c.remote.Addr(), now) {
 				p.n.banned.Add(1)
 				return false
 			}
-			ok, wait := limit.take(from, now)
+			ok, wait := limit.takeAt(netip.AddrPortFrom(from, 0), now, rate)
 			if ok && stranger {
 				ok, wait = p.unknown.take(netip.Addr{}, now)
 			}
@@ -360,8 +385,10 @@ func (c *conn) take(raw []byte) bool {
 				break
 			}
 			p.n.rateLimited.Add(1)
+			// Who waits longer looks less often: else a hundred connections of one address would all wake up for each message.
+			pause = min(max(wait, 2*pause), maxPause)
 			select {
-			case <-time.After(wait):
+			case <-time.After(pause):
 			case <-c.gone:
 				return false
 			case <-p.stop:
@@ -374,8 +401,12 @@ func (c *conn) take(raw []byte) bool {
 		return true
 	}
 	s := p.shardFor(pk.msg.get("call-id"))
+	if s.here(&pk) {
+		return true
+	}
 	select {
-	case s.in <- event{packet: &pk}:
+	case s.in <- &event{packet: &pk}:
+		s.look()
 		return true
 	case <-c.gone:
 		return false

@@ -120,6 +120,35 @@ func (t *connTable) incoming(network string, a netip.AddrPort) *conn {
 	return t.all[connKey{network: network, addr: a}]
 }
 
+// part ends our side of every connection that a peer opened, behind what waits to be written on it.
+func (t *connTable) part() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for k, c := range t.all {
+		if !c.device && t.out[k] != c {
+			c.push(outgoing{last: true})
+		}
+	}
+}
+
+// busy says whether a parted connection is still open, or a message of ours waits to be written.
+func (t *connTable) busy() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, c := range t.all {
+		if c.unsent.Load() > 0 {
+			return true
+		}
+		c.mu.Lock()
+		parted := c.parted
+		c.mu.Unlock()
+		if parted {
+			return true
+		}
+	}
+	return false
+}
+
 func (t *connTable) closeAll() {
 	t.mu.Lock()
 	t.closed = true

@@ -20,7 +20,7 @@ func TestNoConnectionToAnotherPortOfANode(t *testing.T) {
 		return u.build(request{method: method, uri: target, callID: id, to: "<sip:a@b>;tag=x", body: body})
 	}
 	ph.trunk.udp(ph.udp, ask(ph.trunk, "BYE", "x1"))
-	ph.trunk.expect("SIP/2.0 503")
+	ph.trunk.expect("SIP/2.0 500")
 	phone.udp(ph.in, ask(phone, "BYE", "x2"))
 	phone.expect("SIP/2.0 403")
 	stranger.udp(ph.in, ask(stranger, "REGISTER", "x3"))

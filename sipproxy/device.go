@@ -114,7 +114,7 @@ func (m *message) disarm() {
 }
 
 // offenders remembers addresses that misbehave on listeners for devices: those that send what is no SIP, that ask for what they
-// may not, or whose passwords FreeSWITCH refuses. After maxOffences within the window an address is not listened to until the
+// may not, whose passwords FreeSWITCH refuses, or, after many more, who are asked for passwords and have none. After maxOffences within the window an address is not listened to until the
 // ban is over. A registered flow is never banned, so that forged datagrams cannot silence a phone. IPv6 counts by /64.
 type offenders struct {
 	mu  sync.Mutex
@@ -123,13 +123,15 @@ type offenders struct {
 }
 
 type offender struct {
-	count int
-	first time.Time
-	until time.Time // banned
+	count      int
+	challenges int // passwords asked for since anybody there gave a right one
+	first      time.Time
+	until      time.Time // banned
 }
 
 const (
 	maxOffences   = 20
+	maxChallenges = 200 // an office whose phones all come back at once asks for that many before the first is registered
 	offenceWindow = time.Minute
 	maxOffenders  = 65536 // addresses remembered; beyond, the table is cleaned, and if that frees nothing, emptied
 )
@@ -163,6 +165,31 @@ func (o *offenders) banned(a netip.Addr, now time.Time) bool {
 func (o *offenders) offence(a netip.Addr, now time.Time) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	f := o.of(a, now)
+	f.count++
+	return o.bans(f, f.count >= maxOffences, now)
+}
+
+// challenge counts a password that was asked for; true when it is the one that bans.
+func (o *offenders) challenge(a netip.Addr, now time.Time) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	f := o.of(a, now)
+	f.challenges++
+	return o.bans(f, f.challenges >= maxChallenges, now)
+}
+
+// bans is called with mu held.
+func (o *offenders) bans(f *offender, enough bool, now time.Time) bool {
+	if !enough || now.Before(f.until) {
+		return false
+	}
+	f.until = now.Add(o.ban)
+	return true
+}
+
+// of gives what is remembered of an address in this window. It is called with mu held.
+func (o *offenders) of(a netip.Addr, now time.Time) *offender {
 	a = sourceOf(a)
 	f := o.m[a]
 	if f == nil || now.Sub(f.first) > offenceWindow && !now.Before(f.until) {
@@ -175,12 +202,7 @@ func (o *offenders) offence(a netip.Addr, now time.Time) bool {
 		}
 		o.m[a] = f
 	}
-	f.count++
-	if f.count < maxOffences || now.Before(f.until) {
-		return false
-	}
-	f.until = now.Add(o.ban)
-	return true
+	return f
 }
 
 // forgive forgets an address: somebody has registered from it.

@@ -291,7 +291,7 @@ func TestRemoteTargetMustBelongToAPeer(t *testing.T) {
 	}
 	// What asks for TLS never goes in clear, not even to a peer.
 	w.node.udp(w.udp, w.node.build(request{method: "BYE", uri: "sips:x@" + w.trunk.addr.String(), callID: "t5", to: "<sip:a@b>;tag=x"}))
-	w.node.expect("SIP/2.0 503")
+	w.node.expect("SIP/2.0 500")
 	w.node.udp(w.udp, w.node.build(request{method: "BYE", uri: "sip:x@" + w.udp.String(), callID: "t4", to: "<sip:a@b>;tag=x"}))
 	w.node.expect("SIP/2.0 404")
 	w.node.udp(w.udp, w.node.build(request{method: "ACK", uri: "sip:x@" + victim.addr.String(), callID: "t5", to: "<sip:a@b>;tag=x"}))

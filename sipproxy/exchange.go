@@ -1,13 +1,15 @@
 package sipproxy
 
 import (
+	"context"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
 )
 
 // exState is where an exchange stands towards the side its request came from (RFC 3261 17.2, with RFC 6026's accepted state).
-type exState int
+type exState int8
 
 const (
 	exDeciding exState = iota // screening and routing
@@ -17,33 +19,66 @@ const (
 	exDone                    // acknowledged, or a request that is no INVITE and was answered
 )
 
-// exchange is one request we took and everything done for it: its server transaction, the hops, a leg for each hop tried.
+// exchange is one request we took and everything done for it: its server transaction, the hops, a leg for each hop tried. What it keeps
+// after its final answer, for up to 32 s, is small; the rest is in work.
 type exchange struct {
-	shard  *shard
-	key    string
-	req    *message // as received, stripped, with our Routes off and the Via stamped
-	invite bool
-	back   flow
-	pk     packet
+	shard *shard
+	key   txKey
+	back  flow
+	table *table // when the request came
 
-	state     exState
-	pending   bool
-	last      []byte // the last response sent, for retransmissions
-	best      *message
-	add       []HeaderField
-	fixed     bool // the hop is given by the request: no failover, no screening
-	hops      []Hop
-	attempt   int
-	current   *leg
-	winner    *leg
-	cancelled bool
-	screened  bool
-	inv       *Invite
-	outside   *attempts // of a node's call to a domain
-	since     time.Time // when its present stage began; zero = there is none, or nobody is to be told
+	state                      exState
+	invite, pending, cancelled bool
+	unheard                    bool   // no hop has answered anything: nobody but us knows of the request
+	last                       []byte // the last response sent, for retransmissions
+	winner                     *leg
 
-	resend, linger, wait *timer
-	interval             time.Duration
+	resend, linger timer
+	interval       time.Duration
+
+	*work
+}
+
+// work is what an exchange has until its final answer is given; then it is nil.
+type work struct {
+	req *message // as received, stripped, with our Routes off and the Via stamped
+	pk  packet
+
+	best     *message
+	add      []HeaderField
+	fixed    bool // the hop is given by the request: no failover, no screening
+	hops     []Hop
+	attempt  int
+	current  *leg
+	screened bool
+	inv      *Invite
+	outside  *attempts    // of a node's call to a domain
+	seen     *Transaction // what an observer will be told; nil = there is none
+	since    time.Time    // when its present stage began; zero = there is none, or nobody is to be told
+	wait     timer
+}
+
+// awaits says whether a leg is the one whose answer counts.
+func (ex *exchange) awaits(l *leg) bool { return ex != nil && ex.work != nil && ex.current == l }
+
+// expire implements expirer.
+func (ex *exchange) expire(what deadline) {
+	p := ex.shard.p
+	switch what {
+	case resendDue:
+		ex.resendFinal()
+	case forgetDue:
+		ex.forget()
+	case screenDue:
+		p.n.screenSkipped.Add(1)
+		p.log.Warn("screener is late, call delivered unscreened", zap.String("call_id", ex.inv.CallID))
+		ex.decided(Decision{})
+	case routeDue:
+		p.log.Warn("router is late", zap.String("call_id", ex.inv.CallID))
+		ex.routed(nil)
+	case outsideDue:
+		ex.routed(nil)
+	}
 }
 
 // again takes a request that has this transaction's key: a retransmission, an ACK or a CANCEL. False means that it is an ACK to be
@@ -59,7 +94,7 @@ func (ex *exchange) again(pk *packet) bool {
 			if ex.back.lis.network == "udp" {
 				d = 10 * s.p.opt.T1 // timer I is T4
 			}
-			s.after(&ex.linger, d, ex.forget)
+			s.after(&ex.linger, d, ex, forgetDue)
 		}
 		return ex.state != exAccepted
 	case "CANCEL":
@@ -74,7 +109,7 @@ func (ex *exchange) again(pk *packet) bool {
 		ex.back.conn = pk.conn
 	}
 	if ex.last != nil && (ex.state != exDone || !ex.invite) {
-		s.sendBack(ex.back, ex.pk.table, ex.last)
+		s.sendBack(ex.back, ex.table, ex.last)
 	}
 	return true
 }
@@ -105,38 +140,40 @@ func (ex *exchange) begin(stripped int) {
 		return
 	}
 	inv.Peer, inv.Source, inv.Transport, inv.Time, inv.Stripped = *ex.pk.peer, ex.pk.src, ex.pk.lis.network, ex.pk.at, stripped
-	screener := ex.pk.table.screener
+	screener := ex.table.screener
 	ex.inv = inv
 	if screener == nil {
 		ex.route()
 		return
 	}
 	ex.begins()
+	if _, ok := screener.(Immediate); ok {
+		ex.decided(p.screen(p.ctx, screener, inv))
+		return
+	}
 	ok := p.spawn(p.screens, func() {
 		ctx, cancel := p.callContext()
 		defer cancel()
-		d := Decision{}
-		func() {
-			defer func() {
-				if r := recover(); r != nil {
-					p.panicked("screener", r)
-					p.n.screenSkipped.Add(1)
-				}
-			}()
-			d = screener.Screen(ctx, inv)
-		}()
-		s.post(event{ex: ex, decision: &d})
+		d := p.screen(ctx, screener, inv)
+		s.post(&event{ex: ex, decision: &d})
 	})
 	if !ok {
 		p.n.screenSkipped.Add(1)
 		ex.route()
 		return
 	}
-	s.after(&ex.wait, p.opt.ScreenTimeout+p.opt.ScreenTimeout/10, func() {
-		p.n.screenSkipped.Add(1)
-		p.log.Warn("screener is late, call delivered unscreened", zap.String("call_id", inv.CallID))
-		ex.decided(Decision{})
-	})
+	s.after(&ex.wait, p.opt.ScreenTimeout+p.opt.ScreenTimeout/10, ex, screenDue)
+}
+
+// screen asks the Screener; one that panics has not decided.
+func (p *Proxy) screen(ctx context.Context, screener Screener, inv *Invite) (d Decision) {
+	defer func() {
+		if r := recover(); r != nil {
+			p.panicked("screener", r)
+			p.n.screenSkipped.Add(1)
+		}
+	}()
+	return screener.Screen(ctx, inv)
 }
 
 func (ex *exchange) decided(d Decision) {
@@ -146,6 +183,9 @@ func (ex *exchange) decided(d Decision) {
 	}
 	ex.screened = true
 	ex.ends(StageScreen)
+	if ex.seen != nil {
+		ex.seen.Labels = d.Labels
+	}
 	s.cancel(&ex.wait)
 	if r := d.Refuse; r != nil {
 		p.n.screenRefused.Add(1)
@@ -172,35 +212,38 @@ func (ex *exchange) decided(d Decision) {
 func (ex *exchange) route() {
 	s, p, inv := ex.shard, ex.shard.p, ex.inv
 	ex.screened = true
-	router := ex.pk.table.router
+	router := ex.table.router
 	if router == nil {
-		ex.routed(ex.pk.table.nodes())
+		ex.routed(ex.table.everyNode())
 		return
 	}
 	ex.begins()
+	if _, ok := router.(Immediate); ok {
+		ex.routed(p.route(p.ctx, router, inv))
+		return
+	}
 	ok := p.spawn(p.routes, func() {
 		ctx, cancel := p.callContext()
 		defer cancel()
-		var hops []Hop
-		func() {
-			defer func() {
-				if r := recover(); r != nil {
-					p.panicked("router", r)
-				}
-			}()
-			hops = router.Route(ctx, inv)
-		}()
-		s.post(event{ex: ex, hops: hops, routed: true})
+		hops := p.route(ctx, router, inv)
+		s.post(&event{ex: ex, hops: hops, routed: true})
 	})
 	if !ok {
 		p.n.overload.Add(1)
 		ex.final(response(ex.req, 503, "", retryAfter))
 		return
 	}
-	s.after(&ex.wait, p.opt.ScreenTimeout+p.opt.ScreenTimeout/10, func() {
-		p.log.Warn("router is late", zap.String("call_id", inv.CallID))
-		ex.routed(nil)
-	})
+	s.after(&ex.wait, p.opt.ScreenTimeout+p.opt.ScreenTimeout/10, ex, routeDue)
+}
+
+// route asks the Router; one that panics knows no hop.
+func (p *Proxy) route(ctx context.Context, router Router, inv *Invite) (hops []Hop) {
+	defer func() {
+		if r := recover(); r != nil {
+			p.panicked("router", r)
+		}
+	}()
+	return router.Route(ctx, inv)
 }
 
 func (ex *exchange) routed(hops []Hop) {
@@ -210,18 +253,18 @@ func (ex *exchange) routed(hops []Hop) {
 	}
 	ex.ends(StageRoute)
 	s.cancel(&ex.wait)
-	for _, h := range hops {
+	for _, h := range ex.table.expand(hops) {
 		h.Addr = unmapped(h.Addr)
 		if h.outside {
-			if h.Transport == "tls" && h.TLSName != "" && h.Addr.IsValid() && !p.isUs(h.Addr.Addr().String(), h.Addr.Port()) && len(ex.hops) < maxHops {
+			if h.Transport == "tls" && h.TLSName != "" && h.Addr.IsValid() && !p.isUsAt(h.Addr) && len(ex.hops) < maxHops {
 				ex.hops = append(ex.hops, h)
 			} else {
 				p.n.badDecisions.Add(1)
 			}
 			continue
 		}
-		peer := ex.pk.table.byAddr(h.Addr)
-		if peer == nil || !h.Addr.IsValid() || checkTransport("", h.Transport) != nil || p.isUs(h.Addr.Addr().String(), h.Addr.Port()) {
+		peer := ex.table.byAddr(h.Addr)
+		if peer == nil || !h.Addr.IsValid() || checkTransport("", h.Transport) != nil || p.isUsAt(h.Addr) {
 			p.n.badDecisions.Add(1)
 			p.log.Error("router names a hop that is not configured", zap.Stringer("hop", h.Addr), zap.String("call_id", ex.inv.CallID))
 			continue
@@ -235,9 +278,19 @@ func (ex *exchange) routed(hops []Hop) {
 		}
 	}
 	ex.inv = nil
+	if uri := dialled(ex.req.uri); ex.outside == nil && uri != ex.req.uri {
+		ex.req = ex.req.clone() // a Screener may still read the other
+		ex.req.uri = uri
+	}
 	ex.hops = p.healthy(ex.hops)
 	if len(ex.hops) == 0 && ex.outside != nil {
 		ex.final(ex.none())
+		return
+	}
+	if len(ex.hops) == 0 && len(hops) > 0 && !hops[0].Addr.IsValid() {
+		p.n.unroutable.Add(1)
+		p.log.Error("no address of a hop is known", zap.String("hop", hops[0].Name))
+		ex.final(response(ex.req, 503, "", retryAfter))
 		return
 	}
 	if len(ex.hops) == 0 {
@@ -270,7 +323,16 @@ func (ex *exchange) next() {
 	if ex.best == nil {
 		ex.best = response(ex.req, 503, "", nil)
 	}
-	ex.final(ex.best)
+	ex.final(ex.upstream(ex.best))
+}
+
+// upstream is what is told of a hop's answer. A 503 would say that nothing can be served through us (RFC 3261 16.7 step 6), which is true when
+// every node has been asked, and not of one carrier, phone or dialog.
+func (ex *exchange) upstream(m *message) *message {
+	if m.code == 503 && (ex.fixed || ex.pk.peer.Kind == Node) {
+		m.code, m.phrase = 500, phrase(500)
+	}
+	return m
 }
 
 // try sends the request to a hop.
@@ -284,7 +346,7 @@ func (ex *exchange) try(h Hop, noTCP bool) bool {
 	branch := branchFor(ex.key, loopPart(ex.req), ex.attempt)
 	ex.attempt++
 	l := &leg{
-		shard: s, ex: ex, hop: h, network: network, out: out, branch: branch, method: ex.req.method,
+		shard: s, ex: ex, hop: h, out: out, branch: branch, method: ex.req.method,
 		sent: forwarded(ex.req, ex.back.lis, out, branch, ex.add, ex.wayBack(h)), bySize: h.Transport == "" && network == "tcp",
 	}
 	ex.current = l
@@ -297,9 +359,11 @@ func (ex *exchange) try(h Hop, noTCP bool) bool {
 	if ex.invite && ex.pk.peer.Kind == Trunk && !ex.fixed {
 		ex.begins()
 	}
+	ex.asked(l)
 	if l.start() {
 		return true
 	}
+	ex.told(0, "unreachable")
 	l.hopFailed()
 	return false
 }
@@ -314,7 +378,7 @@ func (ex *exchange) wayBack(h Hop) wayBack {
 	case ex.pk.peer.Kind == Device:
 		return wayBack{token: ex.shard.p.flowToken(&ex.pk)}
 	}
-	return wayBack{carrier: carrierOf(ex.req, ex.pk.peer, ex.pk.src, h.Addr, ex.pk.table)}
+	return wayBack{carrier: carrierOf(ex.req, ex.pk.peer, ex.pk.src, h.Addr, ex.table)}
 }
 
 // registered takes from the answer to a device's REGISTER whether its flow may make calls.
@@ -338,6 +402,8 @@ func (ex *exchange) registered(res *message) {
 			p.conns.trust(ex.pk.conn)
 			ex.pk.conn.wait(false)
 		}
+	case res.code == 401 || res.code == 407:
+		p.challenged(&ex.pk)
 	case res.code == 403 || res.code == 404:
 		p.offend(ex.pk.lis, ex.pk.conn, ex.pk.src, "registration refused")
 	}
@@ -345,18 +411,25 @@ func (ex *exchange) registered(res *message) {
 
 // send writes a response upstream and remembers it.
 func (ex *exchange) send(m *message) {
-	ex.last = m.bytes()
-	ex.shard.sendBack(ex.back, ex.pk.table, ex.last)
+	if ex.back.lis.network == "udp" { // the one before it has left
+		ex.last = m.append(slices.Grow(ex.last[:0], m.size()))
+	} else {
+		ex.last = m.bytes()
+	}
+	ex.shard.sendBack(ex.back, ex.table, ex.last)
 }
 
 // settle ends the pending part: nothing more will be decided.
 func (ex *exchange) settle() {
+	ex.heard()
 	if ex.pending {
 		ex.pending = false
 		ex.shard.p.n.pending.Add(-1)
 	}
-	ex.shard.cancel(&ex.wait)
-	ex.best, ex.add, ex.hops, ex.inv = nil, nil, nil, nil
+	if ex.work != nil {
+		ex.shard.cancel(&ex.wait)
+		ex.work = nil
+	}
 }
 
 // final sends the last response upstream. For an INVITE that failed it is sent again until its ACK comes (timers G and H).
@@ -368,6 +441,7 @@ func (ex *exchange) final(m *message) {
 	ex.shard.p.traffic.answer(ex.req.method, ex.back.lis.network, m.code)
 	ex.outside.report(m)
 	ex.send(m)
+	ex.observe(m.code)
 	reliable := ex.back.lis.network != "udp"
 	keep := 64 * o.T1
 	switch {
@@ -378,7 +452,7 @@ func (ex *exchange) final(m *message) {
 		ex.state = exFailed
 		if !reliable {
 			ex.interval = o.T1
-			s.after(&ex.resend, ex.interval, ex.resendFinal)
+			s.after(&ex.resend, ex.interval, ex, resendDue)
 		}
 	default:
 		ex.state = exDone
@@ -387,8 +461,7 @@ func (ex *exchange) final(m *message) {
 		}
 	}
 	ex.settle()
-	ex.req = nil
-	s.after(&ex.linger, keep, ex.forget)
+	s.after(&ex.linger, keep, ex, forgetDue)
 }
 
 // resendFinal is timer G.
@@ -397,9 +470,9 @@ func (ex *exchange) resendFinal() {
 	if ex.state != exFailed {
 		return
 	}
-	s.sendBack(ex.back, ex.pk.table, ex.last)
+	s.sendBack(ex.back, ex.table, ex.last)
 	ex.interval = min(2*ex.interval, s.p.opt.T2)
-	s.after(&ex.resend, ex.interval, ex.resendFinal)
+	s.after(&ex.resend, ex.interval, ex, resendDue)
 }
 
 // forget ends the server transaction. Legs that are still owed something live on by themselves.

@@ -104,18 +104,18 @@ type sender struct {
 	pk         *packet
 	registered bool
 	permit     string // of a node: the TargetHeader
-	flow       func(token string) (*flowRef, flowState)
+	p          *Proxy // nil = there are no flows
 }
 
 func (s sender) find(token string) (*flowRef, flowState) {
-	if s.flow == nil {
+	if s.p == nil {
 		return nil, flowNone
 	}
-	return s.flow(token)
+	return s.p.flow(token)
 }
 
 func (p *Proxy) senderOf(pk *packet, permit string) sender {
-	s := sender{pk: pk, flow: p.flow}
+	s := sender{pk: pk, p: p}
 	if p.opt.Outbound != nil {
 		s.permit = permit
 	}

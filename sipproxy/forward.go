@@ -11,67 +11,6 @@ import (
 
 // This file is the pure part: what becomes of a request, and what the messages a proxy writes look like. Nothing here sends.
 
-// phrases are the reason phrases of the codes the proxy itself answers with or is asked to refuse with.
-func phrase(code int) string {
-	switch code {
-	case 100:
-		return "Trying"
-	case 200:
-		return "OK"
-	case 400:
-		return "Bad Request"
-	case 403:
-		return "Forbidden"
-	case 404:
-		return "Not Found"
-	case 405:
-		return "Method Not Allowed"
-	case 408:
-		return "Request Timeout"
-	case 420:
-		return "Bad Extension"
-	case 430:
-		return "Flow Failed"
-	case 433:
-		return "Anonymity Disallowed"
-	case 480:
-		return "Temporarily Unavailable"
-	case 481:
-		return "Call/Transaction Does Not Exist"
-	case 482:
-		return "Loop Detected"
-	case 483:
-		return "Too Many Hops"
-	case 484:
-		return "Address Incomplete"
-	case 486:
-		return "Busy Here"
-	case 487:
-		return "Request Terminated"
-	case 500:
-		return "Server Internal Error"
-	case 503:
-		return "Service Unavailable"
-	case 513:
-		return "Message Too Large"
-	case 603:
-		return "Decline"
-	case 604:
-		return "Does Not Exist Anywhere"
-	case 607:
-		return "Unwanted"
-	case 608:
-		return "Rejected"
-	}
-	switch {
-	case code >= 600:
-		return "Global Failure"
-	case code >= 500:
-		return "Server Failure"
-	}
-	return "Request Failure"
-}
-
 // allowed is what an Allow header of ours says.
 const allowed = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, REFER, NOTIFY, MESSAGE"
 
@@ -81,7 +20,7 @@ func response(req *message, code int, text string, extra []HeaderField) *message
 	if text == "" {
 		text = phrase(code)
 	}
-	m := &message{code: code, phrase: text}
+	m := &message{code: code, phrase: text, fields: make([]field, 0, 8)}
 	for _, f := range req.fields {
 		switch f.key {
 		case "via", "from", "call-id", "cseq":
@@ -112,13 +51,14 @@ func requestTag(req *message) string {
 
 // digest is 64 bits of SHA-256 over the parts, in hex.
 func digest(parts ...string) string {
-	h := sha256.New()
+	var buf [512]byte
+	b := buf[:0]
 	for _, p := range parts {
-		_, _ = h.Write([]byte(p))
-		_, _ = h.Write([]byte{0})
+		b = append(b, p...)
+		b = append(b, 0)
 	}
-	var sum [sha256.Size]byte
-	return hex.EncodeToString(h.Sum(sum[:0])[:8])
+	sum := sha256.Sum256(b)
+	return string(hex.AppendEncode(buf[:0], sum[:8]))
 }
 
 // branchPrefix marks branches of a Signalbox.
@@ -136,13 +76,23 @@ func loopPart(m *message) string {
 
 // branchFor derives the branch for the attempt-th hop of a request. It is the same after a restart, so FreeSWITCH takes a
 // retransmission that finds a new proxy for the retransmission it is.
-func branchFor(key, loop string, attempt int) string {
-	return branchPrefix + loop + "." + digest(key) + "." + strconv.Itoa(attempt)
+func branchFor(key txKey, loop string, attempt int) string {
+	var buf [64]byte
+	b := append(buf[:0], branchPrefix...)
+	b = append(b, loop...)
+	b = append(b, '.')
+	b = hex.AppendEncode(b, key[:8])
+	b = append(b, '.')
+	return string(strconv.AppendInt(b, int64(attempt), 10))
 }
+
+// txKey stands for a transaction: 128 bits of a digest, so that nobody can find two requests with one key, and a table of them
+// costs little.
+type txKey [16]byte
 
 // serverKey identifies the transaction of a request we got (RFC 3261 17.2.3; the parts that old senders without a magic cookie need
 // are always in it). ACK and CANCEL have the key of their INVITE.
-func serverKey(m *message, src netip.Addr) string {
+func serverKey(m *message, src netip.Addr) txKey {
 	method := m.method
 	if method == "ACK" || method == "CANCEL" {
 		method = "INVITE"
@@ -150,7 +100,20 @@ func serverKey(m *message, src netip.Addr) string {
 	v, _ := m.topVia()
 	num, _, _ := m.cseq()
 	from, _ := parseAddress(m.get("from"))
-	return strings.Join([]string{method, v.branch, v.sentBy, m.get("call-id"), from.Tag(), strconv.Itoa(int(num)), src.String()}, "\x00")
+	var buf [512]byte
+	b := buf[:0]
+	for _, part := range [...]string{method, v.branch, v.sentBy, m.get("call-id"), from.Tag()} {
+		b = append(b, part...)
+		b = append(b, 0)
+	}
+	b = strconv.AppendUint(b, uint64(num), 10)
+	b = append(b, 0)
+	return newKey(src.AppendTo(b))
+}
+
+func newKey(of []byte) txKey {
+	sum := sha256.Sum256(of)
+	return txKey(sum[:16])
 }
 
 // hopsLeft gives what Max-Forwards says after us; ok false means 483, bad that it is no number.
@@ -213,6 +176,9 @@ func judge(req *message, from *Peer, t *table, self func(string, uint16) bool, s
 	if req.method == "CANCEL" {
 		return answer(481, "no transaction") // it is hop by hop: never forwarded
 	}
+	if !knownScheme(req.uri) {
+		return answer(416, "scheme of the request-uri")
+	}
 	if _, ok, bad := hopsLeft(req); bad {
 		return fate{code: 400, text: "Bad Max-Forwards", why: "max-forwards"}
 	} else if !ok {
@@ -226,6 +192,9 @@ func judge(req *message, from *Peer, t *table, self func(string, uint16) bool, s
 	}
 	if unknown := req.all("proxy-require"); len(unknown) > 0 && req.method != "ACK" {
 		return fate{code: 420, extra: []HeaderField{{"Unsupported", strings.Join(unknown, ", ")}}, why: "proxy-require"}
+	}
+	if req.method == "REFER" && from.Kind != Node && !harmlessRefer(req, from) {
+		return answer(403, "refer-to is not plain")
 	}
 	hint, token := ownRoutes(req, self)
 	ref, state := s.find(token)
@@ -244,6 +213,9 @@ func judge(req *message, from *Peer, t *table, self func(string, uint16) bool, s
 	to, _ := parseAddress(req.get("to"))
 	if to.Tag() != "" || req.method == "ACK" {
 		return judgeInDialog(req, from, t, hint, self)
+	}
+	if s.pk != nil && from.moved(s.pk.at) {
+		return answer(403, "the domain of the peer leads elsewhere now")
 	}
 	if from.Kind == Node && s.permit != "" && req.method == "INVITE" {
 		return fate{outbound: true}
@@ -269,16 +241,21 @@ func judgeFlow(req *message, ref *flowRef, state flowState) fate {
 // looped is the cheap form of RFC 3261 16.3: our address and our branch with the same loop part are on some Via below the top.
 func looped(req *message, self func(string, uint16) bool) bool {
 	loop := ""
-	for _, s := range SplitList(req.all("via")) {
-		v, ok := parseVia(s)
-		if !ok || !strings.HasPrefix(v.branch, branchPrefix) || !self(v.host, v.port) {
+	for i := range req.fields {
+		if req.fields[i].key != "via" {
 			continue
 		}
-		if loop == "" {
-			loop = loopPart(req)
-		}
-		if strings.HasPrefix(v.branch[len(branchPrefix):], loop+".") {
-			return true
+		for s, rest, more := cutList(req.fields[i].value); s != "" || more; s, rest, more = cutList(rest) {
+			v, ok := parseVia(s)
+			if !ok || !strings.HasPrefix(v.branch, branchPrefix) || !self(v.host, v.port) {
+				continue
+			}
+			if loop == "" {
+				loop = loopPart(req)
+			}
+			if strings.HasPrefix(v.branch[len(branchPrefix):], loop+".") {
+				return true
+			}
 		}
 	}
 	return false
@@ -395,8 +372,11 @@ func judgeInitial(req *message, from *Peer, t *table, self func(string, uint16) 
 		return fate{code: 405, extra: []HeaderField{{"Allow", allowed}}, why: "method"}
 	}
 	to, peer := t.target(next, Trunk)
-	if peer == nil || peer.Addr != to {
+	if peer == nil || peer.Addr != to || !to.IsValid() {
 		return answer(403, "not the address of a configured trunk")
+	}
+	if peer.Domain != "" && next.Host == peer.Domain {
+		return fate{hops: t.hopsBy(peer.Name, wants(next, peer)), peer: peer}
 	}
 	return fate{to: to, peer: peer, network: wants(next, peer)}
 }
@@ -404,7 +384,13 @@ func judgeInitial(req *message, from *Peer, t *table, self func(string, uint16) 
 // forwarded builds what goes out: Max-Forwards, our Record-Routes, our Via, and what the Screener added.
 func forwarded(req *message, in, out *listener, branch string, add []HeaderField, way wayBack) *message {
 	m := req.clone()
-	n, _, _ := hopsLeft(req)
+	m.forward(in, out, branch, add, way)
+	return m
+}
+
+// forward makes of a request the one that goes out.
+func (m *message) forward(in, out *listener, branch string, add []HeaderField, way wayBack) {
+	n, _, _ := hopsLeft(m)
 	m.set("Max-Forwards", strconv.FormatUint(n, 10))
 	for _, h := range add {
 		m.add(h.Name, h.Value)
@@ -418,11 +404,11 @@ func forwarded(req *message, in, out *listener, branch string, add []HeaderField
 		}
 	case "REGISTER":
 		if way.token != "" {
-			m.push("Path", path(req, out, way))
+			m.push("Path", path(m, out, way))
 		}
 	}
-	m.push("Via", "SIP/2.0/"+strings.ToUpper(out.network)+" "+out.adv+";rport;branch="+branch)
-	return m
+	m.routeStrictly()
+	m.push("Via", "SIP/2.0/"+upperNetwork(out.network)+" "+out.adv+";rport;branch="+branch)
 }
 
 // carrierParam is the parameter of our Record-Route that says where the carrier of the dialog is. It is written only where
@@ -472,9 +458,11 @@ func carrierOf(req *message, from *Peer, src, to netip.AddrPort, t *table) netip
 	if from.Kind == Node {
 		return to
 	}
-	if c, err := parseAddress(firstOf(req, "contact")); err == nil {
-		if _, peer := t.target(c, Trunk); peer != nil {
-			return netip.AddrPort{}
+	if contact, there := req.top("contact"); there {
+		if c, err := parseAddress(contact); err == nil {
+			if _, peer := t.target(c, Trunk); peer != nil {
+				return netip.AddrPort{}
+			}
 		}
 	}
 	if from.Addr.IsValid() && from.Addr.Addr() == src.Addr() {
@@ -526,7 +514,7 @@ func ghost(sent, ok *message, method string, more uint32, branch string, self fu
 	}
 	top, _ := sent.top("via")
 	v, _ := parseVia(top)
-	m.add("Via", "SIP/2.0/"+strings.ToUpper(v.transport)+" "+v.sentBy+";rport;branch="+branch)
+	m.add("Via", "SIP/2.0/"+upperNetwork(v.transport)+" "+v.sentBy+";rport;branch="+branch)
 	m.add("Max-Forwards", "70")
 	var routes []string
 	for _, s := range SplitList(ok.all("record-route")) {

@@ -1,6 +1,7 @@
 package sipproxy
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"strings"
@@ -117,7 +118,7 @@ func (t *table) mayDial(a netip.AddrPort) bool {
 	node := false
 	for i := range t.peers {
 		p := &t.peers[i]
-		if p.Addr == a || p.DeviceAddr == a {
+		if p.Addr == a || p.DeviceAddr == a || p.former == a {
 			return true
 		}
 		if p.Kind != Node || !p.contains(a.Addr()) {
@@ -152,7 +153,19 @@ func (t *table) identity(a netip.AddrPort) identity {
 	return identity{domain: a.Addr().String()}
 }
 
-// nodes gives every node's address in order: the route when no Router is set.
+// everyNode is the route when no Router is set: all nodes in order, those with a domain as it says.
+func (t *table) everyNode() (out []Hop) {
+	for _, h := range t.nodes() {
+		if p := t.byAddr(h.Addr); p.Domain == "" {
+			out = append(out, h)
+		} else if !slices.ContainsFunc(out, func(o Hop) bool { return o.Name == h.Name }) {
+			out = append(out, t.hops(h.Name)...)
+		}
+	}
+	return out
+}
+
+// nodes gives every node's address in order.
 func (t *table) nodes() []Hop {
 	var out []Hop
 	for _, p := range t.peers {
@@ -163,20 +176,23 @@ func (t *table) nodes() []Hop {
 	return out
 }
 
-// bucket is a token bucket.
+// bucket is a token bucket. It holds two seconds' worth of its rate, but at least one token.
 type bucket struct {
 	tokens float64
+	rate   float64 // as last asked
 	last   time.Time
 }
 
+func burst(rate float64) float64 { return max(1, 2*rate) }
+
 // take says whether one token was there, and if not, how long to wait for it.
-func (b *bucket) take(now time.Time, rate, burst float64) (bool, time.Duration) {
+func (b *bucket) take(now time.Time, rate float64) (bool, time.Duration) {
 	if b.last.IsZero() {
-		b.tokens = burst
+		b.tokens = burst(rate)
 	} else if d := now.Sub(b.last); d > 0 {
-		b.tokens = min(burst, b.tokens+d.Seconds()*rate)
+		b.tokens = min(burst(rate), b.tokens+d.Seconds()*rate)
 	}
-	b.last = now
+	b.last, b.rate = now, rate
 	if b.tokens >= 1 {
 		b.tokens--
 		return true, 0
@@ -184,29 +200,41 @@ func (b *bucket) take(now time.Time, rate, burst float64) (bool, time.Duration) 
 	return false, time.Duration((1 - b.tokens) / rate * float64(time.Second))
 }
 
+// full says whether nothing is lost by forgetting it.
+func (b *bucket) full(now time.Time) bool { return now.Sub(b.last).Seconds()*b.rate >= burst(b.rate) }
+
 // maxBuckets bounds the addresses whose rate is remembered; strangers never get one of their own. When it is full, all
 // buckets that have filled up again go, and if that frees nothing, all go.
 const maxBuckets = 4096
 
+// buckets hold a bucket for each source: an address, and the port of a peer that has one of its own.
 type buckets struct {
-	mu          sync.Mutex
-	rate, burst float64
-	m           map[netip.Addr]*bucket
+	mu   sync.Mutex
+	rate float64 // of a source that has none of its own
+	m    map[netip.AddrPort]*bucket
 }
 
 func newBuckets(rate float64) *buckets {
-	return &buckets{rate: rate, burst: max(1, 2*rate), m: make(map[netip.Addr]*bucket)}
+	return &buckets{rate: rate, m: make(map[netip.AddrPort]*bucket)}
 }
 
+// take asks the bucket of an address.
 func (b *buckets) take(ip netip.Addr, now time.Time) (bool, time.Duration) {
+	return b.takeAt(netip.AddrPortFrom(ip, 0), now, 0)
+}
+
+// takeAt asks the bucket of a source for its own rate; 0 is the common one.
+func (b *buckets) takeAt(source netip.AddrPort, now time.Time, rate float64) (bool, time.Duration) {
+	if rate == 0 {
+		rate = b.rate
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	k, ok := b.m[ip]
+	k, ok := b.m[source]
 	if !ok {
 		if len(b.m) >= maxBuckets {
-			full := time.Duration(b.burst / b.rate * float64(time.Second))
 			for a, old := range b.m {
-				if now.Sub(old.last) >= full {
+				if old.full(now) {
 					delete(b.m, a)
 				}
 			}
@@ -215,7 +243,30 @@ func (b *buckets) take(ip netip.Addr, now time.Time) (bool, time.Duration) {
 			}
 		}
 		k = &bucket{}
-		b.m[ip] = k
+		b.m[source] = k
 	}
-	return k.take(now, b.rate, b.burst)
+	return k.take(now, rate)
+}
+
+// source is what the rates of a peer's messages are counted by.
+func (p *Peer) source(ip netip.Addr) netip.AddrPort { return netip.AddrPortFrom(ip, p.Port) }
+
+// mayCall says whether one more call of a peer's may come from an address.
+func (p *Proxy) mayCall(peer *Peer, ip netip.Addr, now time.Time) bool {
+	ok, _ := p.calls.takeAt(peer.source(ip), now, peer.CallsPerSecond)
+	if !ok {
+		p.n.rateLimited.Add(1)
+	}
+	return ok
+}
+
+// messageRate is how many messages a second may come along the connections of an address: whose they are only the Via of
+// each tells, so it is the most that a trunk there may send, 0 for the common rate.
+func (t *table) messageRate(ip netip.Addr, common float64) (rate float64) {
+	for i := range t.peers {
+		if p := &t.peers[i]; p.Kind == Trunk && p.contains(ip) {
+			rate = max(rate, cmp.Or(p.MessagesPerSecond, common))
+		}
+	}
+	return rate
 }

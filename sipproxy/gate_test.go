@@ -2,6 +2,7 @@ package sipproxy
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -316,6 +317,66 @@ func TestRatesAndRooms(t *testing.T) {
 	}
 }
 
+// Each trunk has rates of its own, also two that share an address, and a reload changes them.
+func TestRatesOfATrunk(t *testing.T) {
+	other := newUA(t, "other", "127.0.0.2")
+	w := newWorld(t, func(o *Options, w *world) {
+		o.Peers[0].Port = w.trunk.addr.Port()
+		o.Peers = append(o.Peers, Peer{Name: "other", Kind: Trunk, Addr: other.addr, Port: other.addr.Port(), CallsPerSecond: 0.001, MessagesPerSecond: 1000})
+		o.Router = routeFunc(func(*Invite) []Hop { return nil })
+	})
+	place := func(u *ua, id string) string {
+		inv := u.invite(id)
+		u.udp(w.udp, inv)
+		end := u.expect("SIP/2.0 5", "SIP/2.0 100")
+		u.udp(w.udp, u.ackFailure(inv, end))
+		return strings.Fields(end.raw)[1]
+	}
+	for i, want := range []string{"500", "503", "503"} {
+		if got := place(other, fmt.Sprint("slow", i)); got != want {
+			t.Errorf("call %d of a trunk with one call: %s, want %s", i, got, want)
+		}
+		if got := place(w.trunk, fmt.Sprint("quick", i)); got != "500" {
+			t.Errorf("call %d of a trunk with many: %s", i, got)
+		}
+	}
+	w.opt.Peers[2].CallsPerSecond = 1e6
+	if err := w.p.Reload(w.opt.Peers, nil, w.opt.Router); err != nil {
+		t.Fatal(err)
+	}
+	if got := place(other, "more"); got != "500" {
+		t.Errorf("after a reload: %s", got)
+	}
+	w.opt.Peers[2].MessagesPerSecond = 0.001
+	if err := w.p.Reload(w.opt.Peers, nil, w.opt.Router); err != nil {
+		t.Fatal(err)
+	}
+	before := w.p.Stats().RateLimited
+	other.udp(w.udp, other.invite("a datagram that counts"))
+	other.udp(w.udp, other.invite("one that is dropped"))
+	place(w.trunk, "read after them")
+	if now := w.p.Stats().RateLimited; now == before {
+		t.Error("no datagram was dropped")
+	}
+	w.opt.Peers[2].CallsPerSecond = -1
+	if err := w.p.Reload(w.opt.Peers, nil, nil); !errors.Is(err, ErrOptions) {
+		t.Errorf("a negative rate: %v, want ErrOptions", err)
+	}
+}
+
+// By connection a trunk has the most that one on its address may send.
+func TestMessageRateOfAnAddress(t *testing.T) {
+	ip := netip.MustParseAddr("192.0.2.1")
+	here := []netip.Prefix{netip.PrefixFrom(ip, 32)}
+	tab := &table{peers: []Peer{{Kind: Trunk, Prefixes: here, MessagesPerSecond: 50}, {Kind: Trunk, Prefixes: here, Port: 5070}, {Kind: Trunk, MessagesPerSecond: 9000}}}
+	if got := tab.messageRate(ip, 2000); got != 2000 {
+		t.Errorf("%g a second, want 2000", got)
+	}
+	if got := tab.messageRate(ip.Next(), 2000); got != 0 {
+		t.Errorf("%g a second for who is no trunk", got)
+	}
+}
+
 func TestReloadSwapsAllOrNothing(t *testing.T) {
 	w := newWorld(t, nil)
 	if err := w.p.Reload([]Peer{{Name: "x"}}, nil, nil); !errors.Is(err, ErrOptions) {
@@ -396,5 +457,48 @@ func TestPercentEscapesInACallersNameDoNotReachFreeSWITCH(t *testing.T) {
 	}
 	if got := header(at.raw, "p-preferred-identity"); got != "" {
 		t.Errorf("P-Preferred-Identity %s went on; FreeSWITCH would believe it before the asserted one", got)
+	}
+}
+
+func TestPercentEscapesInTheNameOfWhoAnswersDoNotReachFreeSWITCH(t *testing.T) {
+	w := newWorld(t, nil)
+	inv := w.node.build(request{method: "INVITE", uri: "sip:+15550001@" + w.trunk.addr.String(), callID: "answers"})
+	inv = strings.Replace(inv, `"Caller"`, `"100%25"`, 1)
+	w.node.udp(w.udp, inv)
+	at := w.trunk.expect("INVITE")
+	w.trunk.answer(at, "180 Ringing", `P-Asserted-Identity: "Bob%0d%0aX-Evil%3a yes" <sip:1@h>`, `Remote-Party-ID: Bob%0aX <sip:1@h>`, `X-FS-Display-Name: Bob%0d%0aX-Evil%253a yes`, w.trunk.contact())
+	ringing := w.node.expect("SIP/2.0 180", "SIP/2.0 100")
+	for name, want := range map[string]string{
+		"p-asserted-identity": `"Bob 0d 0aX-Evil 3a yes" <sip:1@h>`, "remote-party-id": `Bob 0aX <sip:1@h>`, "x-fs-display-name": `Bob 0d 0aX-Evil 253a yes`,
+		"from": header(inv, "from"),
+	} {
+		if got := header(ringing.raw, name); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+	// Nor does one in a request of his, where FreeSWITCH reads it too.
+	w.trunk.udp(w.udp, w.trunk.invite("display", `X-FS-Display-Name: y%0d%0aX-Evil%253a yes`))
+	if got := header(w.node.expect("INVITE").raw, "x-fs-display-name"); got != `y 0d 0aX-Evil 253a yes` {
+		t.Errorf("X-FS-Display-Name %s", got)
+	}
+	// What a node says of itself stays as it is.
+	w.trunk.udp(w.udp, w.trunk.invite("other way"))
+	w.node.answer(w.node.expect("INVITE"), "180 Ringing", `P-Asserted-Identity: "50%" <sip:1@h>`, w.node.contact())
+	if got := header(w.trunk.expect("SIP/2.0 180", "SIP/2.0 100").raw, "p-asserted-identity"); got != `"50%" <sip:1@h>` {
+		t.Errorf("of a node: %s", got)
+	}
+}
+
+func TestWhoCallsDoesNotSayWhichAddressFreeSWITCHShallTrust(t *testing.T) {
+	w := newWorld(t, nil)
+	w.trunk.udp(w.udp, w.trunk.invite("auth", "X-AUTH-IP: 127.0.0.1", "x-auth-port: 5060", "X-Auth-Token: secret", "X-Author: Ann"))
+	at := w.node.expect("INVITE")
+	for _, name := range []string{"x-auth-ip", "x-auth-port", "x-auth-token"} {
+		if got := header(at.raw, name); got != "" {
+			t.Errorf("%s: %s reached the node", name, got)
+		}
+	}
+	if got := header(at.raw, "x-author"); got != "Ann" {
+		t.Errorf("X-Author %q", got)
 	}
 }

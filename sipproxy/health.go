@@ -2,8 +2,10 @@ package sipproxy
 
 import (
 	"cmp"
+	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -84,7 +86,7 @@ func (p *Proxy) probeLoop() {
 		t := p.table.Load()
 		for _, hop := range p.health.round(t) {
 			id := probeID()
-			p.shardFor(id).post(event{probe: &probe{hop: hop, id: id}})
+			p.shardFor(id).post(&event{probe: &probe{hop: hop, id: id}})
 		}
 		select {
 		case <-tick.C:
@@ -96,8 +98,38 @@ func (p *Proxy) probeLoop() {
 
 // probe is one OPTIONS to be sent.
 type probe struct {
-	hop Hop
-	id  string // Call-ID
+	hop  Hop
+	id   string    // Call-ID
+	told func(int) // who asked, and gets the code of the answer, 0 for silence; nil = it is kept for the node. It must not block
+}
+
+// Ask asks a target of the Outbound with OPTIONS whether it is there: from the address from which its calls come, by TLS, and with
+// its certificate checked. Any answer but 503 and 408 is nil; what else there is wraps ErrNoAnswer, ErrOptions or ErrClosed. A proxy
+// that does not run yet answers when it does, or when ctx ends.
+func (p *Proxy) Ask(ctx context.Context, hop Hop) error {
+	if hop.Transport != "tls" || hop.TLSName == "" || !hop.Addr.IsValid() || p.isUs(hop.Addr.Addr().String(), hop.Addr.Port()) {
+		return fmt.Errorf("%w: ask %s: a target is asked by TLS, for a domain, and is not us", ErrOptions, hop.Addr)
+	}
+	hop.outside = true
+	answer := make(chan int, 1)
+	id := probeID()
+	p.shardFor(id).post(&event{probe: &probe{hop: hop, id: id, told: func(code int) {
+		select {
+		case answer <- code:
+		default:
+		}
+	}}})
+	select {
+	case code := <-answer:
+		if code < 200 || code == 503 || code == 408 {
+			return fmt.Errorf("ask %s: %w: %d", hop.Addr, ErrNoAnswer, code)
+		}
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("ask %s: %w: %w", hop.Addr, ErrNoAnswer, ctx.Err())
+	case <-p.stop:
+		return ErrClosed
+	}
 }
 
 func probeID() string {
@@ -129,7 +161,12 @@ func (h *health) round(t *table) (ask []Hop) {
 
 // probed takes the outcome of a probe. Any final answer will do but 503 and 408, with which a FreeSWITCH that is paused, or a
 // proxy behind us, says that it takes no calls; code 0 is silence.
-func (p *Proxy) probed(hop Hop, code int) {
+func (p *Proxy) probed(pr *probe, code int) {
+	if pr.told != nil {
+		pr.told(code)
+		return
+	}
+	hop := pr.hop
 	good := code >= 200 && code != 503 && code != 408
 	p.health.mu.Lock()
 	s := p.health.hops[hop.Addr]
@@ -162,20 +199,20 @@ func (s *shard) probe(pr *probe) {
 	network := cmp.Or(pr.hop.Transport, "udp")
 	out := s.p.listenerFor(network, pr.hop.Addr.Addr(), nil)
 	if out == nil {
-		s.p.probed(pr.hop, 0)
+		s.p.probed(pr, 0)
 		return
 	}
 	branch := branchPrefix + digest(pr.id)
-	m := &message{method: "OPTIONS", uri: "sip:" + pr.hop.Addr.String()}
+	m := &message{method: "OPTIONS", uri: "sip:" + cmp.Or(pr.hop.TLSName, pr.hop.Addr.String())}
 	m.add("Via", "SIP/2.0/"+strings.ToUpper(network)+" "+out.adv+";rport;branch="+branch)
 	m.add("Max-Forwards", "70")
 	m.add("From", "<sip:probe@"+out.adv+">;tag="+digest(pr.id, "tag"))
-	m.add("To", "<sip:"+pr.hop.Addr.String()+">")
+	m.add("To", "<"+m.uri+">")
 	m.add("Call-ID", pr.id)
 	m.add("CSeq", "1 OPTIONS")
 	m.add("Contact", "<sip:"+out.adv+">")
-	l := &leg{shard: s, hop: pr.hop, network: network, out: out, branch: branch, method: "OPTIONS", sent: m, probe: true}
+	l := &leg{shard: s, hop: pr.hop, out: out, branch: branch, method: "OPTIONS", sent: m, probe: pr}
 	if !l.start() {
-		s.p.probed(pr.hop, 0)
+		s.p.probed(pr, 0)
 	}
 }

@@ -74,3 +74,43 @@ func TestDevicesGoToANodeThatAnswersItsProbes(t *testing.T) {
 		t.Errorf("hops %v, want %s last", hops, first.Addr)
 	}
 }
+
+func TestARegistrationFailsOverFromASilentNode(t *testing.T) {
+	silent := newUA(t, "silent", "127.0.0.4")
+	ph := newPhones(t, func(o *Options) {
+		o.FirstResponse = 300 * time.Millisecond
+		second := Peer{Name: "fs2", Kind: Node, Addr: netip.AddrPortFrom(silent.addr.Addr(), 1), DeviceAddr: silent.addr}
+		o.Peers = append(o.Peers, second)
+	})
+	u := newUA(t, "phone", "127.0.0.20")
+	both := map[*ua]bool{}
+	for n := 0; len(both) < 2; n++ { // each user's REGISTER begins at a node of its own
+		began := time.Now()
+		user := fmt.Sprint(1000 + n)
+		u.udp(ph.in, u.build(request{method: "REGISTER", uri: "sip:pbx.example", callID: "r" + user, to: "<sip:" + user + "@pbx.example>"}))
+		first, other := ph.auth, silent
+		var reg got
+		for header(reg.raw, "call-id") != "r"+user { // not an earlier one, sent again
+			select {
+			case reg = <-ph.auth.in:
+				first, other = ph.auth, silent
+			case reg = <-silent.in:
+				first, other = silent, ph.auth
+			case <-time.After(patience):
+				t.Fatal("no node got a REGISTER")
+			}
+		}
+		if both[first] {
+			first.answer(reg, "200 OK", u.contact()+";expires=60")
+			u.expect("SIP/2.0 200")
+			continue
+		}
+		both[first] = true
+		over := other.expect("REGISTER")
+		if took := time.Since(began); took < 200*time.Millisecond || took > 2*time.Second {
+			t.Errorf("it failed over after %s", took)
+		}
+		other.answer(over, "200 OK", u.contact()+";expires=60")
+		u.expect("SIP/2.0 200")
+	}
+}

@@ -7,7 +7,7 @@ import (
 )
 
 // legState is where a client transaction stands (RFC 3261 17.1).
-type legState int
+type legState int8
 
 const (
 	legCalling    legState = iota // nothing heard
@@ -19,44 +19,59 @@ const (
 
 // leg is one client transaction: a request sent to one hop. ex is nil for a CANCEL and for the BYE of a ghost, which nobody waits for.
 type leg struct {
-	shard   *shard
-	ex      *exchange
-	hop     Hop
-	network string
-	out     *listener
-	conn    *conn
-	branch  string
-	method  string
-	sent    *message
-	raw     []byte
-	bySize  bool // TCP was our choice: when it fails, UDP is tried
-	probe   bool // asks a node whether it is there
+	shard  *shard
+	ex     *exchange
+	hop    Hop
+	out    *listener
+	conn   *conn
+	branch string
+	method string
+	sent   *message
+	raw    []byte
+	ack    []byte // for a final response that comes again
+	reason string // why it is abandoned
+	probe  *probe // asks a node or a target whether it is there
 
 	state     legState
+	bySize    bool // TCP was our choice: when it fails, UDP is tried
 	rang      bool // a provisional above 100
 	abandoned bool // whatever it answers, nobody waits for it
-	reason    string
-	cancelled bool   // CANCEL was sent
-	ghosted   bool   // BYE was sent
-	ack       []byte // for a final response that comes again
+	cancelled bool // CANCEL was sent
+	ghosted   bool // BYE was sent
 	retried   bool
 
-	resend, timeout, linger *timer
-	interval                time.Duration
+	resend   timer
+	due      timer // its end: that of waiting for an answer, or of remembering it
+	interval time.Duration
 }
+
+// expire implements expirer.
+func (l *leg) expire(what deadline) {
+	switch what {
+	case resendDue:
+		l.sendAgain()
+	case answerDue:
+		l.timedOut()
+	case forgetDue:
+		l.forget()
+	}
+}
+
+// network is the transport it was sent by.
+func (l *leg) network() string { return l.out.network }
 
 // start sends the request and sets its timers: A and E, B and F, and the short one to the first response.
 func (l *leg) start() bool {
 	s, o := l.shard, l.shard.p.opt
 	l.raw = l.sent.bytes()
-	k := clientKey(l.branch, l.method)
+	k := clientKey{l.branch, l.method}
 	if old := s.client[k]; old != nil {
 		old.forget() // the same request again, after its exchange was forgotten
 	}
 	s.client[k] = l
 	s.p.n.legs.Add(1)
 	var ok bool
-	l.conn, ok = s.send(l.network, l.out, l.hop, l.raw, l)
+	l.conn, ok = s.send(l.network(), l.out, l.hop, l.raw, l)
 	if !ok {
 		l.forget()
 		if l.bySize && l.ex != nil && l.ex.state == exTrying {
@@ -64,24 +79,27 @@ func (l *leg) start() bool {
 		}
 		return false
 	}
-	if l.network == "udp" {
+	if l.network() == "udp" {
 		l.interval = o.T1
-		s.after(&l.resend, l.interval, l.sendAgain)
+		s.after(&l.resend, l.interval, l, resendDue)
 	}
 	d := 64 * o.T1
-	if l.method == "INVITE" && l.ex != nil && !l.ex.fixed || l.probe {
+	if l.method == "INVITE" && l.ex != nil && !l.ex.fixed || l.another() || l.probe != nil {
 		d = min(d, o.FirstResponse)
 	}
-	s.after(&l.timeout, d, l.timedOut)
+	s.after(&l.due, d, l, answerDue)
 	return true
 }
+
+// another says whether a request that is no INVITE, as a REGISTER, can go to another hop when this one is silent.
+func (l *leg) another() bool { return l.method != "INVITE" && l.ex != nil && len(l.ex.hops) > 0 }
 
 func (l *leg) sendAgain() {
 	s, o := l.shard, l.shard.p.opt
 	if l.state > legProceeding || (l.method == "INVITE" && (l.state != legCalling || l.abandoned)) {
 		return
 	}
-	s.send(l.network, l.out, l.hop, l.raw, l)
+	s.send(l.network(), l.out, l.hop, l.raw, l)
 	l.interval *= 2
 	if l.method != "INVITE" {
 		l.interval = min(l.interval, o.T2)
@@ -89,7 +107,7 @@ func (l *leg) sendAgain() {
 	if l.state == legProceeding {
 		l.interval = o.T2
 	}
-	s.after(&l.resend, l.interval, l.sendAgain)
+	s.after(&l.resend, l.interval, l, resendDue)
 }
 
 // sendFailed is told when the request could not be written, or its connection ended before any answer.
@@ -103,16 +121,16 @@ func (l *leg) sendFailed() {
 		l.probed(0)
 		return
 	}
-	if l.network != "udp" && l.hop.flow == nil && !l.retried && l.conn != nil && l.conn.up.Load() {
+	if l.network() != "udp" && l.hop.flow == nil && !l.retried && l.conn != nil && l.conn.up.Load() {
 		// A pooled connection may have been dead without our knowing: once more, on a new one.
 		l.retried = true
-		if c, ok := l.shard.send(l.network, l.out, l.hop, l.raw, l); ok {
+		if c, ok := l.shard.send(l.network(), l.out, l.hop, l.raw, l); ok {
 			l.conn = c
 			return
 		}
 	}
 	l.forget()
-	if l.bySize && ex.state == exTrying && ex.current == l && ex.try(l.hop, true) {
+	if l.bySize && ex.state == exTrying && ex.awaits(l) && ex.try(l.hop, true) {
 		return
 	}
 	ex.legFailed(l, nil)
@@ -126,7 +144,7 @@ func (l *leg) connLost() {
 		l.sendFailed()
 	case l.state == legProceeding && l.method == "INVITE" && l.ex != nil && !l.abandoned:
 		l.abandon("")
-		if l.ex.current == l {
+		if l.ex.awaits(l) {
 			l.ex.legFailed(l, nil)
 		}
 	}
@@ -135,7 +153,7 @@ func (l *leg) connLost() {
 // timedOut is timer B, F or C, or the short wait for a first response.
 func (l *leg) timedOut() {
 	s, ex := l.shard, l.ex
-	if l.probe {
+	if l.probe != nil {
 		l.forget()
 		l.probed(0)
 		return
@@ -146,17 +164,22 @@ func (l *leg) timedOut() {
 		return
 	}
 	rang := l.state == legProceeding
-	l.abandon("")
 	if !ex.invite {
+		more := l.another() && !rang
 		l.forget()
-		ex.silent()
+		if more {
+			ex.next()
+		} else {
+			ex.silent()
+		}
 		return
 	}
+	l.abandon("")
 	if rang {
 		// Timer C (RFC 3261 16.8): the hop works, the call does not end.
 		ex.hops = nil
 	}
-	if ex.state == exTrying && ex.current == l {
+	if ex.state == exTrying && ex.awaits(l) {
 		ex.legFailed(l, response(ex.req, 408, "", nil))
 	}
 }
@@ -170,7 +193,7 @@ func (l *leg) abandon(reason string) {
 	s := l.shard
 	l.abandoned, l.reason = true, reason
 	s.cancel(&l.resend)
-	s.after(&l.timeout, 64*s.p.opt.T1, l.timedOut)
+	s.after(&l.due, 64*s.p.opt.T1, l, answerDue)
 	if l.state == legProceeding {
 		l.sendCancel()
 	}
@@ -181,7 +204,7 @@ func (l *leg) sendCancel() {
 		return
 	}
 	l.cancelled = true
-	c := &leg{shard: l.shard, hop: l.hop, network: l.network, out: l.out, branch: l.branch, method: "CANCEL", sent: cancelFor(l.sent, l.reason)}
+	c := &leg{shard: l.shard, hop: l.hop, out: l.out, branch: l.branch, method: "CANCEL", sent: cancelFor(l.sent, l.reason)}
 	c.start()
 }
 
@@ -204,12 +227,15 @@ func (l *leg) mayAnswer(pk *packet) bool {
 // response takes a response that matched.
 func (l *leg) response(m *message) {
 	s, ex := l.shard, l.ex
+	if ex != nil {
+		ex.heard()
+	}
 	s.cancel(&l.resend)
 	if l.method != "INVITE" {
 		l.plainResponse(m)
 		return
 	}
-	if ex != nil && ex.current == l {
+	if ex.awaits(l) {
 		ex.ends(StageHop)
 	}
 	switch {
@@ -227,9 +253,9 @@ func (l *leg) response(m *message) {
 			return
 		}
 		if m.code > 100 || first { // timer C; a further 100 does not reset it
-			s.after(&l.timeout, s.p.opt.TimerC, l.timedOut)
+			s.after(&l.due, s.p.opt.TimerC, l, answerDue)
 		}
-		if m.code > 100 && ex.state == exTrying && ex.current == l {
+		if m.code > 100 && ex.state == exTrying && ex.awaits(l) {
 			m.pop("via")
 			ex.send(m)
 		}
@@ -240,16 +266,15 @@ func (l *leg) response(m *message) {
 			return
 		}
 		if l.ack != nil {
-			s.send(l.network, l.out, l.hop, l.ack, nil)
+			s.send(l.network(), l.out, l.hop, l.ack, nil)
 			return
 		}
 		l.state = legFailed
 		l.ack = ackFor(l.sent, m).bytes()
-		s.send(l.network, l.out, l.hop, l.ack, nil)
-		s.cancel(&l.timeout)
+		s.send(l.network(), l.out, l.hop, l.ack, nil)
 		l.raw = nil
-		s.after(&l.linger, 64*s.p.opt.T1, l.forget)
-		if !l.abandoned && ex.current == l {
+		s.after(&l.due, 64*s.p.opt.T1, l, forgetDue)
+		if !l.abandoned && ex.awaits(l) {
 			m.pop("via")
 			ex.legFailed(l, m)
 		}
@@ -261,9 +286,8 @@ func (l *leg) accepted(m *message) {
 	s, ex := l.shard, l.ex
 	first := l.state != legAccepted
 	l.state = legAccepted
-	s.cancel(&l.timeout)
 	if first {
-		s.after(&l.linger, 64*s.p.opt.T1, l.forget)
+		s.after(&l.due, 64*s.p.opt.T1, l, forgetDue)
 	}
 	switch {
 	case ex.state == exTrying && !l.abandoned:
@@ -274,7 +298,7 @@ func (l *leg) accepted(m *message) {
 		l.sent, l.raw = nil, nil // from here on its 2xx only pass
 	case ex.state == exAccepted && ex.winner == l:
 		m.pop("via")
-		s.sendBack(ex.back, ex.pk.table, m.bytes())
+		s.sendBack(ex.back, ex.table, s.scratch(m, ex.back.lis))
 	default:
 		l.hangUpGhost(m)
 	}
@@ -285,7 +309,7 @@ func (l *leg) hangUpGhost(m *message) {
 	s := l.shard
 	tag := m.get("to")
 	ack := ghost(l.sent, m, "ACK", 0, branchPrefix+digest(l.branch, tag, "ack"), s.p.isUs)
-	s.send(l.network, l.out, l.hop, ack.bytes(), nil)
+	s.send(l.network(), l.out, l.hop, ack.bytes(), nil)
 	if l.ghosted {
 		return
 	}
@@ -293,7 +317,7 @@ func (l *leg) hangUpGhost(m *message) {
 	s.p.n.ghosts.Add(1)
 	s.p.log.Info("answered call that nobody waits for is hung up", zap.String("call_id", m.get("call-id")), zap.Stringer("hop", l.hop.Addr))
 	branch := branchPrefix + digest(l.branch, tag, "bye")
-	b := &leg{shard: s, hop: l.hop, network: l.network, out: l.out, branch: branch, method: "BYE",
+	b := &leg{shard: s, hop: l.hop, out: l.out, branch: branch, method: "BYE",
 		sent: ghost(l.sent, m, "BYE", 1, branch, s.p.isUs)}
 	b.start()
 }
@@ -306,9 +330,10 @@ func (l *leg) plainResponse(m *message) {
 			return
 		}
 		l.state = legProceeding
-		if l.network == "udp" {
-			s.after(&l.resend, s.p.opt.T2, l.sendAgain)
+		if l.network() == "udp" {
+			s.after(&l.resend, s.p.opt.T2, l, resendDue)
 		}
+		s.after(&l.due, 64*s.p.opt.T1, l, answerDue) // it is there
 		if ex != nil && m.code > 100 && ex.state == exTrying {
 			m.pop("via")
 			ex.send(m)
@@ -320,35 +345,33 @@ func (l *leg) plainResponse(m *message) {
 	}
 	l.state = legDone
 	l.probed(m.code)
-	s.cancel(&l.timeout)
 	l.sent, l.raw = nil, nil
 	keep := time.Duration(0)
-	if l.network == "udp" {
+	if l.network() == "udp" {
 		keep = 10 * s.p.opt.T1 // timer K is T4
 	}
-	s.after(&l.linger, keep, l.forget)
+	s.after(&l.due, keep, l, forgetDue)
 	if ex != nil && ex.state == exTrying {
 		if l.method == "REGISTER" {
 			ex.registered(m)
 		}
 		m.pop("via")
-		ex.final(m)
+		ex.final(ex.upstream(m))
 	}
 }
 
 // probed ends a probe.
 func (l *leg) probed(code int) {
-	if l.probe {
-		l.shard.p.probed(l.hop, code)
+	if l.probe != nil {
+		l.shard.p.probed(l.probe, code)
 	}
 }
 
 func (l *leg) forget() {
 	s := l.shard
 	s.cancel(&l.resend)
-	s.cancel(&l.timeout)
-	s.cancel(&l.linger)
-	if k := clientKey(l.branch, l.method); s.client[k] == l {
+	s.cancel(&l.due)
+	if k := (clientKey{l.branch, l.method}); s.client[k] == l {
 		delete(s.client, k)
 		s.p.n.legs.Add(-1)
 	}
@@ -365,7 +388,7 @@ func (ex *exchange) legFailed(l *leg, res *message) {
 		if res == nil {
 			res = response(ex.req, 503, "", nil)
 		}
-		ex.final(res)
+		ex.final(ex.upstream(res))
 		return
 	}
 	l.hopFailed()
@@ -386,6 +409,8 @@ func (l *leg) hopFailed() {
 
 // silent ends a request that is no INVITE and got no answer: none is given either (RFC 4320 4.1).
 func (ex *exchange) silent() {
+	ex.told(0, "silent")
+	ex.observe(0)
 	ex.state = exDone
 	ex.forget()
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,6 +17,11 @@ var (
 	ErrMalformed = errors.New("sipproxy: malformed message")
 	// ErrTooLarge means that a bound of Limits was passed.
 	ErrTooLarge = errors.New("sipproxy: message too large")
+
+	// errStartLine and errVersion are of requests that are good enough to be answered.
+	errStartLine = fmt.Errorf("%w: request line", ErrMalformed)
+	errLength    = fmt.Errorf("%w: content-length", ErrMalformed)
+	errVersion   = fmt.Errorf("%w: version", ErrMalformed)
 )
 
 // field is a header field; key is the name in lower case with the compact form written out.
@@ -83,16 +89,30 @@ func parseMessage(p *sip.Parser, raw []byte, l Limits) (*message, error) {
 	if err := checkHead(head); err != nil {
 		return nil, err
 	}
-	if n := bytes.Count(head, headEnd[:2]); n > 8*l.MaxHeaders {
-		return nil, fmt.Errorf("%w: %d header lines", ErrTooLarge, n)
+	lines := bytes.Count(head, headEnd[:2])
+	if lines > 8*l.MaxHeaders {
+		return nil, fmt.Errorf("%w: %d header lines", ErrTooLarge, lines)
 	}
+	if len(head) <= l.MaxHeaderBytes && lines <= l.MaxHeaders {
+		if m := scan(head, raw[end+len(headEnd):], lines); m != nil {
+			return m, nil
+		}
+	}
+	return parseLong(p, raw, head, l)
+}
+
+// parseLong has sipgo read the message.
+func parseLong(p *sip.Parser, raw, head []byte, l Limits) (*message, error) {
 	parsed, _, perr := p.Parse(raw, false)
 	if parsed == nil || (perr != nil && !errors.Is(perr, sip.ErrParseReadBodyIncomplete)) {
-		return nil, fmt.Errorf("%w: %v", ErrMalformed, perr)
+		if m, err := parseLengthless(p, raw); m != nil {
+			return m, err
+		}
+		return withoutStart(p, raw, fmt.Errorf("%w: %v", ErrMalformed, perr))
 	}
 	m, err := fromSIP(parsed, head)
 	if err != nil {
-		return nil, err
+		return withoutStart(p, raw, err)
 	}
 	switch {
 	case perr != nil:
@@ -103,6 +123,55 @@ func parseMessage(p *sip.Parser, raw []byte, l Limits) (*message, error) {
 		return m, fmt.Errorf("%w: %d header fields, at most %d", ErrTooLarge, len(m.fields), l.MaxHeaders)
 	}
 	return m, nil
+}
+
+// parseLengthless reads a message whose Content-Length is no number, so that its sender is told; nil when that is not what is wrong.
+func parseLengthless(p *sip.Parser, raw []byte) (*message, error) {
+	head := withoutLength(raw[:bytes.Index(raw, headEnd)+len(headEnd)])
+	parsed, _, err := p.Parse(head, false)
+	if parsed == nil || err != nil {
+		return nil, err
+	}
+	m, err := fromSIP(parsed, head)
+	if err != nil {
+		return nil, err
+	}
+	return m, errLength
+}
+
+// withoutStart reads what stands below a request line that the parser does not take, so that its sender is told. A URI of a scheme that the parser
+// does not know is no mistake. why is what is wrong when that fails too, or when it is no request.
+func withoutStart(p *sip.Parser, raw []byte, why error) (*message, error) {
+	line, rest, _ := bytes.Cut(raw, headEnd[:2])
+	words := strings.Fields(string(line))
+	if len(words) < 2 || !isToken(words[0]) || !strings.HasPrefix(words[len(words)-1], "SIP/") {
+		return nil, why
+	}
+	start := words[0] + " sip:unread.invalid SIP/2.0"
+	parsed, _, err := p.Parse(slices.Concat([]byte(start), headEnd[:2], rest), false)
+	if parsed == nil || err != nil {
+		return nil, why
+	}
+	m, err := fromSIP(parsed, []byte(start))
+	switch {
+	case err != nil:
+		return nil, why
+	case words[len(words)-1] != "SIP/2.0":
+		return m, fmt.Errorf("%w %.20q", errVersion, words[len(words)-1])
+	case string(line) != strings.Join(words, " ") || len(words) != 3 || !isURI(words[1]) || knownScheme(words[1]):
+		return m, fmt.Errorf("%w %.80q", errStartLine, line)
+	}
+	m.uri = words[1]
+	return m, nil
+}
+
+// knownScheme says whether we know what a URI of its kind means (RFC 3261 16.3 step 2). A call for help is known by its name alone (RFC 5031).
+func knownScheme(uri string) bool {
+	switch scheme, _, _ := strings.Cut(uri, ":"); strings.ToLower(scheme) {
+	case "sip", "sips", "tel", "urn":
+		return true
+	}
+	return false
 }
 
 func fromSIP(parsed sip.Message, head []byte) (*message, error) {
@@ -184,8 +253,24 @@ func foldName(name string) string {
 			return "identity"
 		}
 	}
+	if key, ok := longNames[name]; ok {
+		return key
+	}
 	return strings.ToLower(name)
 }
+
+// longNames are the names that most messages have, as most write them: what is in the table costs no memory.
+var longNames = func() map[string]string {
+	table := make(map[string]string)
+	for _, name := range [...]string{
+		"Via", "From", "To", "Call-ID", "CSeq", "Max-Forwards", "Contact", "Route", "Record-Route", "Content-Type", "Content-Length", "Allow", "Supported",
+		"Require", "User-Agent", "Server", "Reason", "Expires", "Session-Expires", "Min-SE", "Accept", "P-Asserted-Identity", "Remote-Party-ID",
+		"Privacy", "Diversion", "History-Info", "Identity", "Allow-Events", "X-Signalbox",
+	} {
+		table[name] = strings.ToLower(name)
+	}
+	return table
+}()
 
 // isToken says whether s is a token of RFC 3261 25.1.
 func isToken(s string) bool {
@@ -195,8 +280,8 @@ func isToken(s string) bool {
 	for i := range len(s) {
 		c := s[i]
 		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
-		case strings.IndexByte("-.!%*_+`'~", c) >= 0:
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-':
+		case strings.IndexByte(".!%*_+`'~", c) >= 0:
 		default:
 			return false
 		}
@@ -283,9 +368,18 @@ func (m *message) pop(key string) {
 			m.fields[i].value = rest
 			return
 		}
-		m.fields = append(m.fields[:i:i], m.fields[i+1:]...)
+		m.fields = slices.Delete(m.fields, i, i+1)
 		return
 	}
+}
+
+// hasSecondVia says whether there is a Via below the topmost one.
+func (m *message) hasSecondVia() bool {
+	if m.count("via") > 1 {
+		return true
+	}
+	_, _, more := cutList(m.get("via"))
+	return more
 }
 
 // top gives the first element of a list header.
@@ -315,24 +409,36 @@ func (m *message) strip() (n int) {
 
 const ownPrefix = "x-signalbox"
 
-// tame makes a caller's identity harmless to FreeSWITCH and says in how many fields. FreeSWITCH decodes percent escapes in a
-// display name when it reads it and once more when it writes the From of a B-leg, so that a caller named
-// "x%250d%250aX-Evil%253a yes" puts a header of his own on that leg; and an escaped line feed in the user part arrives as
-// one in the caller's number (both measured with 1.10.12). So percent signs leave display names, and escaped control
-// characters leave URIs. P-Preferred-Identity is for a phone to its own proxy and never goes further (RFC 3325 section
-// 9.2); FreeSWITCH would believe it before the asserted one.
+// tame makes the identity of a caller, or of who answers, harmless to FreeSWITCH and says in how many fields. FreeSWITCH decodes percent
+// escapes in a display name when it reads it and once more when it writes the From of a B-leg, so that a caller named
+// "x%250d%250aX-Evil%253a yes" puts a header of his own on that leg; so does who answers with such a name on the answers to the
+// caller; and an escaped line feed in the user part arrives as one in the caller's number (all measured with 1.10.12). So percent signs
+// leave display names, and escaped control characters leave URIs. P-Preferred-Identity is for a phone to its own proxy and never goes
+// further (RFC 3325 section 9.2); FreeSWITCH would believe it before the asserted one. X-AUTH-IP and the like are a proxy's word for the
+// address of a caller, by which a profile with apply-proxy-acl lets him in without a password. The From of a response is the asker's own.
 func (m *message) tame() (n int) {
 	kept := m.fields[:0]
 	for _, f := range m.fields {
+		if strings.HasPrefix(f.key, "x-auth-") {
+			n++
+			continue
+		}
+		was := f.value
 		switch f.key {
 		case "p-preferred-identity":
 			n++
 			continue
-		case "from", "p-asserted-identity", "remote-party-id":
-			if v := tameIdentity(f.value); v != f.value {
-				f.value = v
-				n++
+		case "from":
+			if m.isRequest() {
+				f.value = tameIdentity(f.value)
 			}
+		case "p-asserted-identity", "remote-party-id":
+			f.value = tameIdentity(f.value)
+		case "x-fs-display-name": // by which one FreeSWITCH tells another who is talking
+			f.value = strings.ReplaceAll(f.value, "%", " ")
+		}
+		if f.value != was {
+			n++
 		}
 		kept = append(kept, f)
 	}
@@ -395,12 +501,19 @@ func (m *message) clone() *message {
 }
 
 // bytes writes the message for the wire, with a Content-Length that is right.
-func (m *message) bytes() []byte {
-	n := 64 + len(m.uri) + len(m.phrase) + len(m.body)
+func (m *message) bytes() []byte { return m.append(make([]byte, 0, m.size())) }
+
+// size is the length of bytes, or a little more.
+func (m *message) size() int {
+	n := 64 + len(m.method) + len(m.uri) + len(m.phrase) + len(m.body)
 	for i := range m.fields {
 		n += len(m.fields[i].name) + len(m.fields[i].value) + 4
 	}
-	b := make([]byte, 0, n)
+	return n
+}
+
+// append writes the message behind b.
+func (m *message) append(b []byte) []byte {
 	if m.isRequest() {
 		b = append(b, m.method...)
 		b = append(b, ' ')
@@ -430,12 +543,17 @@ func (m *message) bytes() []byte {
 
 // cseq gives number and method.
 func (m *message) cseq() (uint32, string, bool) {
-	f := strings.Fields(m.get("cseq"))
-	if len(f) != 2 {
-		return 0, "", false
+	value := m.get("cseq")
+	num, method, _ := strings.Cut(value, " ")
+	if strings.ContainsAny(num, "\t\v\f") || !isToken(method) { // not as all write it
+		f := strings.Fields(value)
+		if len(f) != 2 {
+			return 0, "", false
+		}
+		num, method = f[0], f[1]
 	}
-	n, err := strconv.ParseUint(f[0], 10, 31)
-	return uint32(n), f[1], err == nil
+	n, err := strconv.ParseUint(num, 10, 31)
+	return uint32(n), method, err == nil
 }
 
 // single are the headers of which a request or response has exactly one. A second one would be read by one

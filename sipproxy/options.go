@@ -80,24 +80,37 @@ type Peer struct {
 	Port uint16
 	// Addr is where requests for it are sent. A trunk may leave it empty when it only calls in.
 	Addr netip.AddrPort
+	// Domain is the FQDN at which it is found (RFC 3263), instead of Addr; Options.Names looks it up. It stands for one peer at each
+	// of its addresses: calls to it are tried at one after the other, and calls from each are its calls, while the domain leads
+	// there and for a minute longer; dialogs go on for hours. Whoever rules over the DNS decides who this peer is.
+	Domain string
+	// DomainPort is the port beside Domain; 0 = the DNS says.
+	DomainPort uint16
 	// DeviceAddr is where a node takes the requests of devices: a profile that authenticates each of them, never the one of
 	// trunks. Empty means that the node takes none.
 	DeviceAddr netip.AddrPort
 	// Transport is "udp", "tcp", "tls" or empty: by size (see Options.MaxUDP).
 	Transport string
 	// TLSName is the domain that a peer's certificate must be for (RFC 5922 section 7), when we connect and, with a
-	// client certificate, when it does. Empty means the first of Hosts, or the address itself.
+	// client certificate, when it does. Empty means Domain, else the first of Hosts, else the address itself.
 	TLSName string
 	// TLSWildcard also takes a certificate for *.domain, which RFC 5922 section 7.2 forbids and some carriers have.
 	TLSWildcard bool
 	// TrustVerstat leaves a trunk's verstat parameters and attestation headers as they are: it verifies callers and says the truth.
 	TrustVerstat bool
-	// Hosts are names by which it calls itself in Contact and Record-Route instead of an address. The proxy
-	// asks no DNS: a request for such a name goes to Addr.
+	// Hosts are names by which it calls itself in Contact and Record-Route instead of an address. They are not
+	// looked up: a request for such a name goes to Addr.
 	Hosts []string
+	// MessagesPerSecond and CallsPerSecond bound what each address of a trunk may send; 0 is what Limits say.
+	MessagesPerSecond, CallsPerSecond float64
+
+	priority, weight uint16         // of an address of Domain
+	former           netip.AddrPort // where Domain led before; there is no Addr then
+	grace            time.Time      // until when calls are taken from there
 }
 
-// Hop is one place an INVITE may be sent to. Addr must be the Addr of a configured peer.
+// Hop is one place an INVITE may be sent to. Addr must be the Addr of a configured peer; without one, Name is that of a peer, and
+// all addresses of its Domain are meant.
 type Hop struct {
 	Addr netip.AddrPort
 	// Transport is "udp", "tcp", "tls" or empty: that of the peer, else by size.
@@ -123,6 +136,8 @@ type Decision struct {
 	// Add is put on the INVITE towards the hop, after X-Signalbox headers from outside were stripped.
 	// A field that is not valid is left out and counted (Stats.BadDecisions); the call goes on.
 	Add []HeaderField
+	// Labels are for the Observer alone: what was decided, and why, in words.
+	Labels []HeaderField
 }
 
 // Refusal is the final answer to a refused call, for instance 603 "Network Blocked" with a Reason.
@@ -137,7 +152,7 @@ type Refusal struct {
 
 // Screener judges an admitted initial INVITE of a trunk. There is no error: what fails open is the zero
 // Decision. It is called on its own goroutine, concurrently for different calls, with a context that ends
-// after Options.ScreenTimeout; after that time, or when it panics, the call is delivered unmarked.
+// after Options.ScreenTimeout; after that time, or when it panics, the call is delivered unmarked. See Immediate for another way.
 type Screener interface {
 	Screen(ctx context.Context, inv *Invite) Decision
 }
@@ -147,6 +162,10 @@ type Screener interface {
 type Router interface {
 	Route(ctx context.Context, inv *Invite) []Hop
 }
+
+// Immediate marks a Screener or a Router that decides from the Invite and its own memory alone and waits for nothing. It is called on the
+// path of the call itself, without a goroutine and a deadline of its own, which costs less than its decision often does.
+type Immediate interface{ Immediate() }
 
 // Direction tells a Tap which way a message went.
 type Direction string
@@ -179,7 +198,8 @@ type Limits struct {
 	MaxHeaders int
 	// MaxPending is the number of requests being worked on, 10,000. More: new ones are answered 503. Devices take half of it at most.
 	MaxPending int
-	// MaxKept is the number of requests remembered, with those already answered (for up to 64*T1), 100,000. More: 503.
+	// MaxKept is the number of requests remembered, with those already answered (for up to 64*T1, so that a call that is answered and
+	// ends takes two for 32 s), 150,000. More: 503.
 	MaxKept int
 	// MaxConnections is the number of TCP connections, 1,024; when half are taken, further ones of carriers are closed at
 	// once, when all are, those of nodes.
@@ -187,10 +207,13 @@ type Limits struct {
 	// MaxScreening is the number of Screener and of Router calls at one time, 1,024 each. More: the call is not
 	// screened, or not routed (503).
 	MaxScreening int
+	// MaxSummaries is the number of summaries being taken at one time, 64. More: 503.
+	MaxSummaries int
 	// MessagesPerSecond from one address of a trunk, 2,000, with a burst of two seconds' worth. More: a datagram
-	// is dropped, a TCP connection read later.
+	// is dropped, a TCP connection read later. A trunk may have its own (Peer.MessagesPerSecond).
 	MessagesPerSecond float64
 	// CallsPerSecond is the rate of initial INVITEs from one address of a trunk, 500, burst two seconds. More: 503 with Retry-After.
+	// A trunk may have its own (Peer.CallsPerSecond).
 	CallsPerSecond float64
 	// MaxDevices is the number of connections of devices, 10,000, MaxUnregistered that of those on which nobody has registered yet,
 	// 1,000, and DevicesPerAddress that from one address, 256. More: closed.
@@ -219,6 +242,8 @@ type Options struct {
 	Screener Screener
 	// Router names hops; nil takes every Node with an Addr, in order.
 	Router Router
+	// Names looks up peers with a Domain; nil means that there are none.
+	Names Names
 	// FlowKey signs the tokens by which a device is found again (RFC 5626), at least 32 bytes. All proxies of one address have the
 	// same. Listeners for devices need it.
 	FlowKey []byte
@@ -226,6 +251,8 @@ type Options struct {
 	BanTime time.Duration
 	// Outbound permits and resolves calls of nodes to other domains; nil means that there are none. It needs a FlowKey.
 	Outbound Outbound
+	// Summaries takes message-summary NOTIFYs; nil means that nobody does.
+	Summaries Summaries
 	// MaxUDP is the size in bytes up to which a request goes by UDP when its hop names no transport; above it goes
 	// by TCP (RFC 3261 18.1.1), and back to UDP when nobody takes the connection. Default 1,300.
 	MaxUDP int
@@ -252,6 +279,9 @@ type Options struct {
 	// StageTook is told how long each stage of a trunk's call took. It is called on the path of the call, from several
 	// goroutines at once, so it must not block; nil = nobody is told, and no clock is read.
 	StageTook func(stage Stage, took time.Duration)
+	// Observe is told of each request with its final answer: of all that were taken, but ACK and CANCEL, which are answers of a kind.
+	// It is called as StageTook is; nil = nobody is told, and nothing is kept for it.
+	Observe func(t Transaction)
 }
 
 func withDefault[T int | float64 | time.Duration](v *T, d T) {
@@ -265,9 +295,10 @@ func (l Limits) withDefaults() Limits {
 	withDefault(&l.MaxHeaderBytes, 32768)
 	withDefault(&l.MaxHeaders, 256)
 	withDefault(&l.MaxPending, 10000)
-	withDefault(&l.MaxKept, 100000)
+	withDefault(&l.MaxKept, 150000)
 	withDefault(&l.MaxConnections, 1024)
 	withDefault(&l.MaxScreening, 1024)
+	withDefault(&l.MaxSummaries, 64)
 	withDefault(&l.MessagesPerSecond, 2000)
 	withDefault(&l.CallsPerSecond, 500)
 	withDefault(&l.MaxDevices, 10000)
@@ -319,6 +350,9 @@ func checkPeers(peers []Peer) ([]Peer, error) {
 		if err := checkTransport(key, p.Transport); err != nil {
 			return nil, err
 		}
+		if p.MessagesPerSecond < 0 || p.CallsPerSecond < 0 {
+			return nil, fmt.Errorf("%w: %s: %g messages and %g calls a second: write at least 0", ErrOptions, key, p.MessagesPerSecond, p.CallsPerSecond)
+		}
 		if p.Addr.IsValid() {
 			if p.Addr.Port() == 0 {
 				return nil, fmt.Errorf("%w: %s: address %s has no port", ErrOptions, key, p.Addr)
@@ -330,7 +364,10 @@ func checkPeers(peers []Peer) ([]Peer, error) {
 				return nil, fmt.Errorf("%w: %s: devices go to a profile of a node that is not the one of trunks: %s", ErrOptions, key, p.DeviceAddr)
 			}
 		}
-		if len(p.Prefixes) == 0 {
+		if err := p.checkDomain(key); err != nil {
+			return nil, err
+		}
+		if len(p.Prefixes) == 0 && p.Domain == "" {
 			if !p.Addr.IsValid() {
 				return nil, fmt.Errorf("%w: %s: give an address or prefixes", ErrOptions, key)
 			}
@@ -350,7 +387,7 @@ func checkPeers(peers []Peer) ([]Peer, error) {
 		}
 		hosts := make([]string, len(p.Hosts))
 		for j, h := range p.Hosts {
-			if !p.Addr.IsValid() {
+			if !p.Addr.IsValid() && p.Domain == "" {
 				return nil, fmt.Errorf("%w: %s: host %q needs an address to send to", ErrOptions, key, h)
 			}
 			hosts[j] = strings.ToLower(strings.TrimSuffix(h, "."))
@@ -359,6 +396,32 @@ func checkPeers(peers []Peer) ([]Peer, error) {
 		out[i] = p
 	}
 	return out, nil
+}
+
+// checkNames asks for a Names where a peer has a domain.
+func (o *Options) checkNames(peers []Peer) error {
+	for _, p := range peers {
+		if p.Domain != "" && o.Names == nil {
+			return fmt.Errorf("%w: peer %s: domain %s: there is no Names to look it up", ErrOptions, p.Name, p.Domain)
+		}
+	}
+	return nil
+}
+
+// checkDomain validates and completes a peer that is configured by a domain.
+func (p *Peer) checkDomain(key string) error {
+	if p.Domain == "" {
+		return nil
+	}
+	if p.Addr.IsValid() {
+		return fmt.Errorf("%w: %s: both an address and the domain %s: give one", ErrOptions, key, p.Domain)
+	}
+	p.Domain = strings.ToLower(strings.TrimSuffix(p.Domain, "."))
+	if host, _, ok := splitHostPort(p.Domain); !ok || host != p.Domain || strings.ContainsAny(host, " \t;,<>@\"") {
+		return fmt.Errorf("%w: %s: domain %q: write a host name", ErrOptions, key, p.Domain)
+	}
+	p.Hosts = append([]string{p.Domain}, p.Hosts...)
+	return nil
 }
 
 // unmapped turns ::ffff:1.2.3.4 into 1.2.3.4, so that both compare equal.

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -159,29 +158,26 @@ func (ex *exchange) beginOutside(permit string) {
 		for i := range hops {
 			hops[i].outside = true
 		}
-		s.post(event{ex: ex, hops: hops, routed: true, refused: errors.Is(err, ErrNotPermitted)})
+		s.post(&event{ex: ex, hops: hops, routed: true, refused: errors.Is(err, ErrNotPermitted)})
 	})
 	if !ok {
 		p.n.overload.Add(1)
 		ex.final(response(ex.req, 503, "", retryAfter))
 		return
 	}
-	s.after(&ex.wait, p.opt.ScreenTimeout+p.opt.ScreenTimeout/10, func() { ex.routed(nil) })
+	s.after(&ex.wait, p.opt.ScreenTimeout+p.opt.ScreenTimeout/10, ex, outsideDue)
 }
 
-// tried notes how a hop outside ended: with an answer, in silence (a 408 of ours), or not reached at all.
+// tried notes how a hop ended: with an answer, in silence, or not reached at all. The Outbound is told of those that it named.
 func (ex *exchange) tried(l *leg, res *message) {
+	code, what := l.outcome(res)
+	if code != 0 {
+		ex.told(code, "")
+	} else {
+		ex.told(0, what)
+	}
 	if ex.outside == nil {
 		return
-	}
-	what := "unreachable"
-	switch {
-	case res != nil && res.code == 408 && l.abandoned:
-		what = "silent"
-	case res != nil:
-		what = strconv.Itoa(res.code)
-	case l.conn != nil && l.conn.why() != "":
-		what = l.conn.why()
 	}
 	ex.outside.add(l.hop, what)
 	worked := res != nil && res.code < 500 && !(res.code == 408 && l.abandoned)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -126,6 +127,34 @@ func TestTLSTargetsAreCheckedAgainstTheirDomainAndFailOver(t *testing.T) {
 	s.node.expect("SIP/2.0 200")
 }
 
+func TestTargetsAreAskedByTLS(t *testing.T) {
+	s, _ := newOutbound(t, false)
+	good, impostor := s.target("good", "127.0.0.43", vmDomain), s.target("impostor", "127.0.0.41", "other.example.net")
+	ask := func(addr netip.AddrPort) chan error {
+		answer := make(chan error, 1)
+		go func() { answer <- s.p.Ask(t.Context(), Hop{Addr: addr, Transport: "tls", TLSName: vmDomain}) }()
+		return answer
+	}
+	for status, fine := range map[string]bool{"200 OK": true, "405 Method Not Allowed": true, "503 Service Unavailable": false} {
+		answer := ask(good.addr)
+		req := good.expect("OPTIONS")
+		if startLine(req.raw) != "OPTIONS sip:"+vmDomain+" SIP/2.0" {
+			t.Errorf("asked with\n%s", req.raw)
+		}
+		good.answer(req, status)
+		if err := <-answer; (err == nil) != fine || err != nil && !errors.Is(err, ErrNoAnswer) {
+			t.Errorf("%s: %v", status, err)
+		}
+	}
+	if err := <-ask(impostor.addr); !errors.Is(err, ErrNoAnswer) {
+		t.Errorf("somebody else's certificate: %v", err)
+	}
+	impostor.quiet()
+	if err := <-ask(s.addr); !errors.Is(err, ErrOptions) {
+		t.Errorf("asked itself: %v", err)
+	}
+}
+
 func TestATargetHangsUpOnAConnectionOfItsOwn(t *testing.T) {
 	s, b := newOutbound(t, true) // carriers must show a certificate, a target has its token
 	good := s.target("good", "127.0.0.43", vmDomain)
@@ -191,8 +220,8 @@ func TestAllTargetsDownIsSaidInThePhrase(t *testing.T) {
 	b.set(Hop{Addr: netip.MustParseAddrPort("127.0.0.44:1"), Transport: "tls", TLSName: vmDomain}, Hop{Addr: busy.addr, Transport: "tls", TLSName: vmDomain})
 	s.callOut("o9", "X-Signalbox-Target: permit")
 	busy.answer(busy.expect("INVITE"), "503 Service Unavailable")
-	res := s.node.expect("SIP/2.0 503", "SIP/2.0 100")
-	if want := fmt.Sprintf("SIP/2.0 503 Service Unavailable (127.0.0.44:1 no-connection, %s 503)", busy.addr); startLine(res.raw) != want {
+	res := s.node.expect("SIP/2.0 500", "SIP/2.0 100")
+	if want := fmt.Sprintf("SIP/2.0 500 Server Internal Error (127.0.0.44:1 no-connection, %s 503)", busy.addr); startLine(res.raw) != want {
 		t.Errorf("%q, want %q", startLine(res.raw), want)
 	}
 }

@@ -177,20 +177,20 @@ func TestBucket(t *testing.T) {
 	var b bucket
 	taken := 0
 	for range 10 {
-		if ok, _ := b.take(now, 2, 4); ok {
+		if ok, _ := b.take(now, 2); ok {
 			taken++
 		}
 	}
 	if taken != 4 {
 		t.Errorf("%d of the burst, want 4", taken)
 	}
-	if ok, wait := b.take(now, 2, 4); ok || wait != 500*time.Millisecond {
+	if ok, wait := b.take(now, 2); ok || wait != 500*time.Millisecond {
 		t.Errorf("wait %s, want half a second", wait)
 	}
-	if ok, _ := b.take(now.Add(500*time.Millisecond), 2, 4); !ok {
+	if ok, _ := b.take(now.Add(500*time.Millisecond), 2); !ok {
 		t.Error("half a second gives no token")
 	}
-	if ok, _ := b.take(now.Add(-time.Hour), 2, 4); ok {
+	if ok, _ := b.take(now.Add(-time.Hour), 2); ok {
 		t.Error("a clock set back gives a token")
 	}
 	all := newBuckets(1)
@@ -399,7 +399,7 @@ func FuzzForward(f *testing.F) {
 			if !fate.call && !fate.peer.contains(fate.to.Addr()) {
 				t.Fatalf("it would go to %s", fate.to)
 			}
-			sent := forwarded(c, in, out, branchFor("k", loopPart(c), 0), []HeaderField{{"X-Signalbox", "ours"}}, wayBack{carrier: carrierOf(c, &tab.peers[i], src, fate.to, tab)})
+			sent := forwarded(c, in, out, branchFor(txKey{1}, loopPart(c), 0), []HeaderField{{"X-Signalbox", "ours"}}, wayBack{carrier: carrierOf(c, &tab.peers[i], src, fate.to, tab)})
 			wire := sent.bytes()
 			head, _, _ := bytes.Cut(wire, headEnd)
 			tokens := 0

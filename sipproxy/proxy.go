@@ -21,28 +21,30 @@ import (
 
 // Proxy is a running SIP proxy. All its methods are safe for concurrent use.
 type Proxy struct {
-	opt      Options
-	log      *zap.Logger
-	parser   *sip.Parser
-	table    atomic.Pointer[table]
-	lis      []*listener
-	shards   []*shard
-	conns    connTable
-	health   health
-	messages *buckets
-	calls    *buckets
-	refusals *buckets
-	devices  *buckets  // messages of one address of devices
-	unknown  *buckets  // messages of all devices that are not registered
-	bans     offenders // by UDP, where an address may be forged
-	cut      offenders // by connection
-	flows    registered
-	remotes  remotes
-	screens  chan struct{}
-	routes   chan struct{}
-	local    map[netip.Addr]bool // addresses of this host
-	n        counters
-	traffic  traffic
+	opt       Options
+	log       *zap.Logger
+	parser    *sip.Parser
+	table     atomic.Pointer[table]
+	lis       []*listener
+	shards    []*shard
+	conns     connTable
+	health    health
+	names     names
+	messages  *buckets
+	calls     *buckets
+	refusals  *buckets
+	devices   *buckets  // messages of one address of devices
+	unknown   *buckets  // messages of all devices that are not registered
+	bans      offenders // by UDP, where an address may be forged
+	cut       offenders // by connection
+	flows     registered
+	remotes   remotes
+	screens   chan struct{}
+	routes    chan struct{}
+	summaries chan struct{}
+	local     map[netip.Addr]bool // addresses of this host
+	n         counters
+	traffic   traffic
 
 	ctx     context.Context // ends with the proxy; of New, because connections outlive the call that opened them
 	cancel  context.CancelFunc
@@ -50,6 +52,7 @@ type Proxy struct {
 	stopped sync.Once
 	started atomic.Bool
 	serving atomic.Bool // the shards run
+	leaving atomic.Bool // Drain was called
 	wg      sync.WaitGroup
 }
 
@@ -57,10 +60,12 @@ type Proxy struct {
 type listener struct {
 	network string
 	bound   netip.AddrPort
-	host    string // as advertised, lower case, an IPv6 address without brackets
+	host    string     // as advertised, lower case, an IPv6 address without brackets
+	hostIP  netip.Addr // of host, where it is an address
 	port    uint16
 	adv     string // host:port for Via and Record-Route
 	pc      *net.UDPConn
+	udp     *datagrams // of pc
 	ln      *net.TCPListener
 	tls     func() *tls.Config // set for "tls" and "wss"
 	index   int                // in Options.Listen
@@ -73,6 +78,9 @@ func New(opt Options) (*Proxy, error) {
 	opt = opt.withDefaults()
 	peers, err := checkPeers(opt.Peers)
 	if err != nil {
+		return nil, err
+	}
+	if err := opt.checkNames(peers); err != nil {
 		return nil, err
 	}
 	if opt.Outbound != nil && len(opt.FlowKey) < minFlowKey {
@@ -89,12 +97,14 @@ func New(opt Options) (*Proxy, error) {
 		devices:  newBuckets(l.DeviceMessagesPerSecond), unknown: newBuckets(l.StrangerMessagesPerSecond),
 		bans: offenders{ban: opt.BanTime}, cut: offenders{ban: opt.BanTime}, flows: registered{limit: l.MaxFlows},
 		screens: make(chan struct{}, l.MaxScreening), routes: make(chan struct{}, l.MaxScreening),
-		local: localAddrs(),
+		summaries: make(chan struct{}, l.MaxSummaries),
+		local:     localAddrs(),
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.stop = p.ctx.Done()
 	p.conns.init()
-	p.table.Store(&table{peers, opt.Screener, opt.Router})
+	p.names.changed = make(chan struct{}, 1)
+	p.table.Store(p.names.configure(peers, opt.Screener, opt.Router, time.Now()))
 	for i, o := range opt.Listen {
 		lis, err := listen(o)
 		if err == nil && o.Devices && len(opt.FlowKey) < minFlowKey {
@@ -128,6 +138,10 @@ func listen(o Listener) (*listener, error) {
 			return nil, fmt.Errorf("%s: %w", key, err)
 		}
 		_ = l.pc.SetReadBuffer(4 << 20) // what the kernel allows; less only drops earlier
+		if l.udp, err = newDatagrams(l.pc); err != nil {
+			l.close()
+			return nil, fmt.Errorf("%s: %w", key, err)
+		}
 		l.bound = unmapped(l.pc.LocalAddr().(*net.UDPAddr).AddrPort())
 	case "tcp", "tls", "ws", "wss":
 		if l.webSocket() && !o.Devices {
@@ -164,6 +178,9 @@ func listen(o Listener) (*listener, error) {
 	} else if l.bound.Addr().IsUnspecified() {
 		l.close()
 		return nil, fmt.Errorf("%w: %s: advertise is needed for an address that stands for all", ErrOptions, key)
+	}
+	if ip, err := netip.ParseAddr(l.host); err == nil {
+		l.hostIP = ip.Unmap()
 	}
 	l.adv = net.JoinHostPort(l.host, strconv.Itoa(int(l.port)))
 	return l, nil
@@ -211,7 +228,8 @@ func (p *Proxy) Alive(ctx context.Context) error {
 	for i, s := range p.shards {
 		answered := make(chan struct{})
 		select {
-		case s.in <- event{alive: answered}:
+		case s.in <- &event{alive: answered}:
+			s.look()
 		case <-p.stop:
 			return nil
 		case <-ctx.Done():
@@ -235,10 +253,15 @@ func (p *Proxy) Stats() Stats { return p.n.snapshot() }
 // With an error nothing has changed.
 func (p *Proxy) Reload(peers []Peer, screener Screener, router Router) error {
 	checked, err := checkPeers(peers)
+	if err == nil {
+		err = p.opt.checkNames(checked)
+	}
 	if err != nil {
 		return err
 	}
-	p.table.Store(&table{checked, screener, router})
+	p.names.mu.Lock()
+	defer p.names.mu.Unlock()
+	p.table.Store(p.names.configure(checked, screener, router, time.Now()))
 	return nil
 }
 
@@ -261,6 +284,9 @@ func (p *Proxy) Run(ctx context.Context) error {
 	}
 	if p.opt.ProbeEvery > 0 {
 		p.wg.Go(p.probeLoop)
+	}
+	if p.opt.Names != nil {
+		p.wg.Go(p.nameLoop)
 	}
 	select {
 	case <-ctx.Done():
@@ -303,6 +329,20 @@ func localAddrs() map[netip.Addr]bool {
 
 // isLocal says whether packets to an address stay on this host.
 func (p *Proxy) isLocal(a netip.Addr) bool { return a.IsLoopback() || p.local[a] }
+
+// isUsAt is isUs for an address.
+func (p *Proxy) isUsAt(a netip.AddrPort) bool {
+	ip := a.Addr().Unmap()
+	for _, l := range p.lis {
+		if a.Port() == l.port && ip == l.hostIP {
+			return true
+		}
+		if b := l.bound.Addr(); a.Port() == l.bound.Port() && (ip == b || b.IsUnspecified() && p.isLocal(ip)) {
+			return true
+		}
+	}
+	return false
+}
 
 // isUs says whether a host and port, 0 standing for 5060, is one of our listeners.
 func (p *Proxy) isUs(host string, port uint16) bool {
@@ -417,6 +457,12 @@ func (p *Proxy) read(raw []byte, src netip.AddrPort, lis *listener, c *conn) (pk
 	switch {
 	case errors.Is(err, ErrTooLarge):
 		pk.code, pk.wrong = 513, ""
+	case errors.Is(err, errVersion):
+		pk.code, pk.wrong = 505, ""
+	case errors.Is(err, errLength):
+		pk.code, pk.wrong = 400, "Bad Content-Length"
+	case errors.Is(err, errStartLine):
+		pk.code, pk.wrong = 400, "Bad Request Line"
 	case err != nil:
 		pk.code, pk.wrong = 400, "Body Too Short"
 	case wrong != "":
@@ -444,6 +490,11 @@ func (p *Proxy) read(raw []byte, src netip.AddrPort, lis *listener, c *conn) (pk
 		pk.peer = outsidePeer
 	case lis.devices:
 		pk.peer = devicePeer
+		if m.isRequest() && m.isScanner() && !p.flows.has(keyOf(&pk), pk.at) {
+			p.n.scanners.Add(1)
+			p.offend(lis, c, src, "scanner")
+			return pk, false
+		}
 	}
 	return pk, true
 }

@@ -23,6 +23,7 @@ func (s *shard) forgotten(pk *packet) (inv *message, hops []Hop) {
 		for inv.count("route") > 0 {
 			inv.pop("route")
 		}
+		inv.uri = dialled(inv.uri)
 		hops = pk.table.nodes()
 	case f.hops != nil:
 		hops = f.hops
@@ -48,7 +49,7 @@ func withoutTag(to string) string {
 // takeBack ends a call that an earlier proxy forwarded and whose caller gives up now. It is as if the INVITE had been cancelled here: its
 // caller is answered, each hop that may have it is sent a CANCEL, and a 200 that crosses it is a ghost. (RFC 3261 16.10 has the
 // CANCEL forwarded statelessly; then the callee may answer a caller who has gone.) False means that it is no such CANCEL.
-func (s *shard) takeBack(pk *packet, key string) bool {
+func (s *shard) takeBack(pk *packet, key txKey) bool {
 	p, m := s.p, pk.msg
 	if to, err := parseAddress(m.get("to")); err != nil || to.Tag() != "" {
 		return false // of an INVITE inside a dialog: both ends know it is over
@@ -57,8 +58,7 @@ func (s *shard) takeBack(pk *packet, key string) bool {
 	if len(hops) == 0 {
 		return false
 	}
-	if ok, _ := p.calls.take(pk.src.Addr(), pk.at); !ok {
-		p.n.rateLimited.Add(1)
+	if !p.mayCall(pk.peer, pk.src.Addr(), pk.at) {
 		return false
 	}
 	ex := s.newExchange(pk, key)
@@ -78,8 +78,8 @@ func (s *shard) takeBack(pk *packet, key string) bool {
 				s.send(network, out, h, cancelFor(sent, reason).bytes(), nil)
 				continue
 			}
-			l := &leg{shard: s, ex: ex, hop: h, network: network, out: out, branch: branch, method: "INVITE", state: legProceeding, sent: sent}
-			s.client[clientKey(branch, l.method)] = l
+			l := &leg{shard: s, ex: ex, hop: h, out: out, branch: branch, method: "INVITE", state: legProceeding, sent: sent}
+			s.client[clientKey{branch, l.method}] = l
 			p.n.legs.Add(1)
 			l.abandon(reason)
 		}
@@ -90,7 +90,7 @@ func (s *shard) takeBack(pk *packet, key string) bool {
 
 // passAck sends the ACK of a refusal on to the hop that gave it, through an earlier proxy, so that it stops repeating it. No branch of it
 // is known, so each hop gets the one it may know; the others take an ACK of nothing in silence.
-func (s *shard) passAck(pk *packet, key string) {
+func (s *shard) passAck(pk *packet, key txKey) {
 	inv, hops := s.forgotten(pk)
 	for _, h := range hops {
 		network, out := s.choose(h, inv, nil, pk.lis, false)

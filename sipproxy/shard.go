@@ -1,10 +1,10 @@
 package sipproxy
 
 import (
-	"container/heap"
 	"context"
 	"net/netip"
 	"strings"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -22,30 +22,83 @@ type event struct {
 	refused  bool
 	alive    chan<- struct{} // closed when the shard comes to it
 	probe    *probe
+	summed   int // the answer to packet, which is a summary
 }
 
-// shard owns every transaction of the calls whose Call-ID falls on it. Its state is touched by run alone; everybody else sends events.
+// shard owns every transaction of the calls whose Call-ID falls on it. mu guards its state. Whoever brings an event and finds the
+// shard at rest handles it himself, which spares waking a second thread for each message; else it waits in the queue, which only the
+// holder of mu empties: so the events of one reader stay in order.
 type shard struct {
-	p      *Proxy
-	in     chan event
-	server map[string]*exchange // by serverKey
-	client map[string]*leg      // by branch and method
+	p    *Proxy
+	in   chan *event
+	wake chan struct{} // run is to look at the queue and the timers
+
+	mu     sync.Mutex
+	server map[txKey]*exchange // by serverKey
+	client map[clientKey]*leg
 	timers timerHeap
+	epoch  time.Time // the timers count from it
+	buf    []byte    // see scratch
 	now    time.Time
+	sleeps time.Time // when run looks again by itself
 }
 
 // shardQueue bounds the events waiting for a shard. When it is full, datagrams are dropped (they are sent again) and TCP readers wait.
 const shardQueue = 4096
 
 func newShard(p *Proxy) *shard {
-	return &shard{p: p, in: make(chan event, shardQueue), server: make(map[string]*exchange), client: make(map[string]*leg)}
+	return &shard{p: p, in: make(chan *event, shardQueue), wake: make(chan struct{}, 1), server: make(map[txKey]*exchange), client: make(map[clientKey]*leg), epoch: time.Now()}
 }
 
-// post hands over an event that must not be lost; it waits, so a shard never posts to itself or another.
-func (s *shard) post(e event) {
+// post hands over an event that must not be lost; it waits, so it is never called while a shard handles something.
+func (s *shard) post(e *event) {
 	select {
 	case s.in <- e:
+		s.look()
 	case <-s.p.stop:
+	}
+}
+
+// offer hands over an event if there is room for it.
+func (s *shard) offer(e *event) bool {
+	select {
+	case s.in <- e:
+		s.look()
+		return true
+	default:
+		return false
+	}
+}
+
+func (s *shard) look() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// here handles a packet at once, behind what waits already; false means that the shard is busy.
+func (s *shard) here(pk *packet) bool {
+	if !s.mu.TryLock() {
+		return false
+	}
+	s.drain()
+	s.now = pk.at
+	s.handle(&event{packet: pk})
+	first, any := s.due()
+	early := any && first.Before(s.sleeps)
+	s.mu.Unlock()
+	if early {
+		s.look()
+	}
+	return true
+}
+
+// drain handles what waits now, not what comes meanwhile.
+func (s *shard) drain() {
+	for range len(s.in) {
+		s.now = time.Now()
+		s.handle(<-s.in)
 	}
 }
 
@@ -53,17 +106,9 @@ func (s *shard) run() {
 	wake := time.NewTimer(time.Hour)
 	defer wake.Stop()
 	for {
-		s.now = time.Now()
-		s.fire()
-		if len(s.timers) > 0 {
-			wake.Reset(max(0, s.timers[0].at.Sub(s.now)))
-		} else {
-			wake.Reset(time.Hour)
-		}
+		wake.Reset(s.turn())
 		select {
-		case e := <-s.in:
-			s.now = time.Now()
-			s.handle(e)
+		case <-s.wake:
 		case <-wake.C:
 		case <-s.p.stop:
 			return
@@ -71,8 +116,23 @@ func (s *shard) run() {
 	}
 }
 
+// turn handles what waits and what is due, and gives the time to the next timer.
+func (s *shard) turn() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.drain()
+	s.now = time.Now()
+	s.fire()
+	next := time.Hour
+	if first, any := s.due(); any {
+		next = max(0, first.Sub(s.now))
+	}
+	s.sleeps = s.now.Add(next)
+	return next
+}
+
 // handle is the edge of one request: a panic costs that request a 500 and nobody else anything.
-func (s *shard) handle(e event) {
+func (s *shard) handle(e *event) {
 	defer func() {
 		r := recover()
 		if r == nil {
@@ -82,6 +142,8 @@ func (s *shard) handle(e event) {
 		s.salvage(e)
 	}()
 	switch {
+	case e.summed != 0:
+		s.reply(e.packet, e.summed, "", nil)
 	case e.packet != nil && e.packet.msg.isRequest():
 		s.request(e.packet)
 	case e.packet != nil:
@@ -97,7 +159,7 @@ func (s *shard) handle(e event) {
 	case e.decision != nil:
 		e.ex.decided(*e.decision)
 	case e.routed:
-		if e.refused {
+		if e.refused && e.ex.work != nil {
 			e.ex.outside.refused = true
 		}
 		e.ex.routed(e.hops)
@@ -109,7 +171,7 @@ func (s *shard) handle(e event) {
 }
 
 // salvage answers 500 for the request that was being handled when something panicked, and lets go of it.
-func (s *shard) salvage(e event) {
+func (s *shard) salvage(e *event) {
 	defer func() {
 		if r := recover(); r != nil {
 			s.p.panicked("salvage", r)
@@ -128,62 +190,11 @@ func (s *shard) salvage(e event) {
 	if ex == nil {
 		return
 	}
-	if ex.req != nil {
+	if ex.work != nil {
 		ex.final(response(ex.req, 500, "", nil))
 	}
-	if ex.linger == nil {
-		s.after(&ex.linger, 64*s.p.opt.T1, ex.forget)
-	}
-}
-
-// timer is one pending deadline; it is in the heap while index >= 0.
-type timer struct {
-	at    time.Time
-	index int
-	fire  func()
-}
-
-type timerHeap []*timer
-
-func (h timerHeap) Len() int           { return len(h) }
-func (h timerHeap) Less(i, j int) bool { return h[i].at.Before(h[j].at) }
-func (h timerHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i]; h[i].index, h[j].index = i, j }
-func (h *timerHeap) Push(x any)        { t := x.(*timer); t.index = len(*h); *h = append(*h, t) }
-func (h *timerHeap) Pop() any {
-	old := *h
-	t := old[len(old)-1]
-	old[len(old)-1] = nil
-	*h = old[:len(old)-1]
-	t.index = -1
-	return t
-}
-
-// after sets a timer, replacing what *slot held.
-func (s *shard) after(slot **timer, d time.Duration, f func()) {
-	s.cancel(slot)
-	t := &timer{at: s.now.Add(d), fire: f}
-	heap.Push(&s.timers, t)
-	*slot = t
-}
-
-func (s *shard) cancel(slot **timer) {
-	if t := *slot; t != nil && t.index >= 0 {
-		heap.Remove(&s.timers, t.index)
-	}
-	*slot = nil
-}
-
-func (s *shard) fire() {
-	for len(s.timers) > 0 && !s.timers[0].at.After(s.now) {
-		t := heap.Pop(&s.timers).(*timer)
-		func() {
-			defer func() {
-				if r := recover(); r != nil {
-					s.p.panicked("timer", r)
-				}
-			}()
-			t.fire()
-		}()
+	if !ex.linger.set() {
+		s.after(&ex.linger, 64*s.p.opt.T1, ex, forgetDue)
 	}
 }
 
@@ -207,7 +218,7 @@ func flowOf(pk *packet) flow {
 // sendBack writes a response to where its request came from.
 func (s *shard) sendBack(f flow, t *table, raw []byte) {
 	if f.lis.network == "udp" {
-		if !f.lis.devices && !t.knows(f.addr.Addr()) {
+		if !f.lis.devices && !t.knows(f.addr.Addr()) && !s.p.notifies(f.addr.Addr()) {
 			s.p.n.stray.Add(1)
 			return
 		}
@@ -217,7 +228,7 @@ func (s *shard) sendBack(f flow, t *table, raw []byte) {
 	if f.conn != nil && f.conn.push(outgoing{raw: raw}) {
 		return
 	}
-	if !t.knows(f.addr.Addr()) || s.p.isUs(f.addr.Addr().String(), f.addr.Port()) {
+	if !t.knows(f.addr.Addr()) || s.p.isUsAt(f.addr) {
 		s.p.n.stray.Add(1)
 		return
 	}
@@ -263,7 +274,7 @@ func (p *Proxy) cleanse(pk *packet) (stripped int) {
 
 // refuse gives the answer that judge found for a request. An INVITE gets a transaction, so that its retransmissions and its ACK are
 // known, but for a device that is not registered: an answer that is sent again to a forged address would be a weapon.
-func (s *shard) refuse(pk *packet, key string, f fate, registered bool) {
+func (s *shard) refuse(pk *packet, key txKey, f fate, registered bool) {
 	p, m := s.p, pk.msg
 	switch f.code {
 	case 403:
@@ -290,6 +301,9 @@ func (s *shard) request(pk *packet) {
 	p, m := s.p, pk.msg
 	v, _ := m.topVia()
 	m.stampVia(v, pk.src)
+	if s.summary(pk) {
+		return
+	}
 	if pk.peer == nil {
 		// The address is known, its port is not.
 		p.n.strangers.Add(1)
@@ -323,6 +337,9 @@ func (s *shard) request(pk *packet) {
 	switch {
 	case f.absorb:
 		p.n.stray.Add(1)
+		if to, _ := parseAddress(m.get("to")); to.Tag() == requestTag(m) {
+			return // of a refusal of our own that we did not remember
+		}
 		pk.msg = unrouted
 		s.passAck(pk, key)
 		return
@@ -334,11 +351,13 @@ func (s *shard) request(pk *packet) {
 		return
 	}
 	if f.call {
-		if ok, _ := p.calls.take(pk.src.Addr(), pk.at); !ok {
-			p.n.rateLimited.Add(1)
+		if !p.mayCall(pk.peer, pk.src.Addr(), pk.at) {
 			s.reply(pk, 503, "", retryAfter)
 			return
 		}
+	}
+	if p.leavesToNext(pk) {
+		return
 	}
 	ex := s.newExchange(pk, key)
 	if ex == nil {
@@ -367,7 +386,7 @@ func (s *shard) request(pk *packet) {
 var retryAfter = []HeaderField{{"Retry-After", "2"}}
 
 // newExchange makes room for a request, or answers 503.
-func (s *shard) newExchange(pk *packet, key string) *exchange {
+func (s *shard) newExchange(pk *packet, key txKey) *exchange {
 	p := s.p
 	room, keep := int64(p.opt.Limits.MaxPending), int64(p.opt.Limits.MaxKept)
 	if pk.peer.Kind == Device { // devices together never keep carriers and nodes out
@@ -380,8 +399,13 @@ func (s *shard) newExchange(pk *packet, key string) *exchange {
 	}
 	p.n.pending.Add(1)
 	p.n.kept.Add(1)
-	ex := &exchange{shard: s, key: key, req: pk.msg, invite: pk.msg.method == "INVITE", back: flowOf(pk), pk: *pk, pending: true}
+	ex := &exchange{
+		shard: s, key: key, invite: pk.msg.method == "INVITE", back: flowOf(pk), table: pk.table, pending: true,
+		work: &work{req: pk.msg, pk: *pk, seen: s.observed(pk)},
+	}
 	ex.pk.msg = nil
+	ex.unheard = true
+	p.n.unheard.Add(1)
 	s.server[key] = ex
 	return ex
 }
@@ -394,10 +418,25 @@ func (s *shard) forwardAck(pk *packet, f fate) {
 		s.p.n.stray.Add(1)
 		return
 	}
-	key := "ack\x00" + serverKey(pk.msg, pk.src.Addr())
-	raw := forwarded(pk.msg, pk.lis, out, branchFor(key, loopPart(pk.msg), 0), nil, wayBack{}).bytes()
-	s.send(network, out, hop, raw, nil)
+	invite := serverKey(pk.msg, pk.src.Addr())
+	key := newKey(append([]byte("ack"), invite[:]...))
+	m := pk.msg // nobody else has it
+	m.forward(pk.lis, out, branchFor(key, loopPart(m), 0), nil, wayBack{})
+	s.send(network, out, hop, s.scratch(m, out), nil)
 }
+
+// scratch writes a message of which nothing is kept: by UDP it is gone when send returns.
+func (s *shard) scratch(m *message, out *listener) []byte {
+	if out.network != "udp" {
+		return m.bytes()
+	}
+	if s.buf = m.append(s.buf[:0]); cap(s.buf) > maxScratch {
+		defer func() { s.buf = nil }()
+	}
+	return s.buf
+}
+
+const maxScratch = 8192
 
 // choose settles the transport for a hop and which listener speaks.
 func (s *shard) choose(h Hop, req *message, add []HeaderField, in *listener, noTCP bool) (string, *listener) {
@@ -408,7 +447,7 @@ func (s *shard) choose(h Hop, req *message, add []HeaderField, in *listener, noT
 	if network == "" {
 		network = "udp"
 		// What we add: Via, two Record-Routes and Max-Forwards are under 400 bytes with names of usual length.
-		size := len(req.bytes()) + 300
+		size := req.size() + 300
 		for _, a := range add {
 			size += len(a.Name) + len(a.Value) + 4
 		}
@@ -448,8 +487,12 @@ func (s *shard) response(pk *packet) {
 	}
 	_, method, _ := m.cseq()
 	p.n.stripped.Add(uint64(m.strip()))
-	if l := s.client[clientKey(v.branch, method)]; l != nil {
-		if !l.mayAnswer(pk) {
+	if pk.peer == nil || pk.peer.Kind != Node {
+		p.n.tamed.Add(uint64(m.tame()))
+	}
+	if l := s.client[clientKey{v.branch, method}]; l != nil {
+		// One without a further Via is meant for us (RFC 3261 16.7 step 3), as FreeSWITCH's 100 is, and what answers our own requests.
+		if !l.mayAnswer(pk) || m.code > 100 && l.ex != nil && !l.abandoned && !m.hasSecondVia() {
 			p.n.stray.Add(1)
 			return
 		}
@@ -470,7 +513,7 @@ func (s *shard) response(pk *packet) {
 	if ok && pk.peer != nil && pk.peer.Kind == Device && !pk.table.holdsNode(to.Addr()) {
 		ok = false
 	}
-	if !ok || !pk.table.knows(to.Addr()) || p.isUs(to.Addr().String(), to.Port()) {
+	if !ok || !pk.table.knows(to.Addr()) || p.isUsAt(to) {
 		p.n.stray.Add(1)
 		return
 	}
@@ -486,10 +529,11 @@ func (s *shard) response(pk *packet) {
 		}
 	}
 	p.n.stateless.Add(1)
-	s.sendBack(f, pk.table, m.bytes())
+	s.sendBack(f, pk.table, s.scratch(m, f.lis))
 }
 
-func clientKey(branch, method string) string { return branch + "\x00" + method }
+// clientKey identifies a transaction of ours (RFC 3261 17.1.3).
+type clientKey struct{ branch, method string }
 
 // spawn runs f on a goroutine of its own within a bound; false means there was no room.
 func (p *Proxy) spawn(slots chan struct{}, f func()) bool {

@@ -8,6 +8,7 @@ type Stats struct {
 	Malformed               uint64 // messages of peers that did not parse or made no sense
 	Strangers               uint64 // packets and connections from no peer
 	Refused                 uint64 // 403 answers to strangers (the others got silence)
+	Scanners                uint64 // requests that name a scanner as their sender, dropped
 	RateLimited             uint64 // messages over a source's rate
 	Overload                uint64 // requests answered 503, or dropped, because a bound of Limits was reached
 	Forbidden               uint64 // requests of peers to where they may not go, answered 403
@@ -29,6 +30,8 @@ type Stats struct {
 	SendErrors              uint64 // messages that could not be written
 	Banned                  uint64 // datagrams and connections of banned addresses, dropped unread
 	FlowsGone               uint64 // requests for a device whose flow is gone, answered 430
+	SummariesTaken          uint64 // NOTIFYs with a message-summary that were kept
+	SummariesRefused        uint64 // and those that were not: from whom none is taken, of a mailbox that is not known, or not read
 	TLSFailed               uint64 // TLS handshakes that failed, or showed a certificate for somebody else
 	Pending, Kept           uint64 // requests being worked on; remembered
 	Legs                    uint64 // requests sent and still remembered
@@ -36,21 +39,23 @@ type Stats struct {
 }
 
 type counters struct {
-	messagesIn, messagesOut, malformed, strangers, refused, rateLimited, overload, forbidden,
+	messagesIn, messagesOut, malformed, strangers, refused, scanners, rateLimited, overload, forbidden,
 	calls, screenRefused, screenSkipped, badDecisions, unroutable, failovers, cancelled, ghosts, stateless, stray,
-	stripped, tamed, disclaimed, loops, panics, sendErrors, tlsFailed, banned, flowsGone atomic.Uint64
-	pending, kept, legs, connections atomic.Int64
+	stripped, tamed, disclaimed, loops, panics, sendErrors, tlsFailed, banned, flowsGone,
+	summariesTaken, summariesRefused atomic.Uint64
+	pending, unheard, kept, legs, connections atomic.Int64
 }
 
 func (c *counters) snapshot() Stats {
 	return Stats{
 		MessagesIn: c.messagesIn.Load(), MessagesOut: c.messagesOut.Load(), Malformed: c.malformed.Load(),
-		Strangers: c.strangers.Load(), Refused: c.refused.Load(), RateLimited: c.rateLimited.Load(),
+		Strangers: c.strangers.Load(), Refused: c.refused.Load(), Scanners: c.scanners.Load(), RateLimited: c.rateLimited.Load(),
 		Overload: c.overload.Load(), Forbidden: c.forbidden.Load(), Calls: c.calls.Load(),
 		ScreenRefused: c.screenRefused.Load(), ScreenSkipped: c.screenSkipped.Load(),
 		BadDecisions: c.badDecisions.Load(), Unroutable: c.unroutable.Load(), Failovers: c.failovers.Load(),
 		Cancelled: c.cancelled.Load(), Ghosts: c.ghosts.Load(), Stateless: c.stateless.Load(), Stray: c.stray.Load(),
 		Stripped: c.stripped.Load(), Tamed: c.tamed.Load(), Disclaimed: c.disclaimed.Load(), Loops: c.loops.Load(), Panics: c.panics.Load(), SendErrors: c.sendErrors.Load(), TLSFailed: c.tlsFailed.Load(), Banned: c.banned.Load(), FlowsGone: c.flowsGone.Load(),
+		SummariesTaken: c.summariesTaken.Load(), SummariesRefused: c.summariesRefused.Load(),
 		Pending: uint64(max(0, c.pending.Load())), Kept: uint64(max(0, c.kept.Load())),
 		Legs: uint64(max(0, c.legs.Load())), Connections: uint64(max(0, c.connections.Load())),
 	}

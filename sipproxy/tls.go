@@ -1,6 +1,7 @@
 package sipproxy
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -26,7 +27,7 @@ type identity struct {
 
 // identity is what the peer's certificate must say.
 func (p *Peer) identity() identity {
-	name := p.TLSName
+	name := cmp.Or(p.TLSName, p.Domain)
 	if name == "" && len(p.Hosts) > 0 {
 		name = p.Hosts[0]
 	}

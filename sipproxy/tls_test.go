@@ -255,7 +255,7 @@ func TestACallGoesToNobodyWithAnotherCertificate(t *testing.T) {
 	s := newSecured(t, false, func(o *Options) { o.Peers[0].TLSName = "sip.elsewhere.example" })
 	s.node.udp(s.udp, s.node.build(request{method: "INVITE", uri: "sip:+15551234@" + s.trunk.addr.String() + ";transport=tls", callID: "out1"}))
 	s.node.expect("SIP/2.0 100")
-	s.node.expect("SIP/2.0 503")
+	s.node.expect("SIP/2.0 500")
 	s.trunk.quiet()
 	if st := s.p.Stats(); st.TLSFailed == 0 {
 		t.Errorf("no failed handshake is counted: %+v", st)

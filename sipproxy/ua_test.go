@@ -25,6 +25,7 @@ type ua struct {
 
 	mu    sync.Mutex
 	conns []net.Conn
+	ended map[net.Conn]chan struct{} // closed when the other side has said its last
 }
 
 // got is one message a ua received.
@@ -98,8 +99,14 @@ func (u *ua) accept() {
 func (u *ua) follow(c net.Conn) {
 	u.mu.Lock()
 	u.conns = append(u.conns, c)
+	ended := make(chan struct{})
+	if u.ended == nil {
+		u.ended = make(map[net.Conn]chan struct{})
+	}
+	u.ended[c] = ended
 	u.mu.Unlock()
 	u.wg.Go(func() {
+		defer close(ended)
 		from := c.RemoteAddr().(*net.TCPAddr).AddrPort()
 		var buf []byte
 		chunk := make([]byte, 4096)
@@ -132,6 +139,19 @@ func (u *ua) dial(to netip.AddrPort) net.Conn {
 	}
 	u.follow(c)
 	return c
+}
+
+// closed waits until the other side of a connection has said its last.
+func (u *ua) closed(c net.Conn) {
+	u.t.Helper()
+	u.mu.Lock()
+	ended := u.ended[c]
+	u.mu.Unlock()
+	select {
+	case <-ended:
+	case <-time.After(patience):
+		u.t.Fatalf("%s: the connection is not closed within %s", u.name, patience)
+	}
 }
 
 func (u *ua) udp(to netip.AddrPort, raw string) {

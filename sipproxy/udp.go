@@ -14,8 +14,12 @@ import (
 // second that are answered 403.
 func (p *Proxy) readUDP(l *listener) {
 	buf := make([]byte, 65536)
+	row := 0
 	for {
-		n, from, err := l.pc.ReadFromUDPAddrPort(buf)
+		n, from, waited, err := l.udp.receive(buf)
+		if row++; waited {
+			row = 0
+		}
 		if err != nil {
 			if errors.Is(err, net.ErrClosed) {
 				return
@@ -28,16 +32,20 @@ func (p *Proxy) readUDP(l *listener) {
 			p.log.Warn("udp read", zap.Error(err))
 			continue
 		}
-		p.datagram(buf[:n], unmapped(from), l)
+		p.datagram(buf[:n], from, l, row > crowd)
 	}
 }
 
-func (p *Proxy) datagram(raw []byte, src netip.AddrPort, l *listener) {
+// crowd is how many datagrams without a pause mean that there is more to do than one processor should: from then on the shards'
+// own goroutines handle them.
+const crowd = 16
+
+func (p *Proxy) datagram(raw []byte, src netip.AddrPort, l *listener, crowded bool) {
 	t := p.table.Load()
 	peer := t.match(src.Addr(), src.Port())
-	if peer == nil && !t.knows(src.Addr()) {
+	if peer == nil && !t.knows(src.Addr()) && (l.devices || !p.notifies(src.Addr())) {
 		if l.devices {
-			p.deviceDatagram(raw, src, l)
+			p.deviceDatagram(raw, src, l, crowded)
 		} else {
 			p.stranger(raw, src, l)
 		}
@@ -47,30 +55,36 @@ func (p *Proxy) datagram(raw []byte, src netip.AddrPort, l *listener) {
 		return // keep-alive
 	}
 	if peer == nil || peer.Kind == Trunk {
-		if ok, _ := p.messages.take(src.Addr(), time.Now()); !ok {
+		from, rate := netip.AddrPortFrom(src.Addr(), 0), 0.0
+		if peer != nil {
+			from, rate = peer.source(src.Addr()), peer.MessagesPerSecond
+		}
+		if ok, _ := p.messages.takeAt(from, time.Now(), rate); !ok {
 			p.n.rateLimited.Add(1)
 			return
 		}
 	}
-	p.handOver(raw, src, l)
+	p.handOver(raw, src, l, crowded)
 }
 
-func (p *Proxy) handOver(raw []byte, src netip.AddrPort, l *listener) {
+// handOver has a message handled: here, or by its shard's goroutine when there are more to be read.
+func (p *Proxy) handOver(raw []byte, src netip.AddrPort, l *listener, crowded bool) {
 	pk, ok := p.read(raw, src, l, nil)
 	if !ok {
 		return
 	}
 	s := p.shardFor(pk.msg.get("call-id"))
-	select {
-	case s.in <- event{packet: &pk}:
-	default:
+	if !crowded && s.here(&pk) {
+		return
+	}
+	if !s.offer(&event{packet: &pk}) {
 		p.n.overload.Add(1)
 	}
 }
 
 // deviceDatagram takes what comes to a listener for devices. Limits come before the parser; who is registered has a limit of his
 // own and is never banned.
-func (p *Proxy) deviceDatagram(raw []byte, src netip.AddrPort, l *listener) {
+func (p *Proxy) deviceDatagram(raw []byte, src netip.AddrPort, l *listener, crowded bool) {
 	now := time.Now()
 	known := p.flows.has(flowKey{lis: l, addr: src}, now)
 	if !known && p.bans.banned(src.Addr(), now) {
@@ -89,14 +103,14 @@ func (p *Proxy) deviceDatagram(raw []byte, src netip.AddrPort, l *listener) {
 	}
 	if len(raw) >= 20 && raw[0] < 2 {
 		if answer := stunAnswer(raw, src); answer != nil {
-			_, _ = l.pc.WriteToUDPAddrPort(answer, src)
+			_ = l.udp.send(answer, src)
 			return
 		}
 	}
 	if len(bytes.Trim(raw, "\r\n\x00")) == 0 {
 		return // keep-alive
 	}
-	p.handOver(raw, src, l)
+	p.handOver(raw, src, l, crowded)
 }
 
 // offend counts an offence of whoever is no peer and not registered.
@@ -113,6 +127,16 @@ func (p *Proxy) offend(l *listener, c *conn, src netip.AddrPort, what string) {
 	}
 	if p.bansOf(l).offence(src.Addr(), now) {
 		p.log.Warn("address banned", zap.Stringer("address", src.Addr()), zap.String("last_offence", what), zap.Duration("for", p.opt.BanTime))
+	}
+}
+
+// challenged counts a password that FreeSWITCH asked somebody for.
+func (p *Proxy) challenged(pk *packet) {
+	if p.flows.has(keyOf(pk), pk.at) {
+		return
+	}
+	if p.bansOf(pk.lis).challenge(pk.src.Addr(), time.Now()) {
+		p.log.Warn("address banned", zap.Stringer("address", pk.src.Addr()), zap.String("last_offence", "asked for passwords and gives none"), zap.Duration("for", p.opt.BanTime))
 	}
 }
 
@@ -135,7 +159,14 @@ func (p *Proxy) stranger(raw []byte, src netip.AddrPort, l *listener) {
 	if err != nil || !m.isRequest() || m.checkSense() != "" {
 		return
 	}
+	if m.isScanner() {
+		p.n.scanners.Add(1)
+		return
+	}
 	p.n.refused.Add(1)
+	if m.method == "NOTIFY" && p.opt.Summaries != nil {
+		p.n.summariesRefused.Add(1)
+	}
 	v, _ := m.topVia()
 	m.stampVia(v, src)
 	p.writeUDP(l, src, response(m, 403, "", nil).bytes())
@@ -143,7 +174,7 @@ func (p *Proxy) stranger(raw []byte, src netip.AddrPort, l *listener) {
 
 func (p *Proxy) writeUDP(l *listener, dst netip.AddrPort, raw []byte) bool {
 	p.tap(Out, l, dst, raw)
-	if _, err := l.pc.WriteToUDPAddrPort(raw, dst); err != nil {
+	if err := l.udp.send(raw, dst); err != nil {
 		p.n.sendErrors.Add(1)
 		p.log.Warn("udp write", zap.Stringer("destination", dst), zap.Int("size", len(raw)), zap.Error(err))
 		return false

@@ -26,6 +26,7 @@ var elsewhere = map[string]string{
 	"lab":    "scripts/check.sh plays it whole",
 	"health": "health_test.go asks a process of its own",
 	"doctor": "doctor_test.go asks a simulated switch",
+	"token":  "token_test.go makes and revokes one",
 }
 
 // verbs follow the program's name in its log and in sentences about it.

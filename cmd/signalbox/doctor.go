@@ -8,10 +8,12 @@ import (
 	"os"
 	"strings"
 
+	"github.com/signalbox/signalbox/internal/account"
 	"github.com/signalbox/signalbox/internal/app"
 	"github.com/signalbox/signalbox/internal/config"
 	"github.com/signalbox/signalbox/internal/doctor"
 	"github.com/signalbox/signalbox/internal/resolve"
+	"github.com/signalbox/signalbox/internal/store"
 	"github.com/signalbox/signalbox/sipproxy"
 )
 
@@ -48,7 +50,7 @@ func (c *doctorCmd) Run(ctx context.Context) error {
 		reports = append(reports, r)
 		failed += r.Count(doctor.Fail)
 		if c.Format == "text" {
-			if err := r.WriteText(os.Stdout, isTerminal(os.Stdout)); err != nil {
+			if err := r.WriteText(os.Stdout, wantsColour(os.Stdout)); err != nil {
 				return err
 			}
 		}
@@ -126,26 +128,28 @@ const maxNumbers = 5
 
 // fromStore adds voicemail systems and numbers of the store. A store that is not there yet has none.
 func (c *doctorCmd) fromStore(ctx context.Context, cfg *config.Config, o *doctor.Options) error {
-	if _, err := os.Stat(cfg.Store.SQLite); cfg.Store.SQLite != "" && err != nil {
+	if app.NoStoreYet(cfg) {
 		return nil
 	}
 	s, err := app.OpenStore(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	document, err := s.Export(ctx)
-	if err = errors.Join(err, s.Shut()); err != nil {
+	systems, err := s.List(ctx, account.OperatorTenant, account.KindVoicemailSystem, store.ListOptions{Limit: store.MaxList})
+	numbers, err2 := s.List(ctx, account.OperatorTenant, account.KindNumber, store.ListOptions{Limit: maxNumbers})
+	if err = errors.Join(err, err2, s.Shut()); err != nil {
 		return err
 	}
-	for _, v := range document.VoicemailSystems {
+	for _, row := range systems {
+		v := row.Entry.(*account.SystemEntry)
 		o.Systems = append(o.Systems, doctor.System{FQDN: v.FQDN, Transport: v.Transport})
 	}
-	for _, n := range document.Numbers {
-		if len(c.Number) == 0 && len(o.Numbers) < maxNumbers {
-			o.Numbers = append(o.Numbers, string(n.Number))
+	if len(c.Number) == 0 {
+		for _, row := range numbers {
+			o.Numbers = append(o.Numbers, row.Key)
 		}
 	}
-	resolver, err := resolve.New(resolve.Options{Servers: cfg.DNS.Servers, Timeout: cfg.DNS.Timeout})
+	resolver, err := resolve.New(app.ResolveOptions(cfg, nil))
 	if err != nil {
 		return err
 	}

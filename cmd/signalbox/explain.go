@@ -1,12 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
 	"runtime/debug"
+	"strings"
 	"time"
 
+	"github.com/signalbox/signalbox/internal/account"
 	"github.com/signalbox/signalbox/internal/app"
 	"github.com/signalbox/signalbox/internal/call"
 	"github.com/signalbox/signalbox/internal/config"
@@ -18,9 +21,11 @@ import (
 type explainCmd struct {
 	configFlag
 	From      string   `required:"" help:"Calling number, or anonymous."`
-	To        string   `required:"" help:"Called number."`
+	To        string   `required:"" help:"Called number, or what a phone dialled, such as *86."`
+	Line      string   `placeholder:"USER@DOMAIN" help:"The call comes from this registered phone, in the context of phones: it reaches pilots alone."`
 	Name      string   `help:"Caller's display name."`
 	Diversion []string `sep:"none" help:"A Diversion header's value, newest first; may be repeated."`
+	Spoofed   float64  `placeholder:"0..1" help:"How likely the proxy says that the caller's number is spoofed."`
 	Format    string   `enum:"text,json" default:"text" help:"Output: ${enum}."`
 }
 
@@ -29,6 +34,7 @@ func (explainCmd) Help() string {
 	return `Example:
 
   signalbox explain --from +12125550123 --to +14155550100
+  signalbox explain --from +14155550100 --line 1000@pbx.example.net --to '*86'
 
 The plan is made by the very function that the sidecar uses, from the same store; nothing is called.`
 }
@@ -54,7 +60,7 @@ func (c *explainCmd) Run(ctx context.Context) error {
 		if c.Format == "json" {
 			return printJSON(explanation{arrival, plan, treat.Branches(plan)})
 		}
-		fmt.Printf("A call from %s to %s", c.From, arrival.To)
+		fmt.Printf("A call from %s to %s", c.From, cmp.Or(string(arrival.To), c.To))
 		if n := tel.Diverted(arrival.Diversions); n > 0 {
 			fmt.Printf(", diverted %d times before", n)
 		}
@@ -64,15 +70,19 @@ func (c *explainCmd) Run(ctx context.Context) error {
 }
 
 func (c *explainCmd) arrival(region string) (call.Arrival, error) {
-	to, err := tel.ParseNumber(c.To, region)
-	if err != nil {
+	user, host, phone := strings.Cut(c.Line, "@")
+	if c.Line != "" && (!phone || user == "" || host == "") {
+		return call.Arrival{}, fmt.Errorf("--line %s: write it as 1000@pbx.example.net, as the phone registers", c.Line)
+	}
+	to, err := tel.ParsePresented(c.To, region)
+	if err != nil && !phone {
 		return call.Arrival{}, fmt.Errorf("--to: %w; write it as +14155550100", err)
 	}
-	from, _ := tel.ParseNumber(c.From, region)
+	from, _ := tel.ParsePresented(c.From, region)
 	return call.Arrival{
-		Dialled: c.To, To: to, At: time.Now(), Evidence: call.EvidenceVariables,
+		Dialled: c.To, To: to, At: time.Now(), Evidence: call.EvidenceToken, Verdict: call.Verdict{Likelihood: c.Spoofed, Model: "explain"},
 		From:       tel.Identity{Name: c.Name, User: c.From, Number: from, Withheld: c.From == "anonymous"},
-		Diversions: tel.ParseDiversions(c.Diversion, region),
+		Diversions: tel.ParseDiversions(c.Diversion, region), PilotsOnly: phone, Line: account.Device{User: user, Host: host},
 	}, nil
 }
 

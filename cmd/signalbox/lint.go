@@ -54,7 +54,7 @@ func (c *dialplanLintCmd) Run() error {
 	case "sarif":
 		err = report.WriteSARIF(os.Stdout)
 	default:
-		err = report.WriteText(os.Stdout, relative(report.Root), isTerminal(os.Stdout))
+		err = report.WriteText(os.Stdout, relative(report.Root), wantsColour(os.Stdout))
 	}
 	if err != nil {
 		return err
@@ -88,8 +88,11 @@ func relative(dir string) string {
 	return dir
 }
 
-// isTerminal reports whether people read a stream and want colour.
+// wantsColour reports whether people read a stream and want colour.
+func wantsColour(f *os.File) bool { return isTerminal(f) && os.Getenv("NO_COLOR") == "" }
+
+// isTerminal reports whether people read a stream as it is written.
 func isTerminal(f *os.File) bool {
 	info, err := f.Stat()
-	return err == nil && info.Mode()&fs.ModeCharDevice != 0 && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	return err == nil && info.Mode()&fs.ModeCharDevice != 0 && os.Getenv("TERM") != "dumb"
 }

@@ -23,9 +23,11 @@ type cli struct {
 	Dialplan    dialplanCmd    `cmd:"" help:"FreeSWITCH's dialplan, hunted offline."`
 	Doctor      doctorCmd      `cmd:"" help:"Look at a running FreeSWITCH, say what is missing there and print the lines to add."`
 	Provision   provisionCmd   `cmd:"" help:"Read and write accounts, numbers, pilots and voicemail systems."`
+	Contacts    contactsCmd    `cmd:"" help:"Address books of accounts."`
 	Records     recordsCmd     `cmd:"" help:"Print the newest call records."`
+	Token       tokenCmd       `cmd:"" help:"Tokens of the API."`
 	CheckConfig checkConfigCmd `cmd:"" help:"Check a configuration file and print what counts."`
-	Migrate     migrateCmd     `cmd:"" help:"Bring the store to the version of this program."`
+	Migrate     migrateCmd     `cmd:"" help:"Bring the store to the version of this program, or back."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 	Simulator   SimulatorCmd   `cmd:"" hidden:"" help:"A FreeSWITCH for tests and the lab."`
 }

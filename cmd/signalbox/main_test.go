@@ -203,6 +203,25 @@ func TestWrongInputIsOneClearSentenceAndExitStatusOne(t *testing.T) {
 	}
 }
 
+func TestExportHasHashesWhenAskedForAlone(t *testing.T) {
+	t.Parallel()
+	f := newFolder(t)
+	const hash = "0123456789abcdef0123456789abcdef"
+	f.write("phone.yaml", "accounts: [{id: ada}]\nnumbers: [{number: '+14155550100', account: ada, devices: [{user: '1000', host: pbx.example.net, a1_hash: "+hash+"}]}]\n")
+	f.good("provision", "apply", "phone.yaml")
+	exported := f.good("provision", "export")
+	if strings.Contains(exported, hash) || strings.Contains(f.good("provision", "export", "--format", "jsonl"), hash) {
+		t.Errorf("exported is\n%s", exported)
+	}
+	f.write("exported.yaml", exported)
+	if out := f.good("provision", "apply", "exported.yaml"); out != "no change\n" {
+		t.Errorf("applied again it says\n%s", out)
+	}
+	if out := f.good("provision", "export", "--secrets"); !strings.Contains(out, hash) {
+		t.Errorf("with secrets is exported\n%s", out)
+	}
+}
+
 func TestProvisionRoundTrip(t *testing.T) {
 	t.Parallel()
 	f := newFolder(t)
@@ -367,16 +386,30 @@ func TestCheckConfigShowsWhatCountsAndNoSecret(t *testing.T) {
 func TestMigrate(t *testing.T) {
 	t.Parallel()
 	f := newFolder(t)
-	for range 2 {
-		if out := f.good("migrate"); !strings.Contains(out, "is at the version of this program") {
-			t.Errorf("migrate says %q", out)
+	if r := f.run("", "migrate", "status"); r.status != 1 || !strings.Contains(r.err, "is not there yet") {
+		t.Errorf("status of no file: %+v", r)
+	}
+	for _, step := range []struct{ args, want string }{
+		{"migrate", "went from version 0 to version "},
+		{"migrate", "already"},
+		{"migrate status", "has version "},
+		{"migrate down --to 2", "to version 2."},
+		{"migrate status", "has version 2; this program wants "},
+		{"migrate status --format json", `"version": 2`},
+		{"migrate up", "went from version 2 to version "},
+	} {
+		if out := f.good(strings.Fields(step.args)...); !strings.Contains(out, step.want) {
+			t.Errorf("%s says %q, want %q", step.args, out, step.want)
 		}
+	}
+	if r := f.run("", "migrate", "down", "--to", "99"); r.status != 1 || !strings.Contains(r.err, "write an older one") {
+		t.Errorf("down to a newer version: %+v", r)
 	}
 	if _, err := os.Stat(filepath.Join(f.dir, "signalbox.db")); err != nil {
 		t.Error(err)
 	}
 	f.write("signalbox.db", strings.Repeat("this is no database. ", 1000))
-	if r := f.run("", "migrate"); r.status != 1 || !strings.Contains(r.err, "store.sqlite") {
+	if r := f.run("", "migrate"); r.status != 1 || !strings.Contains(r.err, "signalbox.db: the database file is damaged") {
 		t.Errorf("a file that is no database: %+v", r)
 	}
 }

@@ -21,7 +21,7 @@ type dialplanRenderCmd struct {
 	Config     string   `short:"c" help:"Take the sidecar's address from this configuration file (sidecar.listen)." type:"path"`
 	Guard      int      `default:"3" help:"Seconds after which a call is taken back from a sidecar that hangs."`
 	FileNumber int      `default:"5" help:"Number in the file's name, which decides its place among yours."`
-	With       []string `enum:"last,profile,user" help:"Also: last (zz_signalbox.xml, a tone for calls that nobody took), profile (a SIP profile of its own), user (of the Event Socket)."`
+	With       []string `enum:"last,profile,phones,user,sounds" help:"Also: phones (pilots and *86 for those who dial in context default), last (zz_signalbox.xml, a tone for calls that nobody took), profile (a SIP profile of its own), user (of the Event Socket), sounds (the prompts of conferences)."`
 	Try        []string `help:"Number that must come to the sidecar afterwards; may be repeated."`
 	DryRun     bool     `help:"Print what would change as a unified diff, change nothing."`
 	Undo       bool     `help:"Bring back exactly what the last run changed."`
@@ -32,7 +32,7 @@ func (dialplanRenderCmd) Help() string {
 	return `Example:
 
   signalbox dialplan render --conf /etc/freeswitch --prefix +1415 --dry-run
-  signalbox dialplan render --conf /etc/freeswitch --prefix +1415
+  signalbox dialplan render --conf /etc/freeswitch --prefix +1415 --with sounds
   signalbox dialplan render --conf /etc/freeswitch --undo
 
 Writes dialplan/signalbox.xml and dialplan/public/05_signalbox.xml, or what the flags ask for; have FreeSWITCH read them with
@@ -92,10 +92,14 @@ func (c *dialplanRenderCmd) settings() (render.Settings, error) {
 		switch with {
 		case "last":
 			s.Last = true
+		case "phones":
+			s.Phones = true
 		case "profile":
 			s.Profile = true
 		case "user":
 			s.User = true
+		case "sounds":
+			s.Sounds = true
 		}
 	}
 	if c.Config == "" || len(c.Socket) > 0 {

@@ -25,6 +25,7 @@ type SimulatorCmd struct {
 	Internal    string   `help:"SIP profile where phones register with a password." default:"127.0.0.1:0" placeholder:"IP:PORT"`
 	Domain      string   `help:"Domain of the directory." default:"127.0.0.1"`
 	User        []string `help:"User of the directory; may be given several times." placeholder:"NAME:PASSWORD"`
+	Reliable    bool     `help:"Send provisional responses of the carrier-side profile reliably to who supports that, as enable-100rel does."`
 	Mischief    uint64   `help:"Seed of a bad day: late replies, swapped events, a lagging channel list. 0 = a good day." placeholder:"SEED"`
 	LogLevel    string   `help:"${enum}." enum:"debug,info,warn,error" default:"info"`
 }
@@ -35,7 +36,7 @@ func (SimulatorCmd) Help() string {
 
   signalbox simulator --conf ./conf --event-socket 127.0.0.1:8021 --external 127.0.0.1:5080 --user 1001:1234
 
-A FreeSWITCH for tests and the lab: real SIP and a byte-true Event Socket, no media. When it is ready it prints its
+A FreeSWITCH for tests and the lab: real SIP, a byte-true Event Socket, and the voices of conferences. When it is ready it prints its
 addresses as one line of JSON: {"event_socket":...,"external":...,"internal":...}. What it is asked and does not know it
 refuses as FreeSWITCH would, and logs it as a warning; when it is stopped after that its exit status is 1.`
 }
@@ -57,6 +58,7 @@ func (c *SimulatorCmd) Run(ctx context.Context) error {
 	o := fssim.Options{
 		Conf: c.Conf, EventSocket: c.EventSocket, Password: c.Password, External: c.External, Internal: c.Internal,
 		Digest: true, Globals: map[string]string{"domain": c.Domain}, Logger: log,
+		Reliable: c.Reliable,
 	}
 	for _, u := range c.User {
 		name, password, ok := strings.Cut(u, ":")

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/signalbox/signalbox/internal/account"
 	"github.com/signalbox/signalbox/internal/app"
 	"github.com/signalbox/signalbox/internal/call"
 	"github.com/signalbox/signalbox/internal/config"
@@ -36,99 +35,6 @@ func withStore(ctx context.Context, f configFlag, do func(*config.Config, store.
 		return err
 	}
 	return errors.Join(do(cfg, s), s.Shut())
-}
-
-type provisionCmd struct {
-	Apply  provisionApplyCmd  `cmd:"" help:"Make the store hold what a file says."`
-	Export provisionExportCmd `cmd:"" help:"Print what the store holds, as a file that apply takes."`
-}
-
-// Help is the example in --help.
-func (provisionCmd) Help() string {
-	return `Example:
-
-  signalbox provision apply examples/provision.yaml
-  signalbox provision export > backup.yaml`
-}
-
-type provisionApplyCmd struct {
-	configFlag
-	Format string `enum:"text,json" default:"text" help:"Output: ${enum}."`
-	File   string `arg:"" help:"YAML file with accounts, numbers, pilots and voicemail systems; - for standard input."`
-}
-
-// Help is the example in --help.
-func (provisionApplyCmd) Help() string {
-	return `Example:
-
-  signalbox provision apply examples/provision.yaml --config signalbox.yaml
-
-All or nothing: a file with a fault changes nothing, and every fault is named. Applying it again changes nothing either.`
-}
-
-// Run applies the file.
-func (c *provisionApplyCmd) Run(ctx context.Context) error {
-	text, err := readInput(c.File)
-	if err != nil {
-		return err
-	}
-	document, err := account.ParseDocument(text)
-	if err != nil {
-		return fmt.Errorf("%s: %w", c.File, err)
-	}
-	return withStore(ctx, c.configFlag, func(_ *config.Config, s store.Store) error {
-		changes, err := s.Apply(ctx, document, time.Now())
-		if err != nil {
-			return fmt.Errorf("%s: %w", c.File, err)
-		}
-		if c.Format == "json" {
-			return printJSON(changes)
-		}
-		printChanges(os.Stdout, changes)
-		return nil
-	})
-}
-
-func printChanges(w io.Writer, changes store.Changes) {
-	for _, kind := range []struct {
-		mark  string
-		lines []string
-	}{{"+", changes.Added}, {"~", changes.Changed}, {"-", changes.Removed}} {
-		for _, line := range kind.lines {
-			_, _ = fmt.Fprintln(w, kind.mark, line)
-		}
-	}
-	if changes.None() {
-		_, _ = fmt.Fprintln(w, "no change")
-	}
-}
-
-type provisionExportCmd struct{ configFlag }
-
-// Help is the example in --help.
-func (provisionExportCmd) Help() string {
-	return `Example:
-
-  signalbox provision export --config signalbox.yaml > backup.yaml
-
-What is printed is the whole store: applied to an empty one it makes that the same, applied again it changes nothing. With a
-line "prune: true" added to the file, apply removes what the file does not have.`
-}
-
-// Run prints the store's content.
-func (c *provisionExportCmd) Run(ctx context.Context) error {
-	return withStore(ctx, c.configFlag, func(_ *config.Config, s store.Store) error {
-		document, err := s.Export(ctx)
-		if err != nil {
-			return err
-		}
-		text, err := document.YAML()
-		if err != nil {
-			return err
-		}
-		_, err = os.Stdout.Write(text)
-		return err
-	})
 }
 
 type recordsCmd struct {
@@ -203,22 +109,6 @@ func printRecord(w io.Writer, r call.Record) {
 	if r.Note != "" {
 		_, _ = fmt.Fprintf(w, "    %s\n", r.Note)
 	}
-}
-
-type migrateCmd struct{ configFlag }
-
-// Help is the example in --help.
-func (migrateCmd) Help() string { return "Example:\n\n  signalbox migrate --config signalbox.yaml" }
-
-// Run opens the store, which migrates it.
-func (c *migrateCmd) Run(ctx context.Context) error {
-	return withStore(ctx, c.configFlag, func(cfg *config.Config, s store.Store) error {
-		if err := s.Ping(ctx); err != nil {
-			return err
-		}
-		fmt.Println(cfg.Store.SQLite, "is at the version of this program.")
-		return nil
-	})
 }
 
 // maxInput bounds what is read from a file or standard input, in bytes.

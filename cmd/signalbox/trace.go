@@ -217,7 +217,7 @@ func options(conf string) trace.Options {
 	if info, err := os.Stat(conf); err == nil && !info.IsDir() {
 		root = filepath.Dir(conf)
 	}
-	return trace.Options{Colour: isTerminal(os.Stdout), Root: root}
+	return trace.Options{Colour: wantsColour(os.Stdout), Root: root}
 }
 
 // diff walks the same call in the other tree.
@@ -280,7 +280,7 @@ func (c *dialplanTraceCmd) suite(ctx context.Context, tree *dialplan.Tree) error
 		}
 		err = printJSON(results)
 	} else {
-		failed, err = trace.WriteResults(os.Stdout, relative(c.CSV), results, trace.Options{Colour: isTerminal(os.Stdout)})
+		failed, err = trace.WriteResults(os.Stdout, relative(c.CSV), results, trace.Options{Colour: wantsColour(os.Stdout)})
 	}
 	if err == nil && failed > 0 {
 		err = fmt.Errorf("%d of %d %w", failed, len(results), errCallsOf)

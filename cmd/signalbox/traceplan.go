@@ -2,14 +2,12 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"strings"
 
 	"github.com/signalbox/signalbox/dialplan"
 	"github.com/signalbox/signalbox/esl/wire"
-	"github.com/signalbox/signalbox/internal/account"
 	"github.com/signalbox/signalbox/internal/app"
 	"github.com/signalbox/signalbox/internal/call"
 	"github.com/signalbox/signalbox/internal/config"
@@ -42,7 +40,7 @@ func printPlan(ctx context.Context, cfg *config.Config, s store.Store, h dialpla
 		fmt.Printf("\n%s hands the call to %s, the sidecar of the configuration listens on %s.\n", relative(h.Action.Pos.String()), hosts, cfg.Sidecar.Listen)
 	}
 	arrival := fsw.Variables(channelEvent(h.Call), "", cfg.Region, h.Call.Now)
-	if arrival.To == "" {
+	if arrival.To == "" && !arrival.PilotsOnly {
 		fmt.Printf("\nSignalbox hands the call back at once: %s is no number of a subscriber.\n", arrival.Dialled)
 		return nil
 	}
@@ -56,14 +54,7 @@ func printPlan(ctx context.Context, cfg *config.Config, s store.Store, h dialpla
 
 // planOf makes the plan as the sidecar does: from the store, by the same function.
 func planOf(ctx context.Context, cfg *config.Config, s store.Store, arrival call.Arrival) (call.Plan, error) {
-	var profile *account.Profile
-	switch p, err := s.Profile(ctx, arrival.To); {
-	case err == nil:
-		profile = &p
-	case !errors.Is(err, store.ErrNotFound):
-		return call.Plan{}, err
-	}
-	return treat.Plan(arrival, profile, app.TreatSettings(cfg)), nil
+	return app.PlanOf(ctx, cfg, s, s, app.RoomsOf(s), arrival)
 }
 
 // channelEvent is the call as FreeSWITCH would describe it to the controller.

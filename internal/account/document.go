@@ -3,6 +3,8 @@ package account
 import (
 	"encoding/json"
 	"fmt"
+	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,6 +16,8 @@ const (
 	MaxRows           = 200_000 // of each kind in one document
 	MaxDevices        = 10      // of one number
 	MaxPilotSystems   = 8       // of one pilot
+	MaxContactNumbers = 20      // of one contact
+	MaxRules          = 50      // of one account
 	MinNoAnswer       = 5 * time.Second
 	MaxNoAnswer       = 180 * time.Second
 	DefaultNoAnswer   = 20 * time.Second
@@ -26,19 +30,29 @@ const (
 
 // Document is what "signalbox provision apply" takes and "export" gives: the accounts, numbers, pilots and voicemail
 // systems as they shall be. Rows it does not name stay as they are, unless Prune is set.
+//
+// A document is one tenant's. Numbers of a tenant may use its own pilots and, where it has none of that key, the operator's.
 type Document struct {
+	Tenant string `yaml:"tenant,omitempty" json:"tenant,omitempty"` // none = OperatorTenant
 	// Prune removes every row that the document does not name.
-	Prune            bool           `yaml:"prune,omitempty" json:"prune,omitempty"`
-	Accounts         []AccountEntry `yaml:"accounts,omitempty" json:"accounts,omitempty"`
-	Numbers          []NumberEntry  `yaml:"numbers,omitempty" json:"numbers,omitempty"`
-	Pilots           []PilotEntry   `yaml:"pilots,omitempty" json:"pilots,omitempty"`
-	VoicemailSystems []SystemEntry  `yaml:"voicemail_systems,omitempty" json:"voicemail_systems,omitempty"`
+	Prune            bool            `yaml:"prune,omitempty" json:"prune,omitempty"`
+	Accounts         []AccountEntry  `yaml:"accounts,omitempty" json:"accounts,omitempty"`
+	Numbers          []NumberEntry   `yaml:"numbers,omitempty" json:"numbers,omitempty"`
+	Pilots           []PilotEntry    `yaml:"pilots,omitempty" json:"pilots,omitempty"`
+	VoicemailSystems []SystemEntry   `yaml:"voicemail_systems,omitempty" json:"voicemail_systems,omitempty"`
+	Contacts         []ContactEntry  `yaml:"contacts,omitempty" json:"contacts,omitempty"`
+	Rules            []RuleEntry     `yaml:"rules,omitempty" json:"rules,omitempty"`
+	Schedules        []ScheduleEntry `yaml:"schedules,omitempty" json:"schedules,omitempty"`
 }
 
 // AccountEntry is one account of a Document.
 type AccountEntry struct {
-	ID   string `yaml:"id" json:"id"`
-	Name string `yaml:"name,omitempty" json:"name,omitempty"`
+	ID       string   `yaml:"id" json:"id"`
+	Name     string   `yaml:"name,omitempty" json:"name,omitempty"`
+	State    State    `yaml:"state,omitempty" json:"state,omitempty"`       // none = active
+	Language string   `yaml:"language,omitempty" json:"language,omitempty"` // BCP 47
+	TimeZone string   `yaml:"timezone,omitempty" json:"timezone,omitempty"` // IANA
+	Services []string `yaml:"services,omitempty" json:"services,omitempty"` // of sms, mms, rcs, fax
 }
 
 // NumberEntry is one number of a Document, with the phones that ring for it and its voicemail.
@@ -48,6 +62,8 @@ type NumberEntry struct {
 	Devices   []DeviceEntry   `yaml:"devices,omitempty" json:"devices,omitempty"`
 	NoAnswer  Duration        `yaml:"no_answer,omitempty" json:"no_answer,omitempty"` // 5s to 180s; none = 20s
 	Voicemail *VoicemailEntry `yaml:"voicemail,omitempty" json:"voicemail,omitempty"`
+	// Conference is how callers come into the owner's conference; none = it is offered to nobody.
+	Conference *ConferenceEntry `yaml:"conference,omitempty" json:"conference,omitempty"`
 }
 
 // DeviceEntry is one phone: a user of FreeSWITCH's directory (user, domain) or a fixed SIP address (uri).
@@ -58,11 +74,19 @@ type DeviceEntry struct {
 	Host      string     `yaml:"host" json:"host"`
 	Port      uint16     `yaml:"port,omitempty" json:"port,omitempty"`
 	Transport string     `yaml:"transport,omitempty" json:"transport,omitempty"`
+	// A1Hash is MD5 of USER:REALM:PASSWORD in hex (RFC 2617's H(A1)), by which FreeSWITCH knows the phone when Signalbox serves its
+	// directory; kind registered only. Whoever has it can register: it is as secret as the password. None = the phone keeps the one
+	// it has (KeepSecrets), NoA1Hash = it loses it.
+	A1Hash string `yaml:"a1_hash,omitempty" json:"a1_hash,omitempty"`
 }
 
 // VoicemailEntry is the voicemail routing profile of a number.
 type VoicemailEntry struct {
-	Pilot string `yaml:"pilot" json:"pilot"`
+	Pilot   string `yaml:"pilot" json:"pilot"`
+	Class   Class  `yaml:"class,omitempty" json:"class,omitempty"`     // basic (none) or visual
+	Mailbox string `yaml:"mailbox,omitempty" json:"mailbox,omitempty"` // none = the number
+	// FirstDiverter puts messages of diverted callers in the mailbox of the number they dialled first.
+	FirstDiverter bool `yaml:"first_diverter,omitempty" json:"first_diverter,omitempty"`
 	// Conditions are "no-answer", "busy", "not-registered", "unreachable", "declined". No key = all; an empty list = none.
 	Conditions *ConditionList `yaml:"conditions,omitempty" json:"conditions,omitempty"`
 }
@@ -78,8 +102,11 @@ type PilotEntry struct {
 
 // PilotSystemEntry is one system of a pilot; lower priorities are tried first, equal ones as they stand.
 type PilotSystemEntry struct {
-	FQDN     string `yaml:"fqdn" json:"fqdn"`
-	Priority uint16 `yaml:"priority,omitempty" json:"priority,omitempty"`
+	FQDN     string     `yaml:"fqdn" json:"fqdn"`
+	Priority uint16     `yaml:"priority,omitempty" json:"priority,omitempty"`
+	Weight   uint16     `yaml:"weight,omitempty" json:"weight,omitempty"`
+	From     *time.Time `yaml:"from,omitempty" json:"from,omitempty"` // RFC 3339; the row counts from then
+	Until    *time.Time `yaml:"until,omitempty" json:"until,omitempty"`
 }
 
 // SystemEntry is one voicemail system.
@@ -87,6 +114,35 @@ type SystemEntry struct {
 	FQDN      string `yaml:"fqdn" json:"fqdn"`
 	Transport string `yaml:"transport,omitempty" json:"transport,omitempty"` // none = udp
 	Profile   string `yaml:"profile,omitempty" json:"profile,omitempty"`     // none = external
+
+	Codecs   []string       `yaml:"codecs,omitempty" json:"codecs,omitempty"`
+	Evidence []Evidence     `yaml:"evidence,omitempty" json:"evidence,omitempty"` // none = target, diversion, history-info
+	Visual   bool           `yaml:"visual,omitempty" json:"visual,omitempty"`
+	Drain    bool           `yaml:"drain,omitempty" json:"drain,omitempty"`
+	Notifies []netip.Prefix `yaml:"notifies,omitempty" json:"notifies,omitempty"` // where its NOTIFYs come from
+}
+
+// ContactEntry is one entry of an account's address book.
+type ContactEntry struct {
+	Account string   `yaml:"account" json:"account"`
+	ID      string   `yaml:"id" json:"id"`
+	Name    string   `yaml:"name,omitempty" json:"name,omitempty"`
+	Label   string   `yaml:"label,omitempty" json:"label,omitempty"`
+	Numbers []string `yaml:"numbers" json:"numbers"` // E.164
+	MayJoin MayJoin  `yaml:"may_join,omitempty" json:"may_join,omitempty"`
+	Source  string   `yaml:"source,omitempty" json:"source,omitempty"` // none = manual
+	Clip    string   `yaml:"clip,omitempty" json:"clip,omitempty"`     // file of the spoken name, such as anna.wav
+}
+
+// RuleEntry is one rule of a number, or of all numbers of an account that have none of their own.
+type RuleEntry struct {
+	Account string     `yaml:"account" json:"account"`
+	ID      string     `yaml:"id" json:"id"`
+	For     string     `yaml:"for,omitempty" json:"for,omitempty"` // a number of the account; none = all of them
+	Order   int        `yaml:"order,omitempty" json:"order,omitempty"`
+	Callers Callers    `yaml:"callers" json:"callers"`
+	Number  string     `yaml:"number,omitempty" json:"number,omitempty"`
+	Do      RuleAction `yaml:"do" json:"do"`
 }
 
 // Duration is a time.Duration that stands in files as "20s".
@@ -124,32 +180,33 @@ func (e *Invalid) add(format string, args ...any) {
 		e.More++
 		return
 	}
-	e.Problems = append(e.Problems, fmt.Sprintf(format, args...))
+	e.Problems = append(e.Problems, strings.TrimLeft(fmt.Sprintf(format, args...), ".: ")) // of a row that stands by itself, without a path
 }
 
-func (e *Invalid) err() error {
+// Add adds a problem of the field at a path.
+func (e *Invalid) Add(at, problem string) { e.add("%s: %s", at, problem) }
+
+// Err is the Invalid, nil when there are no problems.
+func (e *Invalid) Err() error {
 	if len(e.Problems) == 0 {
 		return nil
 	}
 	return e
 }
 
-// Validate checks a document that stands by itself: every field, and that every account, pilot and system named is in
-// it. The error is an *Invalid.
-func (d Document) Validate() error {
-	d.Prune = true
-	_, err := Merge(Document{}, d)
-	return err
-}
-
 // normalize checks every field by itself and returns the document with numbers in E.164, names in lower case and
 // defaults filled in. The rows keep their order.
 func (d Document) normalize(bad *Invalid) Document {
-	out := Document{Prune: d.Prune}
+	out := Document{Tenant: d.Tenant, Prune: d.Prune}
+	if out.Tenant == "" {
+		out.Tenant = OperatorTenant
+	}
+	CheckTenant(out.Tenant, bad)
 	for _, n := range []struct {
 		rows int
 		name string
-	}{{len(d.Accounts), "accounts"}, {len(d.Numbers), "numbers"}, {len(d.Pilots), "pilots"}, {len(d.VoicemailSystems), "voicemail_systems"}} {
+	}{{len(d.Accounts), "accounts"}, {len(d.Numbers), "numbers"}, {len(d.Pilots), "pilots"}, {len(d.VoicemailSystems), "voicemail_systems"},
+		{len(d.Contacts), "contacts"}, {len(d.Rules), "rules"}, {len(d.Schedules), "schedules"}} {
 		if n.rows > MaxRows {
 			bad.add("%s: %d rows, at most %d in one document", n.name, n.rows, MaxRows)
 			return out
@@ -164,12 +221,7 @@ func (d Document) normalize(bad *Invalid) Document {
 	}
 	for i, a := range d.Accounts {
 		at := fmt.Sprintf("accounts[%d]", i)
-		if !validKey(a.ID) {
-			bad.add("%s.id: %.80q is not 1 to 64 characters of A-Z a-z 0-9 . _ -", at, a.ID)
-		}
-		if !plainText(a.Name) {
-			bad.add("%s.name: more than %d bytes, or control characters", at, maxFreeText)
-		}
+		a = a.normalize(at, bad)
 		single("account", a.ID, at, "account")
 		out.Accounts = append(out.Accounts, a)
 	}
@@ -196,6 +248,24 @@ func (d Document) normalize(bad *Invalid) Document {
 		s = s.normalize(at, bad)
 		single("system", s.FQDN, at, "voicemail system")
 		out.VoicemailSystems = append(out.VoicemailSystems, s)
+	}
+	for i, c := range d.Contacts {
+		at := fmt.Sprintf("contacts[%d]", i)
+		c = c.normalize(at, bad)
+		single("contact", c.Key(), at, "contact")
+		out.Contacts = append(out.Contacts, c)
+	}
+	for i, r := range d.Rules {
+		at := fmt.Sprintf("rules[%d]", i)
+		r = r.normalize(at, bad)
+		single("rule", r.Key(), at, "rule")
+		out.Rules = append(out.Rules, r)
+	}
+	for i, s := range d.Schedules {
+		at := fmt.Sprintf("schedules[%d]", i)
+		s = s.normalize(at, bad)
+		single("schedule", s.Key(), at, "schedule")
+		out.Schedules = append(out.Schedules, s)
 	}
 	return out
 }
@@ -229,6 +299,10 @@ func (n NumberEntry) normalize(at string, bad *Invalid) NumberEntry {
 		v := n.Voicemail.normalize(at+".voicemail", bad)
 		n.Voicemail = &v
 	}
+	if n.Conference != nil {
+		c := n.Conference.normalize(at+".conference", bad)
+		n.Conference = &c
+	}
 	return n
 }
 
@@ -249,6 +323,11 @@ func (d DeviceEntry) normalize(at string, bad *Invalid) DeviceEntry {
 	if !ValidHost(d.Host) {
 		bad.add("%s.host: %.80q is neither a host name nor an IP address", at, d.Host)
 	}
+	d.A1Hash = strings.ToLower(d.A1Hash)
+	if d.A1Hash != "" && d.A1Hash != NoA1Hash && (len(d.A1Hash) != 32 || strings.Trim(d.A1Hash, "0123456789abcdef") != "") {
+		// What stands there may be the password, so it is not repeated.
+		bad.add("%s.a1_hash: it is not 32 digits of 0-9 a-f, the MD5 of USER:REALM:PASSWORD; %s takes the one that is there away", at, NoA1Hash)
+	}
 	switch d.Kind {
 	case DeviceRegistered:
 		if d.Port != 0 {
@@ -258,6 +337,9 @@ func (d DeviceEntry) normalize(at string, bad *Invalid) DeviceEntry {
 			bad.add("%s.transport: a registered device is called as it registered; only kind uri has a transport", at)
 		}
 	case DeviceURI:
+		if d.A1Hash != "" {
+			bad.add("%s.a1_hash: a fixed address does not register", at)
+		}
 		if d.Transport != "" && d.Transport != "udp" && d.Transport != "tcp" {
 			bad.add("%s.transport: %.80q is neither udp nor tcp", at, d.Transport)
 		}
@@ -269,6 +351,15 @@ func (d DeviceEntry) normalize(at string, bad *Invalid) DeviceEntry {
 
 func (v VoicemailEntry) normalize(at string, bad *Invalid) VoicemailEntry {
 	v.Pilot = pilotNumber(v.Pilot, at+".pilot", bad)
+	if v.Class == "basic" {
+		v.Class = Basic
+	}
+	if v.Class != Basic && v.Class != Visual {
+		bad.add("%s.class: %.80q is neither basic nor visual", at, v.Class)
+	}
+	if v.Mailbox != "" && !validUser(v.Mailbox) {
+		bad.add("%s.mailbox: %.80q is not 1 to 64 characters of A-Z a-z 0-9 . _ - + * #", at, v.Mailbox)
+	}
 	if v.Conditions == nil {
 		all := Conditions{true, true, true, true, true}.List()
 		v.Conditions = &all
@@ -336,6 +427,9 @@ func (p PilotEntry) normalize(at string, bad *Invalid) PilotEntry {
 			bad.add("%s.systems[%d].fqdn: %s stands here twice", at, i, s.FQDN)
 		}
 		seen[s.FQDN] = true
+		if s.From != nil && s.Until != nil && !s.Until.After(*s.From) {
+			bad.add("%s.systems[%d].until: it is not after from", at, i)
+		}
 		systems = append(systems, s)
 	}
 	p.Systems = systems
@@ -356,17 +450,39 @@ func (s SystemEntry) normalize(at string, bad *Invalid) SystemEntry {
 	if !validKey(s.Profile) {
 		bad.add("%s.profile: %.80q is no name of a Sofia profile", at, s.Profile)
 	}
+	for i, c := range s.Codecs {
+		if !validKey(c) {
+			bad.add("%s.codecs[%d]: %.80q is no name of a codec such as PCMA", at, i, c)
+		}
+	}
+	for i, e := range s.Evidence {
+		if !slices.Contains(evidences, e) {
+			bad.add("%s.evidence[%d]: %.80q is none of target, diversion, history-info and mailbox", at, i, e)
+		}
+	}
+	if len(s.Codecs) > maxList || len(s.Notifies) > maxList || len(s.Evidence) > len(evidences) {
+		bad.add("%s: codecs, notifies and evidence have at most %d, %d and %d entries", at, maxList, maxList, len(evidences))
+	}
+	for i, n := range s.Notifies {
+		if !n.IsValid() {
+			bad.add("%s.notifies[%d]: write a range of addresses such as 192.0.2.0/28", at, i)
+		}
+	}
 	return s
 }
 
 // pilotNumber checks a pilot: E.164, returned in one form, or a short code.
 func pilotNumber(raw, at string, bad *Invalid) string {
+	if tel.Emergency(raw) {
+		bad.add("%s: %.80q is an emergency number in much of the world; no voicemail may take its calls", at, raw)
+		return raw
+	}
 	if validShortCode(raw) {
 		return raw
 	}
 	number, err := tel.ParseNumber(raw, "")
 	if err != nil {
-		bad.add("%s: %.80q is neither a number in E.164 nor a short code such as *86", at, raw)
+		bad.add("%s: %.80q is neither a number in E.164, with its plus, nor a short code such as *86 or 123 (at most %d digits)", at, raw, maxShortDigits)
 		return raw
 	}
 	return string(number)

@@ -32,15 +32,30 @@ func validHostName(name string, labels []string) bool {
 	return strings.Trim(labels[len(labels)-1], "0123456789") != ""
 }
 
-// validKey reports whether s is a key of ours: 1 to 64 letters, digits, dots, underscores and hyphens.
-func validKey(s string) bool { return len(s) >= 1 && len(s) <= 64 && only(s, "._-") }
+// validKey reports whether s is a key of ours: 1 to 64 letters, digits, dots, underscores and hyphens, and no folder's "." or "..".
+func validKey(s string) bool {
+	return len(s) >= 1 && len(s) <= 64 && only(s, "._-") && strings.Trim(s, ".") != ""
+}
+
+// ValidKey reports whether s is a key of ours, such as the ID of an account or a contact.
+func ValidKey(s string) bool { return validKey(s) }
+
+// ValidClip reports whether s can be the file of a spoken name: a key that is no hidden file's.
+func ValidClip(s string) bool { return validKey(s) && s[0] != '.' }
 
 // validUser reports whether s can stand as the user part of a SIP URI and in a dial string without any escape.
 func validUser(s string) bool { return len(s) >= 1 && len(s) <= 64 && only(s, "._-+*#") }
 
-// validShortCode reports whether s is a short code such as "*86". Pilots may also be E.164 numbers.
+// maxShortDigits bounds a short code of digits alone: eight are read as a number with its country code wherever a carrier
+// presents them.
+const maxShortDigits = 7
+
+// validShortCode reports whether s is a short code such as "*86" or "123". Pilots may also be E.164 numbers.
 func validShortCode(s string) bool {
-	return len(s) >= 2 && len(s) <= 15 && strings.Trim(s, "0123456789*#") == ""
+	if len(s) < 2 || len(s) > 15 || strings.Trim(s, "0123456789*#") != "" {
+		return false
+	}
+	return len(s) <= maxShortDigits || strings.ContainsAny(s, "*#")
 }
 
 // only reports whether s consists of ASCII letters, digits and the given others.

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -18,11 +20,19 @@ import (
 
 	"github.com/signalbox/signalbox/esl"
 	"github.com/signalbox/signalbox/esl/wire"
+	"github.com/signalbox/signalbox/internal/api"
 	"github.com/signalbox/signalbox/internal/config"
+	"github.com/signalbox/signalbox/internal/delivery"
+	"github.com/signalbox/signalbox/internal/directory"
 	"github.com/signalbox/signalbox/internal/export"
 	"github.com/signalbox/signalbox/internal/fsw"
 	"github.com/signalbox/signalbox/internal/hep"
+	"github.com/signalbox/signalbox/internal/message"
+	"github.com/signalbox/signalbox/internal/mwi"
+	"github.com/signalbox/signalbox/internal/otlp"
+	"github.com/signalbox/signalbox/internal/provision"
 	"github.com/signalbox/signalbox/internal/resolve"
+	"github.com/signalbox/signalbox/internal/rooms"
 	"github.com/signalbox/signalbox/internal/sdnotify"
 	"github.com/signalbox/signalbox/internal/sidecar"
 	"github.com/signalbox/signalbox/internal/store"
@@ -58,21 +68,37 @@ type App struct {
 	mu     sync.Mutex // guards config and resolver over Reload
 	config *config.Config
 
-	store    store.Store
-	profiles *store.Cache
-	ledger   *sidecar.Ledger
-	export   *export.Exporter // nil = nobody else gets records
-	sidecar  *sidecar.Sidecar
-	server   *esl.Server
-	nodes    []*fsw.Node
-	proxy    *sipproxy.Proxy
-	hep      *hep.Exporter // nil = no collector
-	certs    certificates
-	resolver *resolve.Resolver
-	checker  *token.Checker
-	metrics  *telemetry.Registry
-	screened *telemetry.Screening // nil without a proxy
-	operator *operator            // tells operators and systemd how we are
+	store      store.Store
+	profiles   *store.Cache
+	ledger     *sidecar.Ledger
+	fleet      *sidecar.Fleet   // nil = no other sidecar shares the store
+	export     *export.Exporter // nil = nobody else gets records
+	sidecar    *sidecar.Sidecar
+	server     *esl.Server
+	nodes      []*fsw.Node
+	proxy      *sipproxy.Proxy
+	hep        *hep.Exporter  // nil = no collector
+	spans      *otlp.Exporter // nil = nobody traces
+	certs      certificates
+	resolver   *resolve.Resolver
+	targets    *resolve.Health // how the targets of voicemail systems do; nil = nobody is called by name
+	checker    *token.Checker
+	metrics    *telemetry.Registry
+	screened   *telemetry.Screening // nil without a proxy
+	messages   *message.Outbox      // sends texts to people; nil = there is no way to
+	delivery   *delivery.Keeper     // keeps and delivers messages that no voicemail system took; nil = none are taken
+	rooms      *rooms.Manager       // keeps conferences; nil without a sidecar
+	keeper     *mwi.Keeper          // lights the lamps of phones; nil without a sidecar
+	taker      *mwi.Taker           // takes message counts of voicemail systems; nil without a proxy
+	lampCounts *telemetry.Lamps
+	provision  *provision.Provisioner // nil = nobody asks for it
+
+	provisionMeter *telemetry.Provision // nil with provision
+	api            *api.Server          // nil = api.listen is empty
+	apiCert        atomic.Pointer[tls.Certificate]
+	phones         *directory.Server // nil = directory.listen is empty
+	phonesCert     atomic.Pointer[tls.Certificate]
+	operator       *operator // tells operators and systemd how we are
 
 	now    chan struct{} // closed by EndNow
 	endNow sync.Once
@@ -89,8 +115,8 @@ func New(o Options) (*App, error) {
 	if !slices.Contains([]Role{All, Proxy, Sidecar}, o.Role) {
 		return nil, fmt.Errorf("role %q: choose all, proxy or sidecar", o.Role)
 	}
-	var err error
-	if o.Role != Proxy {
+	err := a.openTracing()
+	if err == nil && o.Role != Proxy {
 		err = a.openSidecar()
 	}
 	if err == nil && o.Role != Sidecar {
@@ -126,20 +152,10 @@ func instance() string {
 	return fmt.Sprintf("%s/%d/%s", host, os.Getpid(), uuid.NewString()[:8])
 }
 
-// OpenStore opens the store that a configuration names, for a command. Records in it that cannot be read are named on standard
-// error.
-func OpenStore(ctx context.Context, c *config.Config) (store.Store, error) {
-	log, err := NewLogger(c.Log)
-	if err != nil {
-		return nil, err
-	}
-	return openSQLite(ctx, c.Store.SQLite, log)
-}
-
 func (a *App) openSidecar() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	s, err := openSQLite(ctx, a.config.Store.SQLite, a.log)
+	s, err := databaseOf(a.config, a.log).open(ctx)
 	if err != nil {
 		return err
 	}
@@ -149,24 +165,31 @@ func (a *App) openSidecar() error {
 		return err
 	}
 	a.warmUp(ctx, s)
-	a.profiles = store.NewCache(store.CacheOptions{Profiles: s, Logger: a.log})
+	a.profiles = store.NewCache(store.CacheOptions{
+		Profiles: s, Size: a.config.Store.CacheNumbers, ReadTook: telemetry.NewReads(a.metrics).Took, Logger: a.log,
+	})
 	a.undo = append(a.undo, func() error { a.profiles.Close(); return nil })
 	if err := a.openExport(); err != nil {
 		return err
 	}
-	records := export.NewRecords(telemetry.NewRecords(a.metrics, s), a.export)
+	records := telemetry.TraceRecords(export.NewRecords(telemetry.NewRecords(a.metrics, s), a.export), a.spans)
 	a.ledger = sidecar.NewLedger(records, a.config.Store.SQLite+".spool", a.log)
 	undertaker := sidecar.NewUndertaker(records, a.ledger, a.instance, a.linked, a.log)
-	if a.resolver, err = newResolver(a.config, a.log); err != nil {
+	if err := a.joinFleet(ctx, undertaker); err != nil {
+		return err
+	}
+	if a.resolver, err = a.newResolver(a.config); err != nil {
 		return err
 	}
 	if a.checker, err = newChecker(a.config); err != nil {
 		return err
 	}
+	a.openNodes(undertaker)
+	a.openRooms()
 	calls := telemetry.NewCalls(a.metrics)
 	a.sidecar = sidecar.New(sidecar.Options{
-		Instance: a.instance, Node: a.nodeName, Linked: a.linked, Profiles: a.profiles, Ledger: a.ledger,
-		Settings: sidecarSettings(a.config, a.resolver, a.checker), Orphans: undertaker, Meter: calls, Logger: a.log,
+		Instance: a.instance, Node: a.nodeName, Linked: a.linked, Profiles: a.profiles, Directory: a.newDirectory(), Ledger: a.ledger,
+		Settings: sidecarSettings(a.config, a.resolver, a.checker), Orphans: undertaker, Conferences: a.conferences(), Meter: calls, Logger: a.log,
 	})
 	listener, err := net.Listen("tcp", a.config.Sidecar.Listen)
 	if err != nil {
@@ -180,8 +203,17 @@ func (a *App) openSidecar() error {
 	if err != nil {
 		return err
 	}
-	a.openNodes(undertaker)
-	return nil
+	a.openKeeper()
+	if err := a.openDelivery(); err != nil {
+		return err
+	}
+	if err := a.openMessages(); err != nil {
+		return err
+	}
+	if err := a.openAPI(); err != nil {
+		return err
+	}
+	return a.openPhones()
 }
 
 // warmUp looks a number up that nobody has: the first look-up in a cold file may take longer than a call waits for one, and is
@@ -203,9 +235,17 @@ func (a *App) openNodes(undertaker *sidecar.Undertaker) {
 			Name: n.Name,
 			Dial: esl.DialOptions{Addr: n.EventSocket.Addr, User: n.EventSocket.User, Password: esl.Secret(n.EventSocket.Password.Reveal())},
 			Attached: func(ctx context.Context, sw *fsw.Switch) error {
+				a.rooms.Attached(ctx, n.Name, sw)
 				return undertaker.Attach(ctx, n.Name, sw, time.Now())
 			},
-			Event:  func(_ context.Context, event *wire.Event) { undertaker.Event(event) },
+			Listen: append(mwi.Events(), rooms.Events()...), Narrow: rooms.Narrow(),
+			Event: func(_ context.Context, event *wire.Event) {
+				undertaker.Event(event)
+				a.heard(n.Name, event)
+			},
+			Speaks: func(ctx context.Context, file, text string) error {
+				return a.store.KeepVoiceFile(ctx, store.VoiceFile{Node: n.Name, Kind: store.SpokenName, File: file, Name: text, Made: time.Now()})
+			},
 			Logger: a.log,
 		}))
 	}
@@ -246,7 +286,7 @@ const probeEvery = 10 * time.Second
 
 func (a *App) openProxy() error {
 	a.screened = telemetry.NewScreening(a.metrics)
-	edge, err := newEdge(a.config, a.log, a.screened.Judged)
+	edge, err := newEdge(a.config, a.log, a.screened.Judged, a.labels())
 	if err != nil {
 		return err
 	}
@@ -273,14 +313,21 @@ func (a *App) openProxy() error {
 		}
 		tap = a.hep.Tap
 	}
+	if a.resolver == nil && (hasNames(a.config) || callsByTLS(a.config)) {
+		if a.resolver, err = a.newResolver(a.config); err != nil {
+			return err
+		}
+	}
 	outbound, err := a.newOutbound(a.config)
 	if err != nil {
 		return err
 	}
+	a.openTaker()
 	a.proxy, err = sipproxy.New(sipproxy.Options{
-		Tap: tap, StageTook: telemetry.NewStages(a.metrics).Took,
+		Summaries: edgeSummaries(a.taker),
+		Tap:       tap, StageTook: telemetry.NewStages(a.metrics).Took, Observe: a.observer(),
 		Listen: listen, Peers: peers(a.config), Screener: edge, Router: edge,
-		FlowKey: flowKey(a.config), Outbound: outbound, BanTime: devices.BanTime, ProbeEvery: probeEvery,
+		Names: peerNames{a.currentResolver}, FlowKey: flowKey(a.config), Outbound: outbound, BanTime: devices.BanTime, ProbeEvery: probeEvery,
 		MaxUDP: a.config.Proxy.MaxUDPBytes, ScreenTimeout: a.config.Proxy.ScreenTime, Logger: a.log,
 	})
 	var bind *net.OpError
@@ -318,6 +365,14 @@ func (a *App) HTTPAddr() net.Addr {
 	return a.operator.http.Addr()
 }
 
+// APIAddr is where the API listens; nil when the configuration does not want it.
+func (a *App) APIAddr() net.Addr {
+	if a.api == nil {
+		return nil
+	}
+	return a.api.Addr()
+}
+
 func (a *App) addresses() []zap.Field {
 	fields := []zap.Field{zap.String("role", string(a.role)), zap.String("instance", a.instance)}
 	if a.server != nil {
@@ -328,6 +383,12 @@ func (a *App) addresses() []zap.Field {
 	}
 	if addr := a.HTTPAddr(); addr != nil {
 		fields = append(fields, zap.Stringer("http", addr))
+	}
+	if addr := a.APIAddr(); addr != nil {
+		fields = append(fields, zap.Stringer("api", addr))
+	}
+	if addr := a.PhonesAddr(); addr != nil {
+		fields = append(fields, zap.Stringer("directory", addr))
 	}
 	return fields
 }
@@ -340,12 +401,25 @@ func (a *App) Reload(c *config.Config) error {
 	defer a.mu.Unlock()
 	// What the resolver learnt of names, and the checker of tokens, is kept unless its own keys changed.
 	resolver, checker := a.resolver, a.checker
+	apiCert, err := readPair("api", c.API.Cert, c.API.Key)
+	if err != nil {
+		return err
+	}
+	phonesCert, err := readPair("directory", c.Directory.Cert, c.Directory.Key)
+	if err != nil {
+		return err
+	}
 	exported, err := a.export.Prepare(postOptions(c))
 	if err != nil {
 		return err
 	}
 	if resolver != nil && !reflect.DeepEqual(a.config.DNS, c.DNS) {
-		if resolver, err = newResolver(c, a.log); err != nil {
+		if resolver, err = a.newResolver(c); err != nil {
+			return err
+		}
+	}
+	if resolver == nil && hasNames(c) {
+		if resolver, err = a.newResolver(c); err != nil {
 			return err
 		}
 	}
@@ -355,7 +429,7 @@ func (a *App) Reload(c *config.Config) error {
 		}
 	}
 	if a.proxy != nil {
-		edge, err := newEdge(c, a.log, a.screened.Judged)
+		edge, err := newEdge(c, a.log, a.screened.Judged, a.labels())
 		if err != nil {
 			return err
 		}
@@ -371,9 +445,15 @@ func (a *App) Reload(c *config.Config) error {
 		}
 	}
 	if a.sidecar != nil {
-		a.sidecar.Reload(sidecarSettings(c, resolver, checker))
+		a.sidecar.Reload(a.sidecarSettings(c, resolver, checker))
 	}
 	a.resolver, a.checker = resolver, checker
+	if apiCert != nil && a.api != nil {
+		a.apiCert.Store(apiCert)
+	}
+	if phonesCert != nil && a.phones != nil {
+		a.phonesCert.Store(phonesCert)
+	}
 	exported()
 	if keys := needRestart(a.config, c); len(keys) > 0 {
 		a.log.Warn("some changed keys count only after a restart", zap.Strings("keys", keys))

@@ -22,6 +22,7 @@ import (
 	"github.com/signalbox/signalbox/internal/config"
 	"github.com/signalbox/signalbox/internal/fsw/fswtest"
 	"github.com/signalbox/signalbox/internal/lab"
+	"github.com/signalbox/signalbox/internal/store/postgres/pgtest"
 )
 
 const (
@@ -40,7 +41,7 @@ func settings(t *testing.T) *config.Config {
 	c.Sidecar.Listen, c.Sidecar.Drain = "127.0.0.1:0", 0
 	c.HTTP = config.HTTP{Listen: "127.0.0.1:0", ProxyListen: "127.0.0.1:0"}
 	c.Proxy.Listen = []config.Listen{{Network: "udp", Addr: "127.0.0.1:0"}, {Network: "tcp", Addr: "127.0.0.1:0"}}
-	c.Nodes = []config.Node{{Name: "fs1", SIP: config.AddrPort{AddrPort: netip.MustParseAddrPort("127.0.0.1:1")}}}
+	c.Nodes = []config.Node{{Name: "fs1", SIP: config.Place{AddrPort: netip.MustParseAddrPort("127.0.0.1:1")}}}
 	c.Proxy.Trunks = []config.Trunk{{Name: "carrier", Prefixes: []config.Prefix{{Prefix: netip.PrefixFrom(carrierIP, 32)}}, Screening: "enforce"}}
 	c.Token.Keys = []config.Key{{ID: "k1", Secret: "0123456789abcdef0123456789abcdef"}}
 	if err := c.Validate(); err != nil {
@@ -164,6 +165,9 @@ func TestWhatCannotBeOpenedIsNamedAndNothingStaysOpen(t *testing.T) {
 				t.Error(err)
 			}
 		}, []string{"store.sqlite"}},
+		{"the database is not there", func(c *config.Config) {
+			c.Store.Postgres = config.Postgres{DSN: "postgres://me@" + config.Secret(free(t)) + "/x?sslmode=disable", Password: "hunter2"}
+		}, []string{"store.postgres: database me@127.0.0.1", "connection refused"}},
 		{"a name server that is none", func(c *config.Config) { c.DNS.Servers = []string{"no:such:address"} }, []string{"dns.servers"}},
 		{"a carrier without an address", func(c *config.Config) { c.Proxy.Trunks = append(c.Proxy.Trunks, config.Trunk{Name: "other"}) }, []string{"proxy", "other"}},
 	} {
@@ -204,6 +208,35 @@ func free(t *testing.T) string {
 	}
 	defer func() { _ = l.Close() }()
 	return l.Addr().String()
+}
+
+func TestSidecarsShareAPostgreSQL(t *testing.T) {
+	t.Parallel()
+	dsn := config.Secret(pgtest.Of(t).New(t))
+	one, two := settings(t), settings(t)
+	one.Store.Postgres.DSN, two.Store.Postgres.DSN = dsn, dsn
+	_, stopOne := start(t, app.Options{Config: one, Role: app.Sidecar})
+	_, stopTwo := start(t, app.Options{Config: two, Role: app.Sidecar})
+	s, err := app.OpenStore(t.Context(), one)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Shut() }()
+	if list, err := s.Sidecars(t.Context()); err != nil || len(list) != 2 {
+		t.Errorf("sidecars are %+v, %v", list, err)
+	}
+	if _, err := os.Stat(one.Store.SQLite); err == nil {
+		t.Error("an SQLite file is made beside PostgreSQL")
+	}
+	if _, err := app.New(app.Options{Config: two, Role: app.Sidecar}); !errors.Is(err, app.ErrSecondSidecar) {
+		t.Errorf("two sidecars with one spool: %v", err)
+	}
+	if err := errors.Join(stopOne(), stopTwo()); err != nil {
+		t.Error(err)
+	}
+	if list, err := s.Sidecars(t.Context()); err != nil || len(list) != 0 {
+		t.Errorf("after their end the sidecars are %+v, %v", list, err)
+	}
 }
 
 func TestASecondSidecarOnOneStoreIsRefused(t *testing.T) {
@@ -431,6 +464,17 @@ func TestReload(t *testing.T) {
 	}
 	if got := fmt.Sprint(warned[0].ContextMap()["keys"]); got != "[log nodes (event_socket) sidecar]" {
 		t.Errorf("keys that need a restart: %s", got)
+	}
+
+	if err := r.app.Reload(copied(good, func(c *config.Config) { c.Proxy.Trunks[0].CallsPerSecond = 1 })); err != nil {
+		t.Fatal(err)
+	}
+	limited := false
+	for range 10 {
+		limited = limited || r.Status(r.call(nobody, caller), 486, 503, 603).Status() == 503
+	}
+	if !limited {
+		t.Error("ten calls at once pass where one a second may")
 	}
 }
 

@@ -34,7 +34,15 @@ func said(t *testing.T, logged *observer.ObservedLogs, message string) map[strin
 // A stop waits for callers who wait, and for nobody else: a talking call is let go at once, one that is answered meanwhile too.
 func TestAStopWaitsForThoseWhoWaitAlone(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, app.Sidecar, drains)
+	var link *fswtest.Passage
+	r := newRig(t, app.Sidecar, drains, func(c *config.Config) {
+		between, err := fswtest.NewCutter(c.Nodes[0].EventSocket.Addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(between.Close)
+		link, c.Nodes[0].EventSocket.Addr = between.Next(fswtest.Cut{}), between.Addr()
+	})
 	talking := r.Place(r.carrier, invite(), r.Switch.ExternalAddr())
 	r.Incoming(r.phone, 1).Answer()
 	r.Status(talking, 200)
@@ -59,6 +67,8 @@ func TestAStopWaitsForThoseWhoWaitAlone(t *testing.T) {
 	select {
 	case err := <-stopped:
 		t.Fatalf("the stop did not wait for the caller who waits: %v", err)
+	case <-link.Over(): // who is called into a conference would be lost to who waits for him
+		t.Fatal("the node's link has gone, and a caller still waits")
 	default:
 	}
 	phone.Answer()

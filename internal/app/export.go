@@ -26,8 +26,7 @@ func (a *App) openExport() (err error) {
 
 func postOptions(c *config.Config) export.HTTPOptions {
 	h := c.Records.HTTP
-	version, _ := telemetry.Build()
-	return export.HTTPOptions{URL: h.URL, Token: h.Token.Reveal(), CAFile: h.CAFile, Timeout: h.Timeout, UserAgent: "signalbox/" + version}
+	return export.HTTPOptions{URL: h.URL, Token: h.Token.Reveal(), CAFile: h.CAFile, Timeout: h.Timeout, UserAgent: userAgent()}
 }
 
 // keepRecordsWritten runs the ledger until ctx ends, and behind it what exports its records, so that the last ones are exported too.

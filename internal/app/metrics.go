@@ -1,11 +1,6 @@
 package app
 
-import (
-	"time"
-
-	"github.com/signalbox/signalbox/internal/resolve"
-	"github.com/signalbox/signalbox/internal/telemetry"
-)
+import "github.com/signalbox/signalbox/internal/telemetry"
 
 // measure registers the metrics of everything that is open and counts for itself. What is counted call by call registers itself
 // where it is made.
@@ -15,12 +10,14 @@ func (a *App) measure() {
 		telemetry.CollectLedger(a.metrics, a.ledger)
 		telemetry.CollectExport(a.metrics, a.export.Stats)
 		telemetry.CollectCache(a.metrics, a.profiles.Stats)
-		telemetry.CollectResolver(a.metrics, a.resolved)
 		var links []telemetry.LinkSource
 		for _, n := range a.nodes {
 			links = append(links, n)
 		}
 		telemetry.CollectLinks(a.metrics, links)
+	}
+	if a.targets != nil {
+		telemetry.CollectResolver(a.metrics, a.currentResolver, a.targets)
 	}
 	if a.proxy != nil {
 		telemetry.CollectProxy(a.metrics, a.proxy)
@@ -29,6 +26,3 @@ func (a *App) measure() {
 		}
 	}
 }
-
-// resolved are the counts of the resolver that is used now.
-func (a *App) resolved() resolve.Stats { return a.currentResolver().Stats(time.Now()) }

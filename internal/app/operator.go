@@ -95,10 +95,13 @@ func (o *operator) needs() []telemetry.Check {
 			checks = append(checks, telemetry.Check{Name: "export", Advisory: true, Run: func(context.Context) error { return exportTrouble(a.export.Stats()) }})
 		}
 	}
+	if a.targets != nil {
+		checks = append(checks, telemetry.Check{Name: "voicemail_targets", Advisory: true, Run: func(context.Context) error { return targetsTrouble(a.targets.States(), time.Now()) }})
+	}
 	if a.proxy != nil {
 		checks = append(checks, telemetry.Check{Name: "sip", Run: a.proxy.Alive}, telemetry.Check{Name: "nodes", Run: func(context.Context) error {
 			return nodesTrouble(a.proxy.Health())
-		}})
+		}}, telemetry.Check{Name: "names", Advisory: true, Run: func(context.Context) error { return namesTrouble(a.proxy.Names()) }})
 	}
 	return checks
 }

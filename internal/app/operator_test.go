@@ -46,7 +46,7 @@ func failing(r telemetry.Report) string {
 
 func TestReadinessNamesWhatIsMissing(t *testing.T) {
 	t.Parallel()
-	for role, want := range map[app.Role]string{app.All: "serving event_socket store sip nodes", app.Sidecar: "serving event_socket store", app.Proxy: "serving sip nodes"} {
+	for role, want := range map[app.Role]string{app.All: "serving event_socket store voicemail_targets sip nodes names", app.Sidecar: "serving event_socket store voicemail_targets", app.Proxy: "serving sip nodes names"} {
 		a, _ := start(t, app.Options{Config: settings(t), Role: role})
 		code, r := ready(t, a)
 		var names []string

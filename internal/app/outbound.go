@@ -44,6 +44,9 @@ func newTLSRoute(c *config.Config) *tlsRoute {
 	return nil
 }
 
+// callsByTLS reports whether nodes may call voicemail systems by TLS through the proxy.
+func callsByTLS(c *config.Config) bool { return hasTLS(c) && len(c.Token.Keys) > 0 }
+
 func hasTLS(c *config.Config) bool {
 	return slices.ContainsFunc(c.Proxy.Listen, func(l config.Listen) bool { return l.Network == "tls" })
 }
@@ -96,29 +99,24 @@ func (r resolver) Lookup(ctx context.Context, fqdn, transport string) ([]mailbox
 // The proxy itself remembers which targets of its own did not work.
 func (r resolver) Failed(t mailbox.Target) {
 	if t.Permit == "" {
-		r.Resolver.Failed(t.Addr, time.Now())
+		r.Resolver.Failed(resolve.Target{Addr: t.Addr, Transport: t.Transport}, time.Now())
 	}
 }
 
 func (r resolver) Worked(t mailbox.Target) {
 	if t.Permit == "" {
-		r.Resolver.Worked(t.Addr)
+		r.Resolver.Worked(resolve.Target{Addr: t.Addr, Transport: t.Transport}, time.Now())
 	}
 }
 
 // newOutbound lets nodes call permitted domains by TLS; nil without keys or a TLS listener.
 func (a *App) newOutbound(c *config.Config) (sipproxy.Outbound, error) {
-	if !hasTLS(c) || len(c.Token.Keys) == 0 {
+	if !callsByTLS(c) {
 		return nil, nil
 	}
 	var err error
 	if a.checker == nil { // the role proxy alone
 		if a.checker, err = newChecker(c); err != nil {
-			return nil, err
-		}
-	}
-	if a.resolver == nil {
-		if a.resolver, err = newResolver(c, a.log); err != nil {
 			return nil, err
 		}
 	}

@@ -77,6 +77,19 @@ func trimBatch(ctx context.Context, s trimmer, before time.Time) (n int, err err
 	return s.Trim(ctx, before)
 }
 
+// withRooms trims conferences, and decisions who may join them, with the call records.
+type withRooms struct{ store.Store }
+
+// Trim implements trimmer.
+func (w withRooms) Trim(ctx context.Context, before time.Time) (int, error) {
+	records, err := w.Store.Trim(ctx, before)
+	if err != nil {
+		return records, err
+	}
+	rooms, err := w.TrimRooms(ctx, before)
+	return max(records, min(rooms, store.TrimBatch)), err
+}
+
 // keepRecords is how long records are kept, by the configuration that counts now.
 func (a *App) keepRecords() time.Duration {
 	a.mu.Lock()

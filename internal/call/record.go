@@ -44,5 +44,6 @@ type Attempt struct {
 	Disposition string    `json:"disposition,omitempty"` // FreeSWITCH's originate_disposition
 	SIPStatus   int       `json:"sip_status,omitempty"`  // of the final response; 0 = none came
 	Phrase      string    `json:"-"`                     // its reason phrase, in the far end's words
+	Tried       string    `json:"-"`                     // by our proxy for this INVITE: "192.0.2.1:5061 certificate, 192.0.2.2:5061 200"
 	Note        string    `json:"note,omitempty"`
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"encoding"
 	"fmt"
 	"net/netip"
@@ -9,32 +10,47 @@ import (
 
 // Config is the whole configuration.
 type Config struct {
-	Region    string    `yaml:"region"` // where national numbers are read: ISO 3166, "US"
-	Domain    string    `yaml:"domain"` // host part of the URIs in which our subscribers are named to others
-	Store     Store     `yaml:"store"`
-	Nodes     []Node    `yaml:"nodes"`
-	Proxy     Proxy     `yaml:"proxy"`
-	Sidecar   Sidecar   `yaml:"sidecar"`
-	Token     Token     `yaml:"token"`
-	Screening Screening `yaml:"screening"`
-	DNS       DNS       `yaml:"dns"`
-	Voicemail Voicemail `yaml:"voicemail"`
-	HTTP      HTTP      `yaml:"http"`
-	Records   Records   `yaml:"records"`
-	HEP       HEP       `yaml:"hep"`
-	Log       Log       `yaml:"log"`
+	Region     string     `yaml:"region"` // where national numbers are read: ISO 3166, "US"
+	Domain     string     `yaml:"domain"` // host part of the URIs in which our subscribers are named to others
+	Store      Store      `yaml:"store"`
+	Nodes      []Node     `yaml:"nodes"`
+	Proxy      Proxy      `yaml:"proxy"`
+	Sidecar    Sidecar    `yaml:"sidecar"`
+	Token      Token      `yaml:"token"`
+	Screening  Screening  `yaml:"screening"`
+	DNS        DNS        `yaml:"dns"`
+	Voicemail  Voicemail  `yaml:"voicemail"`
+	Conference Conference `yaml:"conference"`
+	HTTP       HTTP       `yaml:"http"`
+	API        API        `yaml:"api"`
+	Directory  Directory  `yaml:"directory"`
+	Messages   Messages   `yaml:"messages"`
+	Records    Records    `yaml:"records"`
+	HEP        HEP        `yaml:"hep"`
+	Tracing    Tracing    `yaml:"tracing"`
+	Log        Log        `yaml:"log"`
 }
 
 // Store says where accounts and call records are kept.
 type Store struct {
-	SQLite      string        `yaml:"sqlite"`       // path of the file; relative to the configuration file
-	KeepRecords time.Duration `yaml:"keep_records"` // call records that ended longer ago are deleted; 0 = they stay for ever
+	SQLite       string        `yaml:"sqlite"`        // path of the file; relative to the configuration file. Spool and lock stand beside it
+	Postgres     Postgres      `yaml:"postgres"`      // instead of the file
+	CacheNumbers int           `yaml:"cache_numbers"` // numbers whose profile is kept in memory
+	KeepRecords  time.Duration `yaml:"keep_records"`  // call records that ended longer ago are deleted; 0 = they stay for ever
+}
+
+// Postgres is a PostgreSQL database, for more than one sidecar.
+type Postgres struct {
+	DSN          Secret `yaml:"dsn"` // URL or key=value pairs as libpq takes them; "" = SQLite
+	DSNFile      string `yaml:"dsn_file"`
+	Password     Secret `yaml:"password"` // when the DSN has none
+	PasswordFile string `yaml:"password_file"`
 }
 
 // Node is one FreeSWITCH.
 type Node struct {
 	Name        string      `yaml:"name"`
-	SIP         AddrPort    `yaml:"sip"`        // carrier-side profile, where the proxy sends calls
+	SIP         Place       `yaml:"sip"`        // carrier-side profile, where the proxy sends calls
 	Transport   string      `yaml:"transport"`  // "", "udp", "tcp" or "tls"; "" = by size
 	TLSName     string      `yaml:"tls_name"`   // the domain its certificate must be for; "" = its address
 	DeviceSIP   AddrPort    `yaml:"device_sip"` // profile that authenticates phones, where the proxy sends theirs; none = it takes none
@@ -86,13 +102,29 @@ type Listen struct{ Network, Addr string }
 type Trunk struct {
 	Name      string   `yaml:"name"`
 	Prefixes  []Prefix `yaml:"prefixes"`      // where it sends from
-	Addr      AddrPort `yaml:"addr"`          // where calls to it go; none = it only calls us
+	Addr      Place    `yaml:"addr"`          // where calls to it go; none = it only calls us
 	Transport string   `yaml:"transport"`     // "", "udp", "tcp" or "tls"
 	TLSName   string   `yaml:"tls_name"`      // the domain its certificate must be for (RFC 5922); "" = its address
 	Wildcard  bool     `yaml:"tls_wildcard"`  // a certificate for *.domain will do
 	Verstat   bool     `yaml:"trust_verstat"` // its verstat and attestation headers are believed
 	Screening string   `yaml:"screening"`     // "observe" or "enforce"
 	Region    string   `yaml:"region"`        // where its national numbers are read; "" = region
+	// What each of its addresses may send a second, initial INVITEs and messages of all kinds, with a burst of two seconds'
+	// worth; 0 = as many as DefaultCallsPerSecond, and as those calls need.
+	CallsPerSecond    int `yaml:"calls_per_second"`
+	MessagesPerSecond int `yaml:"messages_per_second"`
+}
+
+// DefaultCallsPerSecond is what each address of a trunk may place when its configuration does not say.
+const DefaultCallsPerSecond = 500
+
+// messagesPerCall is what a trunk sends for a call that is set up, talks and ends: INVITE, ACK, BYE and one to spare.
+const messagesPerCall = 4
+
+// Rates are the calls and the messages that each address of the trunk may send a second.
+func (t Trunk) Rates() (calls, messages int) {
+	calls = cmp.Or(t.CallsPerSecond, DefaultCallsPerSecond)
+	return calls, cmp.Or(t.MessagesPerSecond, messagesPerCall*max(calls, DefaultCallsPerSecond))
 }
 
 // Sidecar is the Event Socket server that treats calls.
@@ -140,10 +172,15 @@ type Deny struct {
 	DoNotOriginate bool `yaml:"do_not_originate"`
 }
 
-// DNS says who resolves the names of voicemail systems.
+// DNS says who resolves names, and how long answers are believed.
 type DNS struct {
-	Servers []string      `yaml:"servers"` // host:port; none = those of /etc/resolv.conf
-	Timeout time.Duration `yaml:"timeout"` // for one name, all questions together
+	Servers       []string      `yaml:"servers"` // host:port; none = those of /etc/resolv.conf
+	Timeout       time.Duration `yaml:"timeout"` // for one name, all questions together
+	MinTTL        time.Duration `yaml:"min_ttl"` // an answer counts for so long at least
+	MaxTTL        time.Duration `yaml:"max_ttl"`
+	NegativeTTL   time.Duration `yaml:"negative_ttl"`   // that a name does not exist counts for so long at most
+	Stale         time.Duration `yaml:"stale"`          // how long an expired answer is used while no server answers; 0 = never
+	AllowLoopback bool          `yaml:"allow_loopback"` // names may lead to 127.0.0.0/8 and ::1
 }
 
 // Voicemail bounds how long targets of voicemail systems are waited for.
@@ -152,6 +189,37 @@ type Voicemail struct {
 	AnswerTimeout   time.Duration `yaml:"answer_timeout"`   // rings but does not answer
 	TotalTimeout    time.Duration `yaml:"total_timeout"`    // all targets together
 	DownPrompt      string        `yaml:"down_prompt"`      // played when none answers; "" = the special information tone
+	SuspendedPrompt string        `yaml:"suspended_prompt"` // played for a subscriber who is suspended; "" = none
+	ShortCodes      []string      `yaml:"short_codes"`      // by which a line calls its own voicemail
+	BackOff         time.Duration `yaml:"back_off"`         // how long a target that failed is tried last
+	ProbeEvery      time.Duration `yaml:"probe_every"`      // targets in use are asked with OPTIONS so often; 0 = only those that failed
+
+	Spool     Spool           `yaml:"spool"`     // takes messages while no system can be reached
+	Mailboxes []MailboxSystem `yaml:"mailboxes"` // systems that are told of their mailboxes; others make them by themselves
+	Retention time.Duration   `yaml:"retention"` // for how long a mailbox stays that was removed
+
+	ReconcileEvery time.Duration `yaml:"reconcile_every"` // profiles and mailboxes are compared so often; 0 = never
+}
+
+// Conference is what the operator chooses for the conferences of all hosts.
+type Conference struct {
+	AccessNumbers []string `yaml:"access_numbers"` // at which calls for many hosts arrive, forwarded by their carriers
+	Music         string   `yaml:"music"`          // for callers who wait for the host: a file on the switch or local_stream://NAME; "" = silence, in a room two notes now and then
+	// TrustUnscreened believes caller numbers that no proxy of ours has screened.
+	TrustUnscreened bool   `yaml:"trust_unscreened"`
+	Gateway         string `yaml:"gateway"`    // by which hosts are called who name a number for it; "" = they are not
+	Recordings      string `yaml:"recordings"` // folder of recordings on the nodes; "" = nothing is recorded
+	Voice           Voice  `yaml:"voice"`      // speaks names that are not recorded
+}
+
+// Spool is where messages are taken that no voicemail system took, until they can be delivered.
+type Spool struct {
+	Dir         string        `yaml:"dir"`          // folder that FreeSWITCH writes to and the sidecar reads; "" = no messages are taken
+	Prompt      string        `yaml:"prompt"`       // played before the tone; "" = the tone alone
+	Longest     time.Duration `yaml:"longest"`      // of a message
+	MaxMessages int           `yaml:"max_messages"` // that wait on one node; further callers hear down_prompt
+	Silence     time.Duration `yaml:"silence"`      // before a message is played to a system that answered, while its greeting runs
+	KeepFor     time.Duration `yaml:"keep_for"`     // a message that could not be delivered for so long is deleted
 }
 
 // HTTP is where a process answers an operator's questions: /healthz, /readyz, /metrics. It authenticates nobody.
@@ -167,6 +235,17 @@ type HEP struct {
 	CaptureID uint32  `yaml:"capture_id"` // tells this proxy apart in Homer
 	Key       Secret  `yaml:"key"`        // what the collector asks for
 	Rate      float64 `yaml:"rate"`       // messages a second at most
+}
+
+// Tracing sends spans of requests and calls to an OpenTelemetry collector.
+type Tracing struct {
+	URL       string  `yaml:"url"`   // of the collector, with /v1/traces; "" = none
+	Token     Secret  `yaml:"token"` // sent as Authorization: Bearer
+	TokenFile string  `yaml:"token_file"`
+	CAFile    string  `yaml:"ca_file"`   // PEM; "" = the authorities of the system
+	Plaintext bool    `yaml:"plaintext"` // http:// to another machine is meant
+	Service   string  `yaml:"service"`   // service.name
+	Sample    float64 `yaml:"sample"`    // share of the calls
 }
 
 // Records says who gets finished call records beside the store. Nothing given = nobody.
@@ -198,7 +277,7 @@ func Default() Config {
 	return Config{
 		Region: "US",
 		Domain: "localhost",
-		Store:  Store{SQLite: "signalbox.db", KeepRecords: 90 * 24 * time.Hour},
+		Store:  Store{SQLite: "signalbox.db", CacheNumbers: 10_000, KeepRecords: 90 * 24 * time.Hour},
 		Proxy: Proxy{
 			Listen:      []Listen{{"udp", "127.0.0.1:5090"}, {"tcp", "127.0.0.1:5090"}},
 			MaxUDPBytes: 1300,
@@ -212,10 +291,19 @@ func Default() Config {
 			Drain:    30 * time.Second,
 		},
 		Screening: Screening{Impossible: 603, DenyAnswer: 603, DNOAnswer: 603},
-		DNS:       DNS{Timeout: 2 * time.Second},
-		Voicemail: Voicemail{ProgressTimeout: 4 * time.Second, AnswerTimeout: 20 * time.Second, TotalTimeout: 30 * time.Second},
+		DNS:       DNS{Timeout: 2 * time.Second, MinTTL: time.Second, MaxTTL: time.Hour, NegativeTTL: 30 * time.Second, Stale: time.Hour},
+		Voicemail: Voicemail{
+			ShortCodes:      []string{"*86"},
+			Spool:           Spool{Longest: 2 * time.Minute, MaxMessages: 500, Silence: 8 * time.Second, KeepFor: 7 * 24 * time.Hour},
+			ProgressTimeout: 4 * time.Second, AnswerTimeout: 20 * time.Second, TotalTimeout: 30 * time.Second,
+			BackOff: 30 * time.Second, ProbeEvery: 30 * time.Second, Retention: 30 * 24 * time.Hour,
+		},
+		API:       API{Rate: 50},
+		Directory: Directory{User: "freeswitch", Context: "default", KeepFor: 24 * time.Hour, KeepPhones: 50_000},
+		Messages:  Messages{SIP: MessageSIP{Profile: "external"}},
 		HTTP:      HTTP{Listen: "127.0.0.1:8090", ProxyListen: "127.0.0.1:8091"},
 		HEP:       HEP{Rate: 5000},
+		Tracing:   Tracing{Service: "signalbox", Sample: 1},
 		Records:   Records{HTTP: RecordsHTTP{Timeout: 10 * time.Second}, SpoolMaxBytes: 256 << 20},
 		Log:       Log{Level: "info", Format: "json"},
 	}

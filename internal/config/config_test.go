@@ -163,7 +163,9 @@ func TestEveryKeyIsDocumentedAndTheReverse(t *testing.T) {
 	c.Proxy.Trunks = []Trunk{{}}
 	c.Token.Keys = []Key{{}}
 	c.Screening.Deny = []Deny{{}}
+	c.API.Webhooks, c.Voicemail.Mailboxes, c.Directory.Domains = []Webhook{{}}, []MailboxSystem{{}}, []Domain{{}}
 	c.DNS.Servers, c.Proxy.Devices.Origins, c.Proxy.Devices.Listen = []string{""}, []string{""}, []Listen{{}}
+	c.Conference.AccessNumbers = []string{""}
 	known := map[string]bool{}
 	for _, row := range Keys(&c) {
 		known[listless(row[0])] = true

@@ -34,8 +34,8 @@ func Load(path string, environ []string) (*Config, error) {
 	if err := c.readSecrets(dir); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	for _, path := range []*string{&c.Store.SQLite, &c.Proxy.TLS.Cert, &c.Proxy.TLS.Key, &c.Proxy.TLS.CA, &c.Proxy.TLS.ClientCA,
-		&c.Records.JSONL, &c.Records.SpoolDir, &c.Records.HTTP.CAFile} {
+	for _, path := range append(c.apiPaths(), &c.Store.SQLite, &c.Proxy.TLS.Cert, &c.Proxy.TLS.Key, &c.Proxy.TLS.CA, &c.Proxy.TLS.ClientCA,
+		&c.Records.JSONL, &c.Records.SpoolDir, &c.Records.HTTP.CAFile, &c.Tracing.CAFile, &c.Directory.Cert, &c.Directory.Key) {
 		if *path != "" && !filepath.IsAbs(*path) {
 			*path = filepath.Join(dir, *path)
 		}
@@ -96,10 +96,26 @@ func (c *Config) readSecrets(dir string) error {
 			return err
 		}
 	}
+	db := &c.Store.Postgres
+	if err := readSecret(dir, "store.postgres.dsn", &db.DSN, db.DSNFile); err != nil {
+		return err
+	}
+	if err := readSecret(dir, "store.postgres.password", &db.Password, db.PasswordFile); err != nil {
+		return err
+	}
 	if err := readSecret(dir, "proxy.devices.flow_key", &c.Proxy.Devices.FlowKey, c.Proxy.Devices.FlowKeyFile); err != nil {
 		return err
 	}
+	if err := readSecret(dir, "tracing.token", &c.Tracing.Token, c.Tracing.TokenFile); err != nil {
+		return err
+	}
 	if err := readSecret(dir, "records.http.token", &c.Records.HTTP.Token, c.Records.HTTP.TokenFile); err != nil {
+		return err
+	}
+	if err := readSecret(dir, "directory.password", &c.Directory.Password, c.Directory.PasswordFile); err != nil {
+		return err
+	}
+	if err := c.readAPISecrets(dir); err != nil {
 		return err
 	}
 	for i := range c.Token.Keys {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -26,6 +27,8 @@ func (c *Config) Validate() error {
 	v.check(regionGrammar.MatchString(c.Region), "region", "is %q: write a country as in ISO 3166, for example US", c.Region)
 	v.check(hostGrammar.MatchString(c.Domain), "domain", "is %q: write the host name by which others know your subscribers", c.Domain)
 	v.check(c.Store.SQLite != "", "store.sqlite", "is empty: name the file that holds accounts and call records")
+	v.check(c.Store.Postgres.Password == "" || c.Store.Postgres.DSN != "", "store.postgres.password", "is there, but store.postgres.dsn does not name a database")
+	v.check(c.Store.CacheNumbers >= 100 && c.Store.CacheNumbers <= 5_000_000, "store.cache_numbers", "is %d: write 100 to 5000000", c.Store.CacheNumbers)
 	if c.Store.KeepRecords != 0 {
 		v.between("store.keep_records", c.Store.KeepRecords, time.Hour, 10*365*24*time.Hour)
 	}
@@ -34,16 +37,36 @@ func (c *Config) Validate() error {
 	v.sidecar(c.Sidecar)
 	v.token(c.Token)
 	v.screening(c.Screening)
-	for i, server := range c.DNS.Servers {
-		v.address(fmt.Sprintf("dns.servers[%d]", i), server)
-	}
+	v.dns(c.DNS)
 	v.hep(c.HEP)
-	v.between("dns.timeout", c.DNS.Timeout, 100*time.Millisecond, 10*time.Second)
+	v.tracing(c.Tracing)
 	v.between("voicemail.progress_timeout", c.Voicemail.ProgressTimeout, time.Second, 30*time.Second)
 	v.between("voicemail.answer_timeout", c.Voicemail.AnswerTimeout, time.Second, 2*time.Minute)
 	v.between("voicemail.total_timeout", c.Voicemail.TotalTimeout, 2*time.Second, 5*time.Minute)
+	v.between("voicemail.back_off", c.Voicemail.BackOff, time.Second, 5*time.Minute)
+	if c.Voicemail.ProbeEvery != 0 {
+		v.between("voicemail.probe_every", c.Voicemail.ProbeEvery, 2*time.Second, time.Hour)
+	}
+	if s := c.Voicemail.Spool; s.Dir != "" {
+		v.check(filepath.IsAbs(s.Dir) && strings.Trim(strings.ToLower(s.Dir), "abcdefghijklmnopqrstuvwxyz0123456789/._-") == "", "voicemail.spool.dir",
+			"is no absolute path of letters, digits and /._-, as FreeSWITCH needs it")
+		v.between("voicemail.spool.longest", s.Longest, 5*time.Second, 10*time.Minute)
+		v.between("voicemail.spool.silence", s.Silence, 0, time.Minute)
+		v.between("voicemail.spool.keep_for", s.KeepFor, time.Hour, 90*24*time.Hour)
+		v.check(s.MaxMessages >= 1 && s.MaxMessages <= 100_000, "voicemail.spool.max_messages", "has to be 1 to 100000")
+		v.check(!strings.ContainsAny(s.Prompt, "$\r\n\x00"), "voicemail.spool.prompt", "contains $ or a line break, which FreeSWITCH would execute or cut")
+	}
+	for i, code := range c.Voicemail.ShortCodes {
+		v.check(len(code) >= 2 && len(code) <= 15 && strings.Trim(code, "0123456789*#") == "", fmt.Sprintf("voicemail.short_codes[%d]", i), "is no short code such as *86")
+	}
+	v.check(!strings.ContainsAny(c.Voicemail.SuspendedPrompt, "$\r\n\x00"), "voicemail.suspended_prompt", "contains $ or a line break, which FreeSWITCH would execute or cut")
 	v.check(!strings.ContainsAny(c.Voicemail.DownPrompt, "$\r\n\x00"), "voicemail.down_prompt", "contains $ or a line break, which FreeSWITCH would execute or cut")
+	v.mailboxes(c.Voicemail)
+	v.conference(c.Conference)
 	v.http(c.HTTP)
+	v.api(c.API)
+	v.directory(c.Directory)
+	v.messages(c.Messages)
 	v.records(c.Records)
 	v.check(slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level), "log.level", "is %q: write debug, info, warn or error", c.Log.Level)
 	v.check(slices.Contains([]string{"json", "console"}, c.Log.Format), "log.format", "is %q: write json or console", c.Log.Format)
@@ -51,6 +74,18 @@ func (c *Config) Validate() error {
 }
 
 type validation struct{ faults []error }
+
+func (v *validation) dns(d DNS) {
+	v.check(len(d.Servers) <= 8, "dns.servers", "has %d servers: at most 8 are asked", len(d.Servers))
+	for i, server := range d.Servers {
+		v.address(fmt.Sprintf("dns.servers[%d]", i), server)
+	}
+	v.between("dns.timeout", d.Timeout, 100*time.Millisecond, 10*time.Second)
+	v.between("dns.min_ttl", d.MinTTL, 100*time.Millisecond, time.Hour)
+	v.between("dns.max_ttl", d.MaxTTL, d.MinTTL, 7*24*time.Hour)
+	v.between("dns.negative_ttl", d.NegativeTTL, d.MinTTL, 3*time.Hour)
+	v.between("dns.stale", d.Stale, 0, 7*24*time.Hour)
+}
 
 func (v *validation) check(ok bool, key, format string, args ...any) {
 	if !ok {
@@ -85,10 +120,10 @@ func (v *validation) nodes(nodes []Node) {
 		v.check(nameGrammar.MatchString(n.Name), key+".name", "is %q: write 1 to 64 letters, digits, dots or hyphens", n.Name)
 		v.check(!seen[n.Name], key+".name", "%q stands twice", n.Name)
 		seen[n.Name] = true
-		v.check(n.SIP.IsValid() && n.SIP.Port() != 0, key+".sip", "is missing: write IP:PORT of FreeSWITCH's carrier-side profile, 127.0.0.1:5080 for vanilla's external")
+		v.check(n.SIP.Domain != "" || n.SIP.IsValid() && n.SIP.Port() != 0, key+".sip", "is missing: write IP:PORT of FreeSWITCH's carrier-side profile, 127.0.0.1:5080 for vanilla's external, or its full host name")
 		v.transport(key+".transport", n.Transport)
 		v.domain(key+".tls_name", n.TLSName)
-		v.check(n.DeviceSIP != n.SIP || !n.SIP.IsValid(), key+".device_sip", "is the carrier-side profile too: name the one that authenticates phones, 127.0.0.1:5060 for vanilla's internal")
+		v.check(n.DeviceSIP.AddrPort != n.SIP.AddrPort || !n.SIP.IsValid(), key+".device_sip", "is the carrier-side profile too: name the one that authenticates phones, 127.0.0.1:5060 for vanilla's internal")
 		if n.EventSocket.Addr != "" {
 			v.address(key+".event_socket.addr", n.EventSocket.Addr)
 			v.check(n.EventSocket.Password != "", key+".event_socket.password", "is missing: give it here, in password_file, or by the environment")
@@ -110,7 +145,7 @@ func (v *validation) proxy(p Proxy) {
 		v.check(nameGrammar.MatchString(t.Name), key+".name", "is %q: write 1 to 64 letters, digits, dots or hyphens", t.Name)
 		v.check(!seen[t.Name], key+".name", "%q stands twice", t.Name)
 		seen[t.Name] = true
-		v.check(len(t.Prefixes) > 0 || t.Addr.IsValid(), key+".prefixes", "is missing: say where the carrier sends from, for example [203.0.113.0/28]")
+		v.check(len(t.Prefixes) > 0 || t.Addr.Given(), key+".prefixes", "is missing: say where the carrier sends from, for example [203.0.113.0/28]")
 		v.transport(key+".transport", t.Transport)
 		v.domain(key+".tls_name", t.TLSName)
 		v.check(slices.Contains([]string{"", "observe", "enforce"}, t.Screening), key+".screening", "is %q: write observe or enforce", t.Screening)
@@ -119,6 +154,8 @@ func (v *validation) proxy(p Proxy) {
 			v.check(!taken, key+".prefixes", "has %s, which is trunk %s's already: a call from there could be either's", from, other)
 			sources[from.Masked()] = t.Name
 		}
+		v.check(t.CallsPerSecond >= 0 && t.CallsPerSecond <= 100000, key+".calls_per_second", "is %d: write 1 to 100000, or nothing for %d", t.CallsPerSecond, DefaultCallsPerSecond)
+		v.check(t.MessagesPerSecond >= 0 && t.MessagesPerSecond <= 1000000, key+".messages_per_second", "is %d: write 1 to 1000000, or nothing for %d a call", t.MessagesPerSecond, messagesPerCall)
 		v.check(t.Region == "" || regionGrammar.MatchString(t.Region), key+".region", "is %q: write a country as in ISO 3166, for example US", t.Region)
 	}
 }
@@ -218,16 +255,30 @@ func (v *validation) http(h HTTP) {
 func (v *validation) records(r Records) {
 	v.check(r.SpoolMaxBytes >= 1<<20 && r.SpoolMaxBytes <= 1<<40, "records.spool_max_bytes", "is %d: write 1048576 (1 MiB) to 1099511627776 (1 TiB)", r.SpoolMaxBytes)
 	v.between("records.http.timeout", r.HTTP.Timeout, time.Second, time.Minute)
-	v.check(!strings.ContainsFunc(r.HTTP.Token.Reveal(), func(c rune) bool { return c <= ' ' || c >= 0x7f }), "records.http.token", "contains a blank, a line break or what is not ASCII: such a token cannot be sent")
+	v.bearer("records.http.token", r.HTTP.Token)
 	if r.HTTP.URL == "" {
 		return
 	}
-	u, err := url.Parse(r.HTTP.URL)
+	v.posted("records.http.url", r.HTTP.URL, "records.http", r.HTTP.Plaintext)
+}
+
+// posted checks the URL of somebody who gets what we POST, with a token and plaintext below a key.
+func (v *validation) posted(key, to, below string, plaintext bool) {
+	u, err := url.Parse(to)
 	good := err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "" && u.User == nil
-	v.check(good, "records.http.url", "cannot be used: write https://HOST/PATH, and a password in records.http.token")
+	v.check(good, key, "cannot be used: write https://HOST/PATH, and a password in %s.token", below)
 	if good && u.Scheme == "http" {
-		v.check(r.HTTP.Plaintext || Loopback(net.JoinHostPort(u.Hostname(), "0")), "records.http.url",
-			"has http:// to another machine: everybody on the way could read numbers and token; write https://, or records.http.plaintext: true if that is meant")
+		v.check(plaintext || Loopback(net.JoinHostPort(u.Hostname(), "0")), key,
+			"has http:// to another machine: everybody on the way could read what is sent and the token; write https://, or %s.plaintext: true if that is meant", below)
+	}
+}
+
+func (v *validation) tracing(t Tracing) {
+	v.bearer("tracing.token", t.Token)
+	v.check(t.Sample >= 0 && t.Sample <= 1, "tracing.sample", "is %g: write the share of calls to be traced, 0 to 1", t.Sample)
+	v.check(t.Service != "" && len(t.Service) <= 64, "tracing.service", "is %q: write 1 to 64 characters by which the collector knows this installation", t.Service)
+	if t.URL != "" {
+		v.posted("tracing.url", t.URL, "tracing", t.Plaintext)
 	}
 }
 

@@ -31,6 +31,12 @@ func (c *Config) Warnings() []Warning {
 	if len(c.Proxy.Trunks) == 0 {
 		out = append(out, Warning{"proxy.trunks", "is empty: no carrier may call through the proxy; name each with the addresses it sends from"})
 	}
+	for i, t := range c.Proxy.Trunks {
+		if calls, messages := t.Rates(); messages < calls*(messagesPerCall-1) {
+			out = append(out, Warning{fmt.Sprintf("proxy.trunks[%d].messages_per_second", i),
+				fmt.Sprintf("is %d and stops calls before calls_per_second, %d, does: a call takes INVITE, ACK and BYE of the carrier; write %d or more, or nothing", messages, calls, calls*messagesPerCall)})
+		}
+	}
 	for i, k := range c.Token.Keys {
 		if k.Secret.Reveal() == exampleSecret {
 			out = append(out, Warning{fmt.Sprintf("token.keys[%d].secret", i),

@@ -36,6 +36,8 @@ func TestWhatEverybodyKnowsIsWarnedOf(t *testing.T) {
 		{"vanilla's password", func(c *Config) { c.Nodes[0].EventSocket.Password = "ClueCon" }, "nodes[0].event_socket.password"},
 		{"a password that is not used", func(c *Config) { c.Nodes[0].EventSocket = EventSocket{Password: "ClueCon"} }, ""},
 		{"nobody may call", func(c *Config) { c.Proxy.Trunks = nil }, "proxy.trunks"},
+		{"a carrier of many calls", func(c *Config) { c.Proxy.Trunks[0].CallsPerSecond = 5000 }, ""},
+		{"messages for a quarter of the calls", func(c *Config) { c.Proxy.Trunks[0].CallsPerSecond, c.Proxy.Trunks[0].MessagesPerSecond = 400, 400 }, "proxy.trunks[0].messages_per_second"},
 		{"the example's secret behind another", func(c *Config) { c.Token.Keys = append(c.Token.Keys, Key{ID: "old", Secret: exampleSecret}) }, "token.keys[1].secret"},
 	} {
 		c, err := Load(example, []string{"SIGNALBOX_NODES_0_EVENT_SOCKET_PASSWORD=mine", "SIGNALBOX_TOKEN_KEYS_0_SECRET=fedcba9876543210fedcba9876543210"})

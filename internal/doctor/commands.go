@@ -10,7 +10,7 @@ import (
 
 // sidecarCommands are the api commands that a call's own connection and its guard use. 1.11 can hide some of them.
 var sidecarCommands = []string{"cond", "expand", "global_getvar", "sched_api", "sched_del", "show", "status", "uuid_break", "uuid_exists", "uuid_getvar", "uuid_kill",
-	"uuid_setvar", "uuid_transfer"}
+	"uuid_setvar", "uuid_setvar_multi", "uuid_transfer"}
 
 // commands looks whether the switch has every command that is used.
 func (d *doctor) commands(ctx context.Context) {

@@ -96,12 +96,15 @@ func Examine(ctx context.Context, o Options) *Report {
 		d.rights(ctx)
 		d.commands(ctx)
 		d.modules(ctx)
+		d.prompts(ctx)
 		d.eventSocket(ctx)
 		d.profile(ctx)
 		d.include(ctx)
+		d.retrieval(ctx)
 		d.limits(ctx)
 		d.clock(ctx)
 		d.codecs(ctx)
+		d.phones(ctx)
 	}
 	d.tree()
 	d.names(ctx)
@@ -207,44 +210,6 @@ func clip(s string) string {
 		return s[:80] + "..."
 	}
 	return s
-}
-
-// What the sidecar's inbound link uses.
-var (
-	linkCommands = []string{"status", "show channels as json", "uuid_exists 00000000-0000-0000-0000-000000000000", "global_getvar core_uuid"}
-	linkEvents   = []string{"HEARTBEAT", "BACKGROUND_JOB", "CHANNEL_HANGUP_COMPLETE"}
-)
-
-// rights tries what the link needs.
-func (d *doctor) rights(ctx context.Context) {
-	var lacking []string
-	for _, command := range linkCommands {
-		if _, err := d.ask(ctx, command); errors.Is(err, errDenied) {
-			word, _, _ := strings.Cut(command, " ")
-			lacking = append(lacking, word)
-		}
-	}
-	if len(lacking) > 0 {
-		c := d.say("rights-api", Fail, "%s may not use %s, which the sidecar's link needs", d.User, strings.Join(lacking, ", "))
-		c.add("directory/default/signalbox.xml", `<param name="esl-allowed-api" value="status,show,uuid_exists,uuid_dump,sofia_contact,global_getvar,version"/>`, "then: fs_cli -x reloadxml")
-	} else {
-		d.say("rights-api", OK, "the link may use all it needs: status, show, uuid_exists, global_getvar")
-	}
-	lacking = nil
-	for _, event := range linkEvents {
-		ctx, cancel := context.WithTimeout(ctx, askTime)
-		reply, err := d.conn.Send(ctx, esl.Raw("event plain "+event))
-		cancel()
-		if err != nil || reply.Err() != nil {
-			lacking = append(lacking, event)
-		}
-	}
-	if len(lacking) > 0 {
-		c := d.say("rights-events", Fail, "%s may not subscribe to %s", d.User, strings.Join(lacking, ", "))
-		c.add("directory/default/signalbox.xml", `<param name="esl-allowed-events" value="HEARTBEAT CHANNEL_ANSWER CHANNEL_HANGUP_COMPLETE BACKGROUND_JOB CUSTOM sofia::register sofia::unregister sofia::expire"/>`, "then: fs_cli -x reloadxml")
-		return
-	}
-	d.say("rights-events", OK, "the link may subscribe to %s", strings.Join(linkEvents, ", "))
 }
 
 // neededModules are those without which no call works, and what the others are for.

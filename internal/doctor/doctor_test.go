@@ -27,12 +27,18 @@ func tree(t *testing.T) map[string]string {
 		"autoload_configs/empty.xml":    "<include>\n</include>\n",
 		"dialplan/public/50_number.xml": "<include>\n<extension name=\"operator\">\n<condition field=\"destination_number\" expression=\"^\\+1415\\d{7}$\">\n<action application=\"bridge\" data=\"user/1000\"/>\n</condition>\n</extension>\n</include>\n",
 	}
-	for _, name := range []string{"dialplan/signalbox.xml", "dialplan/public/05_signalbox.xml"} {
+	files["dialplan/default.xml"] = "<include>\n<context name=\"default\">\n<X-PRE-PROCESS cmd=\"include\" data=\"default/*.xml\"/>\n</context>\n</include>\n"
+	for _, name := range []string{"dialplan/signalbox.xml", "dialplan/public/05_signalbox.xml", "dialplan/default/00_signalbox_voicemail.xml"} {
 		text, err := fs.ReadFile(freeswitchconf.Files, name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		files[name] = string(text)
+	}
+	for _, p := range freeswitchconf.Prompts() {
+		for _, language := range freeswitchconf.Languages() {
+			files[p.File(language)] = "a sound"
+		}
 	}
 	return files
 }
@@ -121,8 +127,8 @@ func TestASwitchWithOurFilesIsWell(t *testing.T) {
 		}
 		names[c.Name] = true
 	}
-	for _, name := range []string{"event-socket", "version", "rights-api", "rights-events", "commands", "sip-profile-rtp", "modules", "event-socket-access", "sip-profile", "sip-profile-access", "include",
-		"include-socket", "include-reached", "max-sessions", "clock", "codecs", "conf-tree", "conf-loaded", "voicemail-dns", "port-proxy"} {
+	for _, name := range []string{"event-socket", "version", "rights-api", "rights-events", "commands", "sip-profile-rtp", "modules", "prompts", "event-socket-access", "sip-profile", "sip-profile-access", "include",
+		"include-socket", "include-reached", "include-phones", "max-sessions", "clock", "codecs", "conf-tree", "conf-loaded", "voicemail-dns", "port-proxy"} {
 		if !names[name] {
 			t.Errorf("%s was not looked at", name)
 		}
@@ -179,7 +185,16 @@ func TestEachBrokenThingIsNamed(t *testing.T) {
 		{name: "no context public", change: replace("dialplan/public.xml", `"public"`, `"elsewhere"`), check: "include", status: Fail, detail: "context public, where the proxy's calls arrive, is not loaded"},
 		{name: "older files", change: replace(ours, fmt.Sprintf(` revision="%d"`, freeswitchconf.Revision), ""), check: "include", status: Warn, detail: "older (revision 0)", add: "reloadxml"},
 		{name: "newer files", change: replace(ours, fmt.Sprintf(` revision="%d"`, freeswitchconf.Revision), ` revision="99"`), check: "include", status: Warn, detail: "newer (revision 99)"},
+		{name: "phones without voicemail", change: func(f map[string]string) {
+			f["dialplan/default/00_signalbox_voicemail.xml"] = "<include>\n<extension name=\"x\"/>\n</include>\n"
+		}, alter: func(o *Options) {
+			o.Systems = []System{{"vm.example.net", ""}}
+			o.Lookup = func(context.Context, string, string) ([]string, error) { return []string{"192.0.2.7:5060"}, nil }
+		}, check: "include-phones", status: Warn, detail: "(default) nobody takes *86", add: "--with phones"},
+		{name: "an older file for phones", change: replace("dialplan/default/00_signalbox_voicemail.xml", fmt.Sprintf(` revision="%d"`, freeswitchconf.Revision), ""),
+			check: "include-phones", status: Warn, detail: "older (revision 0)", add: "--with phones"},
 		{name: "socket far away", change: replace(ours, "127.0.0.1:8084", "192.0.2.1:8084"), check: "include-socket", status: Warn, detail: "another machine"},
+		{name: "a prompt is missing", change: drop("sounds/signalbox/de/joined.wav", "sounds/signalbox/en/joined.wav"), check: "prompts", status: Warn, detail: "2 of ", add: "--with sounds"},
 		{name: "no guard", change: replace(ours, "${sched_api(", "${other("), check: "include-socket", status: Warn, detail: "no guard"},
 		{name: "sidecar elsewhere", change: func(map[string]string) {}, alter: func(o *Options) { o.Config.Sidecar.Listen = "127.0.0.1:9999" }, check: "include-socket", status: Fail, detail: "sidecar.listen is 127.0.0.1:9999", add: "--config"},
 		{name: "an extension before ours", change: func(f map[string]string) {
@@ -187,10 +202,12 @@ func TestEachBrokenThingIsNamed(t *testing.T) {
 		}, check: "include-reached", status: Warn, detail: `extension "operator" takes it before`, add: "--file-number 0"},
 		{name: "a number that is not ours", alter: func(o *Options) { o.Numbers = []string{"*86"} }, check: "include-reached", status: Warn, detail: "*86 (no extension takes it)"},
 		{name: "few rights", user: &fssim.User{Name: "sb", Domain: "127.0.0.1", ESLPassword: password, ESLAllowedAPI: "status,version", ESLAllowedEvents: "HEARTBEAT"},
-			check: "rights-api", status: Fail, detail: "show, uuid_exists, global_getvar", add: "esl-allowed-api"},
+			check: "rights-api", status: Fail, detail: "show, uuid_exists, uuid_getvar, global_getvar, originate, conference, uuid_set_media_stats, user_exists, file_exists, module_exists: the sidecar's link needs that; messages", add: "esl-allowed-api"},
+		{name: "an older directory user", user: &fssim.User{Name: "sb", Domain: "127.0.0.1", ESLPassword: password, ESLAllowedAPI: "status,show,uuid_exists,uuid_getvar,user_exists,global_getvar"},
+			check: "rights-api", status: Warn, detail: "may not use originate, conference, uuid_set_media_stats, file_exists, module_exists: messages that were taken while voicemail was down are not delivered", add: "originate"},
 		{name: "few events", user: &fssim.User{Name: "sb", Domain: "127.0.0.1", ESLPassword: password, ESLAllowedEvents: "HEARTBEAT"},
-			check: "rights-events", status: Fail, detail: "BACKGROUND_JOB, CHANNEL_HANGUP_COMPLETE", add: "esl-allowed-events"},
-		{name: "a user may not look", user: &fssim.User{Name: "sb", Domain: "127.0.0.1", ESLPassword: password, ESLAllowedAPI: "status,show,uuid_exists,global_getvar"},
+			check: "rights-events", status: Fail, detail: "BACKGROUND_JOB, CHANNEL_HANGUP_COMPLETE, MESSAGE_WAITING, MESSAGE_QUERY, sofia::register, sofia::unregister, DTMF, conference::maintenance: the", add: "MESSAGE_WAITING"},
+		{name: "a user may not look", user: &fssim.User{Name: "sb", Domain: "127.0.0.1", ESLPassword: password, ESLAllowedAPI: "status,show,uuid_exists,uuid_getvar,originate,user_exists,global_getvar"},
 			check: "modules", status: Skip, detail: "may not ask", add: ""},
 		{name: "wrong password", alter: func(o *Options) { o.Password = "wrong" }, check: "event-socket", status: Fail, detail: "refused", add: "password"},
 		{name: "wrong user", alter: func(o *Options) { o.User = "nobody@127.0.0.1" }, check: "event-socket", status: Fail, detail: "refused", add: "esl-password"},
@@ -338,6 +355,21 @@ func TestTextIsAligned(t *testing.T) {
 	for _, want := range []string{"  ok    a            short\n", "  fail  longer-name  word word", "                     file.xml:\n                       <x/>\n", "1 ok, 0 warn, 1 fail\n"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in\n%s", want, b.String())
+		}
+	}
+}
+
+// The directory user that we ship may do all that the link does.
+func TestTheShippedUserHasTheRights(t *testing.T) {
+	api, events := shippedParam("esl-allowed-api"), strings.NewReplacer("\"", " ").Replace(shippedParam("esl-allowed-events"))
+	for _, n := range linkCommands {
+		if !strings.Contains(strings.NewReplacer("\"", ",").Replace(api), ","+n.word()+",") {
+			t.Errorf("%s does not allow %s", api, n.word())
+		}
+	}
+	for _, n := range linkEvents {
+		if !strings.Contains(events, " "+n.try+" ") {
+			t.Errorf("%s does not allow %s", events, n.try)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -48,7 +49,7 @@ func (d *doctor) include(ctx context.Context) {
 		d.say("include", Fail, "context %s, where the proxy's calls arrive, is not loaded", name).add("dialplan/"+name+".xml", fmt.Sprintf(`<context name="%s"> with <X-PRE-PROCESS cmd="include" data="%s/*.xml"/>`, name, name))
 		return
 	}
-	extension := extensionOf(calls)
+	extension := extensionOf(calls, "signalbox")
 	command := d.renderIt()
 	if name != "public" {
 		command += " --context " + name
@@ -69,13 +70,52 @@ func (d *doctor) include(ctx context.Context) {
 	d.reaches(ctx, name, calls, ours)
 }
 
-func extensionOf(context *node) *node {
+func extensionOf(context *node, name string) *node {
 	for _, x := range context.all("extension") {
-		if x.attrs["name"] == "signalbox" {
+		if x.attrs["name"] == name {
 			return x
 		}
 	}
 	return nil
+}
+
+// retrieval looks whether phones can dial their own voicemail: in vanilla's context for users, and in those of profiles other than the proxy's.
+// That is missed only where there are voicemail systems.
+func (d *doctor) retrieval(ctx context.Context) {
+	contexts := map[string]bool{"default": true}
+	for _, p := range d.live.profiles {
+		if p.context != "" && (d.live.proxied == nil || p.context != d.live.proxied.context) {
+			contexts[p.context] = true
+		}
+	}
+	var names []string
+	command := d.renderIt() + " --with phones"
+	for _, name := range slices.Sorted(maps.Keys(contexts)) {
+		context, err := d.live.locate(ctx, "dialplan", "context", name)
+		if err != nil && !errors.Is(err, errNotThere) {
+			d.skip("include-phones", "xml_locate", err)
+			return
+		}
+		if context == nil {
+			continue
+		}
+		names = append(names, name)
+		extension := extensionOf(context, "signalbox-voicemail")
+		if extension == nil {
+			continue
+		}
+		if loaded, _ := strconv.Atoi(extension.attrs["revision"]); loaded < freeswitchconf.Revision {
+			d.say("include-phones", Warn, "the file by which phones dial their voicemail is older (revision %d) than that of this program (revision %d)", loaded, freeswitchconf.Revision).
+				add(d.folder(), command, "then: fs_cli -x reloadxml")
+			return
+		}
+		d.say("include-phones", OK, "phones of context %s dial their own voicemail", name)
+		return
+	}
+	if len(d.Systems) > 0 && len(names) > 0 {
+		d.say("include-phones", Warn, "in the contexts of phones (%s) nobody takes *86 and pilots: subscribers cannot dial their own voicemail", strings.Join(names, ", ")).
+			add(d.folder(), command, "then: fs_cli -x reloadxml")
+	}
 }
 
 // revision compares what is loaded with what this program ships.

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/signalbox/signalbox/internal/screen"
@@ -23,7 +24,7 @@ func Caller(inv *sipproxy.Invite, trunk Trunk) screen.Caller {
 	c.Called, _ = tel.ParsePresented(inv.Called.User, trunk.Region) // "" when it is no number
 	c.Diverted = len(sipproxy.SplitList(inv.Header("Diversion"))) > 0 || len(sipproxy.SplitList(inv.Header("History-Info"))) > 1
 	withheld := tel.PrivacyAsked(inv.Header("Privacy"))
-	found := false
+	found, shown := false, ""
 	for _, header := range identityHeaders {
 		for i, value := range sipproxy.SplitList(inv.Header(header)) {
 			id, ok := tel.ParseIdentity(value, trunk.Region)
@@ -33,6 +34,9 @@ func Caller(inv *sipproxy.Invite, trunk Trunk) screen.Caller {
 				}
 				continue
 			}
+			if verstat(value) == screen.VerstatFailed { // of whichever identity
+				c.Verstat = screen.VerstatFailed
+			}
 			id.Asserted = header == "P-Asserted-Identity"
 			// An anonymous From means it; an anonymous assertion is only no assertion.
 			withheld = withheld || id.Withheld && header == "From" || header == "Remote-Party-ID" && rpidPrivacy(value)
@@ -40,16 +44,42 @@ func Caller(inv *sipproxy.Invite, trunk Trunk) screen.Caller {
 			case id.User == "" && !id.Withheld:
 			case !found && i == 0:
 				c.From, found = id, true
+				shown = value
 			case len(c.Others) < maxIdentities:
 				c.Others = append(c.Others, id)
 			}
 		}
 	}
+	c.Verstat = cmp.Or(c.Verstat, verstat(shown))
 	if !found {
 		c.From = tel.Identity{Name: inv.From.Display, User: inv.From.User}
 	}
 	c.From.Withheld = c.From.Withheld || withheld
 	return c
+}
+
+// verstat reads the parameter of that name, with which a trunk says how its verification of the number ended. From a trunk that is not
+// trusted with it the proxy has taken it off already.
+func verstat(value string) string {
+	a, err := sipproxy.ParseAddress(value)
+	if err != nil {
+		return ""
+	}
+	for _, params := range []string{a.User, a.URIParams, a.Params} {
+		for param := range strings.SplitSeq(params, ";") {
+			name, said, _ := strings.Cut(strings.TrimSpace(param), "=")
+			if !strings.EqualFold(name, "verstat") {
+				continue
+			}
+			for _, known := range []string{screen.VerstatPassed, screen.VerstatFailed} {
+				// -A, -B or -C may stand behind it, the attestation.
+				if len(said) >= len(known) && strings.EqualFold(said[:len(known)], known) {
+					return known
+				}
+			}
+		}
+	}
+	return ""
 }
 
 // rpidPrivacy reads the privacy parameter of a Remote-Party-ID: "full", "uri" and "full-network" and the like hide the number.

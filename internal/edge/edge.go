@@ -38,6 +38,8 @@ type Options struct {
 	// Judged is told of each verdict: what is done about the call, the name of its strongest reason, "" for none, and how long
 	// the judgement took. It must not block; nil = nobody is told.
 	Judged func(outcome Outcome, reason string, took time.Duration)
+	// Labels makes what the proxy's observer is told of a verdict; nil = nothing.
+	Labels func(outcome Outcome, reason string, likelihood float64) []sipproxy.HeaderField
 }
 
 // Outcome is what a verdict does to a call.
@@ -57,8 +59,9 @@ type Edge struct {
 }
 
 var (
-	_ sipproxy.Screener = (*Edge)(nil)
-	_ sipproxy.Router   = (*Edge)(nil)
+	_ sipproxy.Screener  = (*Edge)(nil)
+	_ sipproxy.Router    = (*Edge)(nil)
+	_ sipproxy.Immediate = (*Edge)(nil)
 )
 
 // New makes an Edge. What o refers to must not be changed afterwards.
@@ -69,6 +72,9 @@ func New(o Options) *Edge {
 	}
 	return &Edge{options: o, log: log}
 }
+
+// Immediate implements sipproxy.Immediate: nothing here waits.
+func (e *Edge) Immediate() {}
 
 // Route implements sipproxy.Router: every call may go to every node, in the configured order.
 func (e *Edge) Route(context.Context, *sipproxy.Invite) []sipproxy.Hop {
@@ -81,27 +87,28 @@ func (e *Edge) Screen(_ context.Context, inv *sipproxy.Invite) sipproxy.Decision
 	caller := Caller(inv, trunk)
 	began := time.Now()
 	verdict, strict := judge(caller, e.options.Rules)
-	e.tell(verdict, strict, time.Since(began))
-	log := e.log.With(zap.String("call_id", inv.CallID), zap.String("trunk", inv.Peer.Name),
-		zap.String("from", masked(caller.From)), zap.String("to", caller.Called.Masked()))
+	labels := e.tell(verdict, strict, time.Since(began))
+	about := func() []zap.Field {
+		return []zap.Field{zap.String("call_id", inv.CallID), zap.String("trunk", inv.Peer.Name), zap.String("from", masked(caller.From)), zap.String("to", caller.Called.Masked())}
+	}
 	if strict.Action == call.Refuse {
 		answer := screen.AnswerTo(strict, e.options.Answers)
-		log = log.With(zap.Int("status", answer.Code), zap.String("reason", verdict.Reasons[0].Name))
+		log := e.log.With(append(about(), zap.Int("status", answer.Code), zap.String("reason", verdict.Reasons[0].Name))...)
 		if verdict.Action == call.Refuse {
 			log.Info("caller refused")
-			return sipproxy.Decision{Refuse: refusal(answer)}
+			return sipproxy.Decision{Refuse: refusal(answer), Labels: labels}
 		}
 		log.Info("caller would be refused, but the trunk is only observed")
 	}
 	if e.options.Key == nil {
-		return sipproxy.Decision{}
+		return sipproxy.Decision{Labels: labels}
 	}
 	header, err := token.Sign(evidence(inv, verdict, trunk.Region, time.Now()), *e.options.Key)
 	if err != nil {
-		log.Warn("no token: the call goes on as not screened", zap.Error(err))
-		return sipproxy.Decision{}
+		e.log.Warn("no token: the call goes on as not screened", append(about(), zap.Error(err))...)
+		return sipproxy.Decision{Labels: labels}
 	}
-	return sipproxy.Decision{Add: []sipproxy.HeaderField{{Name: token.Header, Value: header}}}
+	return sipproxy.Decision{Add: []sipproxy.HeaderField{{Name: token.Header, Value: header}}, Labels: labels}
 }
 
 // judge gives the verdict, and what it would be if the trunk enforced. They differ in the action alone.
@@ -116,10 +123,8 @@ func judge(caller screen.Caller, rules screen.Rules) (verdict, strict call.Verdi
 	return verdict, strict
 }
 
-func (e *Edge) tell(verdict, strict call.Verdict, took time.Duration) {
-	if e.options.Judged == nil {
-		return
-	}
+// tell tells of a verdict, and gives what the proxy's observer is to be told of it.
+func (e *Edge) tell(verdict, strict call.Verdict, took time.Duration) (labels []sipproxy.HeaderField) {
 	outcome, reason := Delivered, ""
 	switch {
 	case verdict.Action == call.Refuse:
@@ -130,7 +135,13 @@ func (e *Edge) tell(verdict, strict call.Verdict, took time.Duration) {
 	if len(verdict.Reasons) > 0 {
 		reason = verdict.Reasons[0].Name
 	}
-	e.options.Judged(outcome, reason, took)
+	if e.options.Judged != nil {
+		e.options.Judged(outcome, reason, took)
+	}
+	if e.options.Labels != nil {
+		labels = e.options.Labels(outcome, reason, verdict.Likelihood)
+	}
+	return labels
 }
 
 func (e *Edge) trunk(inv *sipproxy.Invite) Trunk {

@@ -165,6 +165,30 @@ func TestTheCallerIsTheOneThatFreeSwitchShows(t *testing.T) {
 	}
 }
 
+func TestWhatATrunkSaysOfItsVerification(t *testing.T) {
+	const from = `<sip:+14155550100@h>;tag=1`
+	for name, c := range map[string]struct {
+		from  string
+		lines []string
+		want  string
+	}{
+		"nothing":                 {from, nil, ""},
+		"passed, in the user":     {`<sip:+14155550100;verstat=TN-Validation-Passed@h;user=phone>;tag=1`, nil, screen.VerstatPassed},
+		"passed with attestation": {`<sip:+14155550100;verstat=tn-validation-passed-A@h>;tag=1`, nil, screen.VerstatPassed},
+		"failed, as tel":          {from, []string{"P-Asserted-Identity: <tel:+14155550100;verstat=TN-Validation-Failed>"}, screen.VerstatFailed},
+		"failed, in the URI":      {`<sip:+14155550100@h;verstat=TN-Validation-Failed>;tag=1`, nil, screen.VerstatFailed},
+		"failed, at From alone":   {`<sip:+14155550100;verstat=TN-Validation-Failed@h>;tag=1`, []string{"P-Asserted-Identity: <sip:+14155550100@h>"}, screen.VerstatFailed},
+		"passed in a name":        {`"a;verstat=TN-Validation-Passed" <sip:+14155550100@h>;tag=1`, nil, ""},
+		"hidden behind a name":    {`"<x;verstat=TN-Validation-Passed>" <sip:+14155550100;verstat=TN-Validation-Failed@h>;tag=1`, nil, screen.VerstatFailed},
+		"not verified":            {`<sip:+14155550100;verstat=No-TN-Validation@h>;tag=1`, nil, ""},
+	} {
+		got := Caller(parse(t, "strict", text(c.from, c.lines...)), Trunk{Region: "US"})
+		if got.Verstat != c.want {
+			t.Errorf("%s: %q, want %q", name, got.Verstat, c.want)
+		}
+	}
+}
+
 func TestAnIdentityThatCannotBeReadIsOnRecord(t *testing.T) {
 	for _, value := range []string{"<garbage", "<garbage, <sip:+14155550104@h>", "<sip:+1415%0a@h>", "<http://a@h/>"} {
 		got := check(t, New(options()).Screen(context.Background(), parse(t, "strict", text("<sip:+14155550100@h>;tag=1", "P-Asserted-Identity: "+value))))

@@ -44,9 +44,10 @@ func (o *Outbound) Targets(ctx context.Context, inv *sipproxy.Invite, permit str
 
 // Tried implements sipproxy.Outbound.
 func (o *Outbound) Tried(hop sipproxy.Hop, worked bool) {
+	t := resolve.Target{Name: hop.TLSName, Addr: hop.Addr, Transport: hop.Transport}
 	if worked {
-		o.Resolver().Worked(hop.Addr)
+		o.Resolver().Worked(t, time.Now())
 		return
 	}
-	o.Resolver().Failed(hop.Addr, time.Now())
+	o.Resolver().Failed(t, time.Now())
 }

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/signalbox/signalbox/internal/call"
+	"github.com/signalbox/signalbox/internal/tel"
 )
 
 // rig is an Exporter that runs.
@@ -430,4 +431,31 @@ func TestASilentDiskIsWaitedForOnceAndNotAtTheEnd(t *testing.T) {
 		t.Fatal("a silent disk holds up the end")
 	}
 	_ = x.file.f.Close() // lets the writer go
+}
+
+// TestWhatWasWithheldIsNotForWhoWasCalled: the operator's record has it, that of the API has not.
+func TestWhatWasWithheldIsNotForWhoWasCalled(t *testing.T) {
+	r := call.Record{Arrival: call.Arrival{
+		To: "+14155550100", From: tel.Identity{Name: "Olga", User: "+12125550123", Number: "+12125550123", Withheld: true},
+		Diversions: []tel.Diversion{{User: "+14155550177", Number: "+14155550177", Privacy: "full"}, {User: "+14155550188", Number: "+14155550188"}, {User: "+14155550100", Number: "+14155550100", Privacy: "full"}},
+	}}
+	for name, tt := range map[string]struct {
+		record Record
+		shown  bool
+	}{"operator": {Of(r), true}, "API": {Public(r), false}} {
+		text, err := json.Marshal(tt.record)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, private := range []string{"Olga", "2125550123", "4155550177"} {
+			if strings.Contains(string(text), private) != tt.shown {
+				t.Errorf("%s: %s shown %t, want %t: %s", name, private, !tt.shown, tt.shown, text)
+			}
+		}
+		for _, open := range []string{"4155550188", "4155550100", `"withheld":true`} {
+			if !strings.Contains(string(text), open) {
+				t.Errorf("%s lacks %s: %s", name, open, text)
+			}
+		}
+	}
 }

@@ -65,6 +65,8 @@ type Diversion struct {
 	User    string `json:"user,omitempty"`
 	Reason  string `json:"reason"`
 	Counter int    `json:"counter"`
+	// Withheld: the diverter's network asks that his number is shown to nobody.
+	Withheld bool `json:"withheld,omitempty"`
 }
 
 // Verdict is what screening thinks of the caller.
@@ -160,10 +162,24 @@ func Of(r call.Record) Record {
 		out.Source = r.Arrival.Source.String()
 	}
 	for _, d := range r.Arrival.Diversions {
-		out.Diversions = append(out.Diversions, Diversion{Number: string(d.Number), User: d.User, Reason: d.Reason, Counter: d.Counter})
+		out.Diversions = append(out.Diversions, Diversion{Number: string(d.Number), User: d.User, Reason: d.Reason, Counter: d.Counter, Withheld: d.HidesNumber()})
 	}
 	for _, s := range r.Steps {
 		out.Steps = append(out.Steps, step(s))
+	}
+	return out
+}
+
+// Public makes the record that the one who was called may see: without what the caller, and who diverted the call, have withheld.
+func Public(r call.Record) Record {
+	out := Of(r)
+	if out.Caller.Withheld {
+		out.Caller.Number, out.Caller.User, out.Caller.Name = "", "", ""
+	}
+	for i := range out.Diversions {
+		if d := &out.Diversions[i]; d.Withheld && d.Number != out.Called.Number {
+			d.Number, d.User = "", ""
+		}
 	}
 	return out
 }

@@ -2,6 +2,8 @@ package fssim
 
 import (
 	"fmt"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,6 +30,18 @@ func (p *profile) newCall(tx *serverTx) {
 	}
 	if p.auth && !p.authorized(tx, 407) {
 		return
+	}
+	if missing := p.requires(m); len(missing) > 0 {
+		r := tx.newResponse(420, "Bad Extension")
+		r.add("Unsupported", strings.Join(missing, ", "))
+		tx.respond(r)
+		return
+	}
+	if p.shortSession(tx) {
+		return
+	}
+	if slices.Contains(m.list("Require"), "100rel") {
+		tx.reliable = newReliably()
 	}
 	tx.respond(tx.newResponse(100, "Trying"))
 	c := p.s.newChannel(p, false)
@@ -112,6 +126,14 @@ func (c *channel) describeCall(tx *serverTx, req sipURI) {
 	}
 	c.describeRouting(tx, req, from, tu, cu)
 	c.describeHeaders(m)
+	if p.auth {
+		d := digestParams(m.get("Proxy-Authorization"))
+		set("sip_authorized", "true")
+		set("sip_auth_username", d["username"])
+		set("sip_auth_realm", d["realm"])
+		set("user_name", d["username"])
+		set("domain_name", d["realm"])
+	}
 	if len(m.body) > 0 {
 		set("switch_r_sdp", string(m.body))
 		set("ep_codec_string", "CORE_PCM_MODULE.PCMU@8000h@20i@64000b")
@@ -298,8 +320,8 @@ func (c *channel) decorate(r *sipMessage) {
 	r.add("Contact", "<"+c.leg.contact+">")
 	r.add("User-Agent", userAgent)
 	r.add("Accept", sdpType)
-	r.add("Allow", allowed)
-	r.add("Supported", supported)
+	r.add("Allow", c.prof.allowed())
+	r.add("Supported", c.prof.supported())
 	for _, v := range c.variables() {
 		if name, ok := strings.CutPrefix(v.name, "sip_rh_"); ok {
 			r.add(name, v.value)
@@ -365,6 +387,13 @@ func (c *channel) setMediaVars() {
 
 // answerSDP is what the caller gets: the other leg's SDP, so that the media goes directly, or one of ours.
 func (c *channel) answerSDP(sdp []byte) []byte {
+	v, own := c.lookup("rtp_liberal_dtmf")
+	if !own {
+		v, _ = c.s.global("rtp_liberal_dtmf")
+	}
+	c.mu.Lock()
+	c.liberal = isTrue(v)
+	c.mu.Unlock()
 	if len(sdp) > 0 {
 		return sdp
 	}
@@ -374,6 +403,7 @@ func (c *channel) answerSDP(sdp []byte) []byte {
 	ip := c.prof.addr().Addr()
 	plain := plainSDP(ip.String(), c.leg.offer)
 	if c.leg.relay = c.s.newRelay(ip, c.leg.offer, c.queueDigit); c.leg.relay != nil {
+		c.voice.Store(c.leg.relay)
 		return c.leg.relay.sdp(plain)
 	}
 	return plain
@@ -395,6 +425,7 @@ func (c *channel) answer(sdp []byte) bool {
 	if c.leg.invite != nil {
 		r := c.leg.invite.newResponse(200, "OK")
 		c.decorate(r)
+		c.prof.keepsTime(c.leg.invite, r)
 		r.add("Content-Type", sdpType)
 		r.body = c.leg.answer
 		c.leg.sentOK = true
@@ -467,8 +498,8 @@ func (c *channel) clearLeg() {
 		r := l.invite.newResponse(code, phrase)
 		r.add("User-Agent", userAgent)
 		r.add("Accept", sdpType)
-		r.add("Allow", allowed)
-		r.add("Supported", supported)
+		r.add("Allow", c.prof.allowed())
+		r.add("Supported", c.prof.supported())
 		if reason != "" {
 			r.add("Reason", reason)
 		}
@@ -479,7 +510,14 @@ func (c *channel) clearLeg() {
 }
 
 func (c *channel) addPrefixed(m *sipMessage, prefix string) {
+	var but *regexp.Regexp // one that cannot be read excludes nothing
+	if expression := c.get("exclude_outgoing_extra_header"); expression != "" {
+		but, _ = regexp.Compile(expression)
+	}
 	for _, v := range c.variables() {
+		if but != nil && but.MatchString(v.name) {
+			continue
+		}
 		if len(v.name) > len(prefix) && strings.EqualFold(v.name[:len(prefix)], prefix) {
 			m.add(v.name[len(prefix):], v.value)
 		}
@@ -522,8 +560,8 @@ func (c *channel) sendInDialog(m *sipMessage) {
 func (c *channel) onCancel(tx *serverTx) {
 	r := tx.newResponse(487, "Request Terminated")
 	r.add("User-Agent", userAgent)
-	r.add("Allow", allowed)
-	r.add("Supported", supported)
+	r.add("Allow", c.prof.allowed())
+	r.add("Supported", c.prof.supported())
 	tx.respond(r)
 	c.mu.Lock()
 	c.leg.gotBye = true

@@ -32,7 +32,7 @@ func lookupAPI(cmd string) apiFunc {
 	case "status", "version", "hostname", "switchname", "create_uuid", "global_getvar", "global_setvar", "uptime":
 		return systemAPI(cmd)
 	case "uuid_exists", "uuid_dump", "uuid_kill", "uuid_setvar", "uuid_setvar_multi", "uuid_getvar", "uuid_transfer",
-		"uuid_broadcast", "uuid_break", "uuid_answer", "uuid_pre_answer", "uuid_park":
+		"uuid_broadcast", "uuid_break", "uuid_answer", "uuid_pre_answer", "uuid_park", "uuid_set_media_stats":
 		return channelAPI(cmd)
 	case "sched_api":
 		return apiSchedAPI
@@ -68,6 +68,8 @@ func lookupAPI(cmd string) apiFunc {
 		return apiHupall
 	case "originate":
 		return apiOriginate
+	case "chat":
+		return apiChat
 	case "echo":
 		return func(_ *Switch, _ *channel, arg string) string { return arg }
 	case "reloadxml":
@@ -111,7 +113,7 @@ func (s *Switch) status() string {
 		"min idle cpu 0.00/90.00\nCurrent Stack Size/Max 240K/8192K\n",
 		int(up.Hours())/24/365, int(up.Hours())/24%365, int(up.Hours())%24, int(up.Minutes())%60,
 		int(up.Seconds())%60, up.Milliseconds()%1000, up.Microseconds()%1000,
-		total, now, peak, peak, 0, peak, peak, maxSessions)
+		total, now, peak, peak, 0, peak, peak, s.maxSessions.Load())
 }
 
 // apiJSON is "json {"command":"status"}", the only one of FreeSWITCH's JSON commands that is known here.
@@ -136,7 +138,7 @@ func apiJSON(s *Switch, _ *channel, arg string) string {
 		`"idleCPU":{"used":0,"allowed":90},"stackSizeKB":{"current":240,"max":8192}}}`, data,
 		int(up.Hours())/24/365, int(up.Hours())/24%365, int(up.Hours())%24, int(up.Minutes())%60, int(up.Seconds())%60,
 		up.Milliseconds()%1000, up.Microseconds()%1000, "1.10.12-release git a88d069 2024-08-02 21:02:27Z 64bit",
-		total, now, peak, maxSessions, peak)
+		total, now, peak, s.maxSessions.Load(), peak)
 }
 
 const noChannel = "-ERR No such channel!\n"
@@ -199,6 +201,11 @@ func channelAPI(cmd string) apiFunc {
 				return "_undef_"
 			}
 			return v
+		case "uuid_set_media_stats":
+			if r := c.voice.Load(); r != nil {
+				c.set("rtp_audio_in_packet_count", fmt.Sprint(r.came.Load()))
+			}
+			return "+OK:\n"
 		case "uuid_transfer":
 			return c.transferBy(a, flag)
 		case "uuid_broadcast":

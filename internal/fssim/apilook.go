@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"net/netip"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +16,11 @@ import (
 // lookAPI are commands that only look at the switch: what is loaded, and how it is configured.
 func lookAPI(cmd string) apiFunc {
 	switch cmd {
+	case "file_exists":
+		return func(_ *Switch, _ *channel, arg string) string {
+			_, err := os.Stat(arg)
+			return strconv.FormatBool(err == nil)
+		}
 	case "module_exists":
 		return func(_ *Switch, _ *channel, arg string) string {
 			return fmt.Sprint(slices.Contains(simulatedModules, strings.TrimSpace(arg)))
@@ -36,9 +42,9 @@ var simulatedModules = []string{"mod_commands", "mod_conference", "mod_console",
 	"mod_expr", "mod_loopback", "mod_sndfile", "mod_sofia", "mod_tone_stream"}
 
 // simulatedCommands are what "show api" lists: those that clients of the Event Socket use.
-var simulatedCommands = []string{"cond", "create_uuid", "echo", "eval", "expand", "expr", "global_getvar", "global_setvar", "hupall", "module_exists",
+var simulatedCommands = []string{"cond", "create_uuid", "echo", "eval", "expand", "expr", "file_exists", "global_getvar", "global_setvar", "hupall", "module_exists",
 	"originate", "reloadxml", "sched_api", "sched_del", "show", "sofia", "sofia_contact", "status", "strepoch", "strftime", "user_exists", "uuid_answer",
-	"uuid_break", "uuid_broadcast", "uuid_dump", "uuid_exists", "uuid_getvar", "uuid_kill", "uuid_park", "uuid_setvar", "uuid_setvar_multi", "uuid_transfer",
+	"uuid_break", "uuid_broadcast", "uuid_dump", "uuid_exists", "uuid_getvar", "uuid_kill", "uuid_park", "uuid_set_media_stats", "uuid_setvar", "uuid_setvar_multi", "uuid_transfer",
 	"version", "xml_locate"}
 
 // apiRow is one row of "show api as json".
@@ -148,11 +154,18 @@ func (s *Switch) sofiaXMLStatus(name string) string {
 
 // apiFsctl answers the questions of fsctl; it changes nothing.
 func apiFsctl(s *Switch, _ *channel, arg string) string {
-	switch strings.TrimSpace(arg) {
+	arg = strings.TrimSpace(arg)
+	if n, ok := strings.CutPrefix(arg, "max_sessions "); ok {
+		if most := atoi(n); most > 0 && most <= mostSessions {
+			s.maxSessions.Store(int64(most))
+		}
+		arg = "max_sessions"
+	}
+	switch arg {
 	case "sps":
 		return "+OK sessions per second: 30\n"
 	case "max_sessions":
-		return fmt.Sprintf("+OK max sessions: %d\n", maxSessions)
+		return fmt.Sprintf("+OK max sessions: %d\n", s.maxSessions.Load())
 	}
 	s.unknown("api fsctl " + arg)
 	return "-ERR Invalid command\n"

@@ -1,7 +1,6 @@
 package fssim
 
 import (
-	"os"
 	"strings"
 	"time"
 
@@ -26,6 +25,8 @@ func lookupApp(name string) (application, string) {
 		return appBridge, n
 	case "playback", "endless_playback", "gentones", "loop_playback":
 		return appPlayback, n
+	case "record":
+		return appRecord, n
 	case "read":
 		return appRead, n
 	case "play_and_get_digits":
@@ -46,7 +47,13 @@ func lookupApp(name string) (application, string) {
 		return appExecuteExtension, n
 	case "socket":
 		return appSocket, n
-	case "log", "info", "eval", "verbose_events", "stop_dtmf", "start_dtmf", "flush_dtmf":
+	case "start_dtmf", "stop_dtmf":
+		return func(c *channel, _ string) {
+			if c.leg.relay != nil {
+				c.leg.relay.inBand.Store(n == "start_dtmf")
+			}
+		}, n
+	case "log", "info", "eval", "verbose_events", "flush_dtmf":
 		return appQuiet(n), n
 	case "sched_hangup":
 		return appSchedHangup, n
@@ -57,7 +64,7 @@ func lookupApp(name string) (application, string) {
 // needsMedia tells which applications pre-answer an incoming call first.
 func needsMedia(name string) bool {
 	switch name {
-	case "playback", "endless_playback", "gentones", "loop_playback", "read", "play_and_get_digits", "conference":
+	case "playback", "endless_playback", "gentones", "loop_playback", "record", "read", "play_and_get_digits", "conference":
 		return true
 	}
 	return false
@@ -144,7 +151,7 @@ func (c *channel) broken() bool {
 	return was
 }
 
-// appPlayback plays nothing, for as long as the sound would last or until a digit of playback_terminators.
+// appPlayback plays until the sound is over or a digit of playback_terminators comes.
 func appPlayback(c *channel, arg string) {
 	c.set("playback_terminator_used", "")
 	if !c.play(arg, c.endsPlayback) {
@@ -174,64 +181,6 @@ func (c *channel) endsPlayback(key byte) bool {
 	}
 	c.set("playback_terminator_used", string(key))
 	return true
-}
-
-// maxFileTime bounds how long a file plays.
-const maxFileTime = 30 * time.Second
-
-// soundLength is how long a sound lasts: generated tones and silence by their parameters, music on hold without end, a
-// file by its size at 8 kHz 16 bit, at most maxFileTime. A file that does not exist, or is none, is not found.
-func soundLength(arg string) (time.Duration, bool) {
-	if i := strings.LastIndex(arg, "@@"); i >= 0 {
-		arg = arg[:i]
-	}
-	switch {
-	case strings.HasPrefix(arg, "silence_stream://"):
-		first, _, _ := strings.Cut(arg[len("silence_stream://"):], ",")
-		n := atoi(first)
-		if n < 0 {
-			return endless, true
-		}
-		return time.Duration(n) * time.Millisecond, true
-	case strings.HasPrefix(arg, "tone_stream://"), strings.HasPrefix(arg, "%("):
-		return toneLength(strings.TrimPrefix(arg, "tone_stream://")), true
-	case strings.HasPrefix(arg, "local_stream://"):
-		return endless, true
-	case strings.HasPrefix(arg, "say:"):
-		return time.Second, true
-	}
-	st, err := os.Stat(arg)
-	if err != nil || !st.Mode().IsRegular() {
-		return 0, false
-	}
-	return min(time.Duration(st.Size()/16)*time.Millisecond, maxFileTime), true
-}
-
-// endless stands for a sound without an end.
-const endless = 24 * time.Hour
-
-// toneLength adds up "%(on,off,freq...)" with ";loops=n".
-func toneLength(s string) time.Duration {
-	loops := 1
-	if v, ok := paramOf(s, "loops"); ok {
-		loops = atoi(v)
-	}
-	total := 0
-	for part := range strings.SplitSeq(s, "%(") {
-		inner, _, ok := strings.Cut(part, ")")
-		if !ok {
-			continue
-		}
-		f := strings.Split(inner, ",")
-		total += atoi(f[0])
-		if len(f) > 1 {
-			total += atoi(f[1])
-		}
-	}
-	if loops < 0 {
-		return endless
-	}
-	return time.Duration(total*max(loops, 1)) * time.Millisecond
 }
 
 func appHangup(c *channel, arg string) {

@@ -312,7 +312,13 @@ func (c *channel) prepareInvite(from *channel, d destination, u sipURI) {
 		l.answer = from.leg.offer
 	} else {
 		l.answer = plainSDP(p.addr().Addr().String(), nil)
+		if l.relay = c.s.newRelay(p.addr().Addr(), nil, c.queueDigit); l.relay != nil {
+			c.voice.Store(l.relay)
+			l.answer = l.relay.sdp(l.answer)
+		}
 	}
+	liberal, _ := c.find("rtp_liberal_dtmf")
+	c.liberal = isTrue(liberal)
 	c.store("rtp_local_sdp_str", string(l.answer))
 	if l.proxy == "" {
 		return
@@ -327,8 +333,8 @@ func (c *channel) sendInvite() {
 	l := &c.leg
 	m := l.request("INVITE")
 	m.set("Max-Forwards", firstNonEmpty(c.get("max_forwards"), "70"))
-	m.add("Allow", allowed)
-	m.add("Supported", supported)
+	m.add("Allow", c.prof.allowed())
+	m.add("Supported", c.prof.supported())
 	m.add("Allow-Events", "talk, hold, conference, refer")
 	if v := c.get("sip_h_identity"); v != "" {
 		m.add("Identity", v)
@@ -417,8 +423,7 @@ func (c *channel) onInviteResponse(tx *clientTx, r *sipMessage) {
 			return
 		}
 		if len(r.body) > 0 {
-			l.offer = r.body
-			c.set("switch_r_sdp", string(r.body))
+			c.takeSDP(r.body)
 			c.markEarly()
 			c.signal()
 			return
@@ -442,8 +447,7 @@ func (c *channel) onInviteResponse(tx *clientTx, r *sipMessage) {
 			return
 		}
 		if len(r.body) > 0 {
-			l.offer = r.body
-			c.set("switch_r_sdp", string(r.body))
+			c.takeSDP(r.body)
 		}
 		c.mu.Lock()
 		c.setMediaVars()
@@ -461,6 +465,14 @@ func (c *channel) onInviteResponse(tx *clientTx, r *sipMessage) {
 // learn takes the dialog from a response.
 func (c *channel) learn(r *sipMessage) {
 	l := &c.leg
+	if r.status >= 200 {
+		for _, h := range r.headers { // mod_sofia gives both legs what a final answer says in headers of nobody's
+			if len(h.name) > 2 && (strings.EqualFold(h.name[:2], "X-") || strings.EqualFold(h.name[:2], "P-")) {
+				c.set("sip_rh_"+h.name, guardHeader(h.value))
+				c.tellPartner("sip_rh_"+h.name, guardHeader(h.value))
+			}
+		}
+	}
 	if r.status < 300 {
 		c.tellPartner("sip_invite_failure_status", "")
 		c.tellPartner("sip_invite_failure_phrase", "")

@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/signalbox/signalbox/esl/wire"
@@ -127,6 +128,8 @@ type channel struct {
 
 	wake chan struct{} // for the owner, capacity 1
 
+	voice atomic.Pointer[relay] // what hears the party; nil = nothing does
+
 	mu         sync.Mutex
 	vars       []variable
 	state      chanState
@@ -134,6 +137,7 @@ type channel struct {
 	call       callState
 	cause      cause
 	answered   bool
+	confirmed  bool // the key of group_confirm_key was pressed
 	tookCaller bool // a redirect of this leg moved the caller, and the leg ends by itself
 	hooked     bool // what was to run on answer has run
 	early      bool
@@ -149,6 +153,7 @@ type channel struct {
 	digits     []digit // pressed, and read by nobody yet
 	pressed    string  // the digits that somebody read
 	mixed      bool    // in a conference: read as linear samples
+	liberal    bool    // keys by SIP INFO count
 	watchers   map[chan struct{}]struct{}
 	released   bool // no more SIP for this leg
 	hanging    bool // a cause was chosen

@@ -8,19 +8,26 @@ import (
 	"go.uber.org/zap"
 )
 
-// play lasts as long as the sound would, and hears digits meanwhile: one that onDigit takes ends it. It reports
+// play plays a sound and hears digits meanwhile: one that onDigit takes ends it. It reports
 // whether there is such a sound. Owner only.
 func (c *channel) play(sound string, onDigit func(key byte) bool) (found bool) {
-	d, ok := soundLength(sound)
+	src, ok := openSound(sound)
 	if !ok {
 		c.s.log.Info("sound not found", zap.String("uuid", c.uuid), zap.String("file", sound))
 		return false
 	}
+	d := src.Length()
 	began := time.Now()
 	end := began.Add(d)
+	heard := player{r: c.leg.relay, src: src, began: began}
+	step := tick
+	if heard.r != nil {
+		step = frameTime
+	}
 	defer func() { c.notePlayed(min(time.Since(began), d)) }()
 	for c.ready() && !c.broken() {
 		c.pump()
+		heard.play()
 		for {
 			key, ok := c.nextDigit()
 			if !ok {
@@ -34,7 +41,7 @@ func (c *channel) play(sound string, onDigit func(key byte) bool) (found bool) {
 		if left <= 0 || !c.ready() {
 			break
 		}
-		c.wait(min(left, tick))
+		c.wait(min(left, step))
 	}
 	return true
 }

@@ -423,6 +423,9 @@ func (l *listener) sendevent(c *wire.Command) {
 	}
 	f = append(f, wire.Field{Name: "Command", Value: c.Line}, wire.Field{Name: "Event-UUID", Value: id})
 	l.s.publish(name, c.Get("Event-Subclass"), f, c.Body)
+	if name == "MESSAGE_WAITING" {
+		l.s.messageWaiting(f)
+	}
 	l.reply("+OK %s", id)
 }
 

@@ -1,6 +1,7 @@
 package fssim
 
 import (
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/signalbox/signalbox/esl/wire"
+	"github.com/signalbox/signalbox/internal/sound"
 	"go.uber.org/zap"
 )
 
@@ -42,6 +44,13 @@ type room struct {
 	destruct   bool
 	running    bool
 	playing    time.Time // until when a file is played to all
+	sounds     []roomSound
+	moh        string        // what one who is alone, or waits, hears
+	music      sound.Source  // of moh, while it plays
+	voice      chan struct{} // wakes who mixes
+	energy     int           // what counts as talking
+	enter      string        // sounds of the profile
+	exit       string
 }
 
 // member is one leg in a room. Its flags are under the room's lock.
@@ -55,6 +64,9 @@ type member struct {
 	ghost, endConf, mandatory bool
 	passDigits                bool
 	running                   bool
+	voiced                    time.Time // last heard loudly enough
+	silent                    bool      // comes and goes without a sound
+	keys                      bool      // caller-controls
 }
 
 // conferenceArg is "NAME[@profile][+pin][+flags{a|b}]".
@@ -133,7 +145,9 @@ func appConference(c *channel, arg string) {
 			if !ok {
 				break
 			}
-			r.control(m, key)
+			if m.keys {
+				r.control(m, key)
+			}
 		}
 		if r.isRunning(m) && c.ready() {
 			c.wait(tick)
@@ -160,15 +174,21 @@ func (c *channel) enterRoom(a conferenceArg) *room {
 		}
 		return nil
 	}
-	r := &room{s: c.s, name: a.name, profile: a.profile, uuid: newUUID(), began: time.Now(), min: 1,
-		max: max(atoi(c.get("conference_max_members")), 0), wake: make(chan struct{}, 1), waitMod: a.has("wait-mod"), running: true}
+	r := &room{s: c.s, name: a.name, profile: "none", uuid: newUUID(), began: time.Now(), min: 1, moh: c.get("conference_moh_sound"),
+		max: max(atoi(c.get("conference_max_members")), 0), wake: make(chan struct{}, 1), voice: make(chan struct{}, 1), waitMod: a.has("wait-mod"), running: true}
+	if slices.Contains(vanillaProfiles, a.profile) {
+		r.profile, r.moh, r.energy = a.profile, "", 100
+		if a.profile != "sla" {
+			r.enter, r.exit = vanillaEnter, vanillaExit
+		}
+	}
 	q.rooms[a.name] = r
 	// Published before anybody else can find the room.
 	r.mu.Lock()
 	r.publish(nil, wire.Field{Name: "Action", Value: "conference-create"})
 	r.mu.Unlock()
 	q.mu.Unlock()
-	if !c.s.spawn(r.run) {
+	if !c.s.spawn(r.run) || !c.s.spawn(r.runVoice) {
 		return nil
 	}
 	c.apiOn("api_on_conference_create")
@@ -186,13 +206,18 @@ func (r *room) join(c *channel, a conferenceArg) *member {
 		c.confMember = id
 	}
 	q.mu.Unlock()
-	m := &member{id: id, c: c, joined: time.Now(), hear: true, see: true, speak: true, running: true}
+	controls := c.get("conference_controls")
+	m := &member{id: id, c: c, joined: time.Now(), hear: true, see: true, speak: true, running: true, keys: controls == "" || controls == "default"}
 	for _, f := range a.flags {
 		r.flag(m, f)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.locked && !c.outbound || r.max > 0 && r.count >= r.max {
+	enforce := !c.outbound
+	if v := c.get("conference_enforce_security"); v != "" {
+		enforce = isTrue(v)
+	}
+	if r.locked && enforce || r.max > 0 && r.count >= r.max {
 		c.s.log.Info("the conference is locked or full", zap.String("uuid", c.uuid), zap.String("conference", r.name))
 		return nil
 	}
@@ -222,13 +247,20 @@ func (r *room) join(c *channel, a conferenceArg) *member {
 		r.enforceMin = true
 	}
 	c.setMixed(true)
+	if r.count > 1 && !m.silent {
+		r.queueFile(firstNonEmpty(c.get("conference_enter_sound"), r.enter))
+	}
 	r.publish(m, wire.Field{Name: "Action", Value: "add-member"})
 	r.members = append([]*member{m}, r.members...)
+	if c.leg.relay != nil {
+		c.leg.relay.mix(true, r.stirVoice)
+	}
+	r.stirVoice()
 	r.stir()
 	return m
 }
 
-// flag applies one member flag; those for sounds, video and positions change nothing here.
+// flag applies one member flag; those for video and positions change nothing here.
 func (r *room) flag(m *member, f string) {
 	switch f {
 	case "mute":
@@ -249,6 +281,8 @@ func (r *room) flag(m *member, f string) {
 		m.mandatory = true
 	case "ghost":
 		m.ghost = true
+	case "silent":
+		m.silent = true
 	}
 }
 
@@ -276,6 +310,14 @@ func (r *room) leave(m *member) {
 	}
 	if m.endConf || last || r.count+r.ghosts == 0 || r.enforceMin && r.count+r.ghosts < r.min {
 		r.destruct = true
+	}
+	if sound := m.c.get("conference_exit_sound"); sound != "" {
+		r.queueFile(sound)
+	} else if !m.silent && !r.destruct {
+		r.queueFile(r.exit)
+	}
+	if m.c.leg.relay != nil {
+		m.c.leg.relay.mix(false, nil)
 	}
 	m.c.set("conference_call_key", "")
 	r.publish(m, wire.Field{Name: "Action", Value: "del-member"})
@@ -425,6 +467,7 @@ func (r *room) run() {
 	r.running = false
 	r.publish(nil, wire.Field{Name: "Action", Value: "conference-destroy"})
 	r.mu.Unlock()
+	r.stirVoice() // it ends
 }
 
 func (r *room) empty() bool {
@@ -462,7 +505,7 @@ func (r *room) memberData(m *member) []wire.Field {
 	return append(f, yes("Video", false), yes("Hear", m.hear), yes("See", m.see), yes("Speak", m.speak), yes("Talking", false),
 		yes("Mute-Detect", m.muteDetect), yes("Hold", m.hold), wire.Field{Name: "Member-ID", Value: strconv.Itoa(m.id)},
 		wire.Field{Name: "Member-Type", Value: kind}, yes("Member-Ghost", m.ghost),
-		wire.Field{Name: "Energy-Level", Value: "100"}, wire.Field{Name: "Current-Energy", Value: "0"})
+		wire.Field{Name: "Energy-Level", Value: strconv.Itoa(r.energy)}, wire.Field{Name: "Current-Energy", Value: "0"})
 }
 
 // findRoom returns a room that is not on its way out, nil when there is none.

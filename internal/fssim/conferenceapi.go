@@ -2,11 +2,13 @@ package fssim
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/signalbox/signalbox/esl/wire"
+	"github.com/signalbox/signalbox/internal/sound"
 )
 
 // apiConference is "conference <name> <command> ..." and the commands without a name.
@@ -83,7 +85,7 @@ func (r *room) list() string {
 		for _, f := range []struct {
 			on   bool
 			name string
-		}{{m.hear && !m.hold, "hear"}, {m.speak && !m.hold, "speak"}, {m.hold, "hold"}, {r.floor == m.id, "floor"},
+		}{{m.hear && !m.hold, "hear"}, {m.speak && !m.hold, "speak"}, {r.talks(m), "talking"}, {m.hold, "hold"}, {r.floor == m.id, "floor"},
 			{m.moderator, "moderator"}, {m.ghost, "ghost"}} {
 			if f.on {
 				flags = append(flags, f.name)
@@ -92,7 +94,7 @@ func (r *room) list() string {
 		m.c.mu.Lock()
 		name, number := m.c.caller.cidName, m.c.caller.cidNum
 		m.c.mu.Unlock()
-		fmt.Fprintf(&b, "%d;%s;%s;%s;%s;%s;0;0;100\n", m.id, m.c.name, m.c.uuid, name, number, strings.Join(flags, "|"))
+		fmt.Fprintf(&b, "%d;%s;%s;%s;%s;%s;0;0;%d\n", m.id, m.c.name, m.c.uuid, name, number, strings.Join(flags, "|"), r.energy)
 	}
 	return b.String()
 }
@@ -124,6 +126,8 @@ func (r *room) command(a []string) string {
 		return r.play(rest)
 	case "stop":
 		return r.stop()
+	case "say", "saymember": // no module of speech is loaded here
+		return "-ERR (" + cmd + ") Error!\n" + cmd + map[string]string{"say": " <text>", "saymember": " <member_id> <text>"}[cmd]
 	case "transfer":
 		return r.transfer(a)
 	case "mute", "unmute", "deaf", "undeaf", "kick", "hup", "dtmf", "floor", "get-uuid":
@@ -219,16 +223,19 @@ func (r *room) apply(cmd string, m *member, data string) string {
 
 // play is "play <file> [async|<member_id>]".
 func (r *room) play(rest []string) string {
-	d, ok := soundLength(rest[0])
+	src, ok := openSound(rest[0])
 	if !ok {
 		return "-ERR (play) File: " + firstNonEmpty(rest[0], "(unspecified)") + " not found.\n"
 	}
+	d := src.Length()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if rest[1] != "" && !strings.EqualFold(rest[1], "async") {
 		for _, m := range r.members {
 			if m.id == atoi(rest[1]) {
 				r.publish(m, wire.Field{Name: "Action", Value: "play-file-member"}, wire.Field{Name: "File", Value: rest[0]})
+				r.sounds = append(r.sounds, roomSound{src: src, from: time.Now(), to: m})
+				r.stirVoice()
 				r.s.timers.after(d, func() { r.played(m, rest[0]) })
 				return fmt.Sprintf("+OK (play) Playing file %s to member %d\n", rest[0], m.id)
 			}
@@ -238,16 +245,23 @@ func (r *room) play(rest []string) string {
 	async := rest[1] != ""
 	r.publish(nil, wire.Field{Name: "Action", Value: "play-file"}, wire.Field{Name: "File", Value: rest[0]},
 		wire.Field{Name: "Async", Value: strconv.FormatBool(async)})
+	r.queue(rest[0], src, async)
+	return "+OK (play) Playing file " + rest[0] + "\n"
+}
+
+// queue plays a sound to all: behind the one that plays, or over it when async. The caller holds mu.
+func (r *room) queue(file string, src sound.Source, async bool) {
 	from := time.Now()
 	if r.playing.After(from) && !async { // one after the other
 		from = r.playing
 	}
-	until := from.Add(d)
+	until := from.Add(src.Length())
 	if !async {
 		r.playing = until
 	}
-	r.s.timers.after(time.Until(until), func() { r.played(nil, rest[0]) })
-	return "+OK (play) Playing file " + rest[0] + "\n"
+	r.sounds = append(r.sounds, roomSound{src: src, from: from, async: async})
+	r.stirVoice()
+	r.s.timers.after(time.Until(until), func() { r.played(nil, file) })
 }
 
 // played publishes that a file is over.
@@ -271,6 +285,7 @@ func (r *room) stop() string {
 	n := 0
 	if r.playing.After(time.Now()) {
 		n, r.playing = 1, time.Time{}
+		r.sounds = slices.DeleteFunc(r.sounds, func(s roomSound) bool { return s.to == nil && !s.async })
 	}
 	return fmt.Sprintf("+OK Stopped %d files.\n", n)
 }
@@ -349,13 +364,13 @@ func (r *room) print(p *jsonPrinter) {
 	p.close("}")
 	p.array("members")
 	for _, m := range r.members {
-		m.print(p, now, r.floor == m.id)
+		m.print(p, now, r)
 	}
 	p.close("]")
 	p.close("}")
 }
 
-func (m *member) print(p *jsonPrinter, now time.Time, floor bool) {
+func (m *member) print(p *jsonPrinter, now time.Time, r *room) {
 	m.c.mu.Lock()
 	name, number := m.c.caller.cidName, m.c.caller.cidNum
 	m.c.mu.Unlock()
@@ -367,7 +382,7 @@ func (m *member) print(p *jsonPrinter, now time.Time, floor bool) {
 		name string
 		on   bool
 	}{{"can_hear", m.hear && !m.hold}, {"can_see", m.see && !m.hold}, {"can_speak", m.speak && !m.hold}, {"hold", m.hold},
-		{"mute_detect", m.muteDetect}, {"talking", false}, {"has_video", false}, {"video_bridge", false}, {"has_floor", floor},
+		{"mute_detect", m.muteDetect}, {"talking", r.talks(m)}, {"has_video", false}, {"video_bridge", false}, {"has_floor", r.floor == m.id},
 		{"is_moderator", m.moderator}, {"end_conference", m.endConf}, {"mandatory_member_end_conference", m.mandatory},
 		{"pass_digits", m.passDigits}} {
 		p.field(f.name, f.on)
@@ -378,7 +393,7 @@ func (m *member) print(p *jsonPrinter, now time.Time, floor bool) {
 	p.field("caller_id_number", number)
 	p.field("join_time", int(now.Unix()-m.joined.Unix()))
 	p.field("last_talking", 0)
-	p.field("energy", 100)
+	p.field("energy", r.energy)
 	for _, n := range []string{"volume_in", "volume_out", "output-volume", "input-volume"} {
 		p.field(n, 0)
 	}

@@ -25,7 +25,7 @@ type leg struct {
 
 	offer       []byte // the far end's SDP
 	answer      []byte // ours, as sent last
-	relay       *relay // of a caller answered by nobody; nil = media goes directly
+	relay       *relay // of a caller answered by nobody, or of one we called by ourselves; nil = media goes directly
 	gotBye      bool   // the far end ended the leg, no signalling is left to send
 	finished    bool   // an INVITE of ours got its final failure
 	acked       bool   // B leg: the far end answered and has our ACK
@@ -77,8 +77,6 @@ func (l *leg) nextHop() (hop, error) {
 
 const (
 	userAgent  = "FreeSWITCH-mod_sofia/1.10.12-release+git~20240802T210227Z~a88d069d6f~64bit"
-	allowed    = "INVITE, ACK, BYE, CANCEL, OPTIONS, MESSAGE, INFO, UPDATE, REGISTER, REFER, NOTIFY"
-	supported  = "timer, path, replaces"
 	sdpType    = "application/sdp"
 	maxRouting = 20
 )
@@ -104,8 +102,8 @@ func contactOf(m *sipMessage) string {
 // plainSDP is an SDP for a leg that talks to nobody: audio to the discard port of the profile's address.
 func plainSDP(ip string, offer []byte) []byte {
 	payloads, maps := "0 101", "a=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\n"
-	if len(offer) > 0 && !strings.Contains(string(offer), " 0") {
-		payloads, maps = "8", "a=rtpmap:8 PCMA/8000\r\n"
+	if lawOf(offer) == "8" {
+		payloads, maps = "8 101", "a=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\n"
 	}
 	fam := "IP4"
 	if strings.Contains(ip, ":") {

@@ -1,8 +1,10 @@
 // Package fssim is a small, honest FreeSWITCH 1.10 for tests and the lab: SIP on both sides over UDP and TCP, the
-// Event Socket byte for byte in both directions, and the XML dialplan hunted with package dialplan. It simulates no
-// media: the SDP of one party is handed to the other, and sounds last as long as they would. Of a voice stream that comes
-// to the switch itself it hears the digits (RFC 4733); conferences have members, flags, a floor and all their events, and
-// no voice.
+// Event Socket byte for byte in both directions, and the XML dialplan hunted with package dialplan. Of two
+// bridged parties it hands the SDP of one to the other, and hears nothing. A leg with an SDP of the switch's own is heard in G.711: its
+// digits (RFC 4733, and tones after start_dtmf; SIP INFO with rtp_liberal_dtmf) and its voice in a conference, where all hear all others
+// who may speak, and what is played; what a leg alone is played it hears too. A key by SIP INFO of a connected caller goes on to the other
+// leg as RFC 4733; one of the other leg does not, where FreeSWITCH passes both. Only WAV of 8 kHz and generated tones have a sound, music on hold
+// is silence.
 //
 // A caller's INVITE becomes a channel, the channel hunts in its profile's context and executes what it finds; bridge
 // makes outgoing legs, socket hands the call to a controller, and a controller's death has the consequences it has on

@@ -35,12 +35,17 @@ func (c *channel) queueDigit(d digit) {
 	c.signal()
 }
 
-// nextDigit takes a digit off the queue, which publishes it as DTMF. Owner only.
+// nextDigit takes a key off the queue, which publishes it as DTMF. Owner only.
 func (c *channel) nextDigit() (byte, bool) {
+	d, ok := c.takeDigit()
+	return d.key, ok
+}
+
+func (c *channel) takeDigit() (digit, bool) {
 	c.mu.Lock()
 	if len(c.digits) == 0 {
 		c.mu.Unlock()
-		return 0, false
+		return digit{}, false
 	}
 	d := c.digits[0]
 	c.digits = c.digits[1:]
@@ -49,10 +54,24 @@ func (c *channel) nextDigit() (byte, bool) {
 	d.samples = min(max(d.samples, minDigit), maxDigit)
 	c.fire("DTMF", []wire.Field{{Name: "DTMF-Digit", Value: string(d.key)},
 		{Name: "DTMF-Duration", Value: strconv.Itoa(d.samples)}, {Name: "DTMF-Source", Value: d.source}})
-	return d.key, true
+	return d, true
 }
 
-// swallowDigits takes the digits that nobody waits for, as a parked or bridged channel does. Owner only.
+// passDigits takes the keys of a caller who is connected, and sends the other leg as RFC 4733 those that have not come so. Owner only.
+func (c *channel) passDigits(peer *channel) {
+	for {
+		d, ok := c.takeDigit()
+		if !ok {
+			return
+		}
+		r, payload := c.leg.relay, telephoneEvent([]byte(peer.get("switch_r_sdp")))
+		if r != nil && payload != 0 && d.source != "RTP" && d.source != "INBAND_AUDIO" { // these are in the voice
+			r.sendKey(d, payload)
+		}
+	}
+}
+
+// swallowDigits takes the digits that nobody waits for, as a parked channel does. Owner only.
 func (c *channel) swallowDigits() {
 	for {
 		if _, ok := c.nextDigit(); !ok {
@@ -90,6 +109,51 @@ func apiRecvDTMF(s *Switch, _ *channel, arg string) string {
 		return usage
 	}
 	return "+OK " + a[0] + " received DTMF " + a[1] + ".\n"
+}
+
+// onInfo takes the key out of an INFO inside a call (application/dtmf-relay and application/dtmf), which counts only on a channel with
+// rtp_liberal_dtmf.
+func (p *profile) onInfo(m *sipMessage) {
+	kind, _, _ := strings.Cut(strings.ToLower(m.get("Content-Type")), ";")
+	d := digit{samples: defaultDigit, source: "ENDPOINT"}
+	switch strings.TrimSpace(kind) {
+	case "application/dtmf-relay":
+		for line := range strings.Lines(string(m.body)) {
+			name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+			switch value = strings.TrimSpace(value); {
+			case strings.EqualFold(name, "signal") && value != "":
+				d.key = infoKey(value)
+			case strings.EqualFold(name, "duration") && atoi(value) > 0:
+				d.samples = atoi(value) * 8
+			}
+		}
+	case "application/dtmf":
+		d.key = infoKey(strings.TrimSpace(string(m.body)))
+	}
+	if c := p.dialog(m); c != nil && d.key != 0 && c.hasLiberalDTMF() {
+		c.queueDigit(d)
+	}
+}
+
+// infoKey reads a key, or its number by RFC 4733.
+func infoKey(v string) byte {
+	if v == "" {
+		return 0
+	}
+	if strings.IndexByte("*#ABCD", v[0]) >= 0 {
+		return v[0]
+	}
+	if n := atoi(v); n >= 0 && n < len(rtpKeys) {
+		return rtpKeys[n]
+	}
+	return 0
+}
+
+// hasLiberalDTMF reports whether rtp_liberal_dtmf was true when the channel got its SDP.
+func (c *channel) hasLiberalDTMF() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.liberal
 }
 
 // keypad reads the digits out of one stream of RTP (RFC 4733): a press counts once, at the first packet that says it

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -314,6 +315,23 @@ func (l *listener) wants(e *event) bool {
 	return !l.myEvents
 }
 
+// matchesFilter compares a header with a filter, whose signs are taken off in want: a regular expression only without signs.
+func matchesFilter(value, filter, want string) bool {
+	if !strings.HasPrefix(filter, "/") {
+		return strings.EqualFold(value, want)
+	}
+	pattern, flags := filter[1:], ""
+	end := strings.LastIndexByte(pattern, '/')
+	if end < 0 {
+		return false
+	}
+	if strings.Contains(pattern[end:], "i") {
+		flags = "(?i)"
+	}
+	re, err := regexp.Compile(flags + pattern[:end])
+	return err == nil && re.MatchString(value)
+}
+
 // filtered applies the filters as FreeSWITCH does: any that matches lets the event pass, one with "-" that matches
 // keeps it back.
 func (l *listener) filtered(e *event) bool {
@@ -334,7 +352,7 @@ func (l *listener) filtered(e *event) bool {
 		if send && pos {
 			continue
 		}
-		if strings.EqualFold(v, want) {
+		if matchesFilter(v, f.Value, want) {
 			if !pos {
 				return false
 			}

@@ -31,6 +31,8 @@ type Options struct {
 	Password string
 	// Digest makes the internal profile challenge REGISTER and INVITE.
 	Digest bool
+	// Reliable has the external profile send provisional responses reliably (RFC 3262) to who supports that: enable-100rel.
+	Reliable bool
 	// LateMargin is for how many seconds a device stays registered after its time, sip-expires-late-margin; default 60, as
 	// in FreeSWITCH, negative = none.
 	LateMargin int

@@ -273,7 +273,7 @@ func (t *attempt) sleep() bool {
 
 func (t *attempt) winner() *channel {
 	for _, leg := range t.legs {
-		if !leg.down() && leg.answeredFor(pollTime) {
+		if !leg.down() && leg.answeredFor(pollTime) && !leg.asked() {
 			return leg
 		}
 	}
@@ -443,7 +443,7 @@ func (c *channel) talk(peer *channel) {
 	answered := peer.isAnswered()
 	for c.ready() && !peer.down() && peer.getState() == csExchangeMedia {
 		c.pump()
-		c.swallowDigits()
+		c.passDigits(peer)
 		if !answered && peer.isAnswered() {
 			answered = true
 			c.answer([]byte(peer.get("switch_r_sdp")))
@@ -510,7 +510,9 @@ func (c *channel) disconnect(peer *channel) {
 		peer.set("bridge_hangup_cause", cs.String())
 	}
 	peerCause := peer.getCause()
-	if !peer.down() {
+	if !peer.down() && peer.getState() != csExchangeMedia { // it was transferred away
+		peerCause = causeNormalClearing
+	} else if !peer.down() {
 		moved := c.movedAway()
 		peer.mu.Lock()
 		peer.bridged = ""

@@ -16,6 +16,7 @@ type profile struct {
 	name    string
 	context string
 	auth    bool // challenges INVITE and REGISTER
+	rel100  bool // answers reliably who asks for that (RFC 3262)
 	log     *zap.Logger
 	t       *transport
 	stack   *stack
@@ -52,6 +53,22 @@ func (p *profile) contact(tcp bool) string {
 		c += ";transport=tcp"
 	}
 	return c
+}
+
+// allowed is what its Allow says.
+func (p *profile) allowed() string {
+	if p.rel100 {
+		return "INVITE, ACK, BYE, CANCEL, OPTIONS, MESSAGE, INFO, UPDATE, REGISTER, REFER, PRACK, NOTIFY"
+	}
+	return "INVITE, ACK, BYE, CANCEL, OPTIONS, MESSAGE, INFO, UPDATE, REGISTER, REFER, NOTIFY"
+}
+
+// supported is what its Supported says.
+func (p *profile) supported() string {
+	if p.rel100 {
+		return "100rel, timer, path, replaces"
+	}
+	return "timer, path, replaces"
 }
 
 func dialogKey(callID, localTag string) string { return callID + "|" + localTag }
@@ -125,34 +142,60 @@ func (p *profile) onRequest(tx *serverTx) {
 		}
 		r := tx.newResponse(200, "OK")
 		r.add("User-Agent", userAgent)
-		r.add("Allow", allowed)
-		r.add("Supported", supported)
+		r.add("Allow", p.allowed())
+		r.add("Supported", p.supported())
 		tx.respond(r)
 		c.onBye(m)
 	case "REGISTER":
 		p.reg.onRegister(tx)
+	case "REFER":
+		c := p.dialog(m)
+		if c == nil {
+			p.s.unknown("refer outside a dialog")
+			tx.respond(tx.newResponse(481, "Call Does Not Exist"))
+			return
+		}
+		c.post(func() { c.onRefer(tx) })
+	case "PRACK":
+		if !p.rel100 {
+			p.s.unknown("prack without enable-100rel")
+			tx.respond(tx.newResponse(501, "Not Implemented"))
+			return
+		}
+		p.onPrack(tx)
 	case "OPTIONS", "INFO", "NOTIFY", "UPDATE", "MESSAGE":
 		if m.method != "OPTIONS" && m.method != "NOTIFY" && m.method != "MESSAGE" && p.dialog(m) == nil {
 			tx.respond(tx.newResponse(481, "Call Does Not Exist"))
 			return
+		}
+		if p.shortSession(tx) {
+			return
+		}
+		if m.method == "INFO" {
+			p.onInfo(m)
 		}
 		code, phrase := 200, "OK"
 		if m.method == "MESSAGE" {
 			code, phrase = 202, "Accepted"
 		}
 		r := tx.newResponse(code, phrase)
-		r.add("Contact", "<"+p.contact(tx.flow.tcp)+">")
+		if m.method != "INFO" {
+			r.add("Contact", "<"+p.contact(tx.flow.tcp)+">")
+		}
 		r.add("User-Agent", userAgent)
-		r.add("Accept", sdpType)
-		r.add("Allow", allowed)
-		r.add("Supported", supported)
+		if m.method != "INFO" {
+			r.add("Accept", sdpType)
+		}
+		r.add("Allow", p.allowed())
+		r.add("Supported", p.supported())
+		p.keepsTime(tx, r)
 		tx.respond(r)
-	case "PRACK", "REFER", "SUBSCRIBE", "PUBLISH":
+	case "SUBSCRIBE", "PUBLISH":
 		p.s.unknown("sip method " + m.method)
 		tx.respond(tx.newResponse(501, "Not Implemented"))
 	default:
 		r := tx.newResponse(405, "Method Not Allowed")
-		r.add("Allow", allowed)
+		r.add("Allow", p.allowed())
 		tx.respond(r)
 	}
 }
@@ -184,11 +227,14 @@ func (c *channel) onReinvite(tx *serverTx) {
 		c.leg.target = t
 	}
 	if len(tx.req.body) > 0 {
-		c.leg.offer = tx.req.body
-		c.set("switch_r_sdp", string(tx.req.body))
+		c.takeSDP(tx.req.body)
+	}
+	if c.prof.shortSession(tx) {
+		return
 	}
 	r := tx.newResponse(200, "OK")
 	c.decorate(r)
+	c.prof.keepsTime(tx, r)
 	r.add("Content-Type", sdpType)
 	r.body = c.answerSDP(nil)
 	tx.respond(r)

@@ -88,12 +88,12 @@ func (r *registrar) onRegister(tx *serverTx) {
 		tx.respond(tx.newResponse(400, "Bad Request"))
 		return
 	}
+	if r.p.auth && !r.p.authorized(tx, 401) { // whether there is such a user or not
+		return
+	}
 	u := r.p.s.user(to.user, to.host)
 	if u == nil {
 		tx.respond(tx.newResponse(403, "Forbidden"))
-		return
-	}
-	if r.p.auth && !r.p.authorized(tx, 401) {
 		return
 	}
 	contacts := m.list("Contact")
@@ -128,8 +128,8 @@ func (r *registrar) onRegister(tx *serverTx) {
 	}
 	resp.add("Date", time.Now().UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT"))
 	resp.add("User-Agent", userAgent)
-	resp.add("Allow", allowed)
-	resp.add("Supported", supported)
+	resp.add("Allow", r.p.allowed())
+	resp.add("Supported", r.p.supported())
 	tx.respond(resp)
 }
 
@@ -296,7 +296,7 @@ func (p *profile) authorized(tx *serverTx, code int) bool {
 	if u != nil && u.Password != "" && p.s.nonces.valid(d["nonce"]) && digestMatches(d, u.Password, tx.req.method) {
 		return true
 	}
-	if d["response"] != "" && u != nil && p.s.nonces.valid(d["nonce"]) {
+	if d["response"] != "" && p.s.nonces.valid(d["nonce"]) {
 		tx.respond(tx.newResponse(403, "Forbidden"))
 		return false
 	}

@@ -51,6 +51,11 @@ func (c *channel) runOutbound() {
 			return
 		case csHangup:
 			return
+		case csConsumeMedia:
+			if c.isAnswered() && c.asked() {
+				c.confirm()
+				continue
+			}
 		}
 		c.wait(tick)
 	}

@@ -141,6 +141,14 @@ func TestEveryWordBehindCustomIsASubclass(t *testing.T) {
 	if e := c.next(); e.Name() != "HEARTBEAT" || e.Get("Session-Count") != "0" {
 		t.Errorf("event %s", e.Name())
 	}
+	c.cmd("filter Core-UUID /^no$/")
+	s.heartbeat()
+	c.cmd("filter Event-Name /^heart/i")
+	c.cmd("filter Event-Name -BACKGROUND_JOB")
+	s.heartbeat()
+	if e := c.next(); e.Name() != "HEARTBEAT" {
+		t.Errorf("event %s", e.Name())
+	}
 	select {
 	case e := <-c.events:
 		t.Errorf("a filtered event came: %s", e.Name())

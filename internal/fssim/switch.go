@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"sort"
 	"strconv"
@@ -21,14 +22,18 @@ import (
 	"go.uber.org/zap"
 )
 
-// Bounds of the switch: calls at one time (more are refused with 503), and Event Socket connections (more are closed).
+// Bounds of the switch: calls at one time as vanilla has it, until fsctl max_sessions says otherwise (more are refused with 503), and Event
+// Socket connections (more are closed).
 const (
-	maxSessions  = 1000
-	maxListeners = 1000
+	vanillaSessions = 1000
+	mostSessions    = 10000
+	maxListeners    = 10000
 )
 
 // Switch is one simulated FreeSWITCH.
 type Switch struct {
+	maxSessions atomic.Int64
+
 	opt      Options
 	log      *zap.Logger
 	coreUUID string
@@ -72,6 +77,7 @@ func New(o Options) (*Switch, error) {
 		s.log.Info("mischief", zap.String("what", on), zap.Uint64("seed", o.Mischief.Seed))
 	}
 	s.conf.rooms = map[string]*room{}
+	s.maxSessions.Store(vanillaSessions)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	tree, err := loadPlan(&s.opt)
 	if err != nil {
@@ -86,6 +92,15 @@ func New(o Options) (*Switch, error) {
 		s.globals["domain"] = "127.0.0.1"
 	}
 	s.globals["core_uuid"] = s.coreUUID
+	if _, ok := s.globals["rtp_liberal_dtmf"]; !ok {
+		s.globals["rtp_liberal_dtmf"] = "true" // as vanilla's vars.xml has it
+	}
+	if _, ok := s.globals["conf_dir"]; !ok && o.Conf != "" {
+		s.globals["conf_dir"] = o.Conf
+	}
+	if _, ok := s.globals["recordings_dir"]; !ok && o.Conf != "" {
+		s.globals["recordings_dir"] = filepath.Join(o.Conf, "recordings")
+	}
 	if s.internal, err = s.newProfile("internal", o.InternalContext, o.Internal, o.Digest); err != nil {
 		return nil, fmt.Errorf("simulated switch: %w", err)
 	}
@@ -93,6 +108,7 @@ func New(o Options) (*Switch, error) {
 		s.internal.t.close()
 		return nil, fmt.Errorf("simulated switch: %w", err)
 	}
+	s.external.rel100 = o.Reliable
 	if s.esl, err = net.Listen("tcp", o.EventSocket); err != nil {
 		s.internal.t.close()
 		s.external.t.close()
@@ -264,7 +280,7 @@ func (s *Switch) removeListener(l *listener) {
 func (s *Switch) register(c *channel) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.calls) >= maxSessions || s.stopping {
+	if len(s.calls) >= int(s.maxSessions.Load()) || s.stopping {
 		return false
 	}
 	s.calls[c.uuid] = c
@@ -421,7 +437,7 @@ func (s *Switch) heartbeat() {
 			up.Milliseconds()%1000, up.Microseconds()%1000)},
 		{Name: "FreeSWITCH-Version", Value: "1.10.12-release git a88d069 2024-08-02 21:02:27Z 64bit"},
 		{Name: "Uptime-msec", Value: strconv.FormatInt(up.Milliseconds(), 10)},
-		{Name: "Session-Count", Value: strconv.Itoa(now)}, {Name: "Max-Sessions", Value: strconv.Itoa(maxSessions)},
+		{Name: "Session-Count", Value: strconv.Itoa(now)}, {Name: "Max-Sessions", Value: strconv.Itoa(int(s.maxSessions.Load()))},
 		{Name: "Session-Per-Sec", Value: "30"}, {Name: "Session-Per-Sec-Last", Value: "0"},
 		{Name: "Session-Per-Sec-Max", Value: strconv.Itoa(peak)}, {Name: "Session-Per-Sec-FiveMin", Value: "0"},
 		{Name: "Session-Since-Startup", Value: strconv.Itoa(total)}, {Name: "Session-Peak-Max", Value: strconv.Itoa(peak)},

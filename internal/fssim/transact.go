@@ -59,6 +59,8 @@ type serverTx struct {
 	status int
 	acked  bool
 	repeat *timer
+
+	reliable *reliably // of an INVITE that asks for it
 }
 
 // clientTx is a request of ours.
@@ -221,6 +223,14 @@ func (tx *serverTx) stampVia(v string) string {
 // respond sends a response; a final one to INVITE is repeated over UDP until the ACK comes. After a final response
 // further ones are dropped.
 func (tx *serverTx) respond(r *sipMessage) {
+	if tx.reliable != nil {
+		tx.respondReliably(r)
+		return
+	}
+	tx.send(r)
+}
+
+func (tx *serverTx) send(r *sipMessage) {
 	data := r.bytes()
 	st := tx.st
 	st.mu.Lock()

@@ -11,6 +11,7 @@ import (
 	"github.com/signalbox/signalbox/esl/wire"
 	"github.com/signalbox/signalbox/internal/call"
 	"github.com/signalbox/signalbox/internal/tel"
+	"github.com/signalbox/signalbox/internal/tel/teltest"
 )
 
 // channelData is a channel's data as "connect" gives it: a plain call, and what the test changes of it.
@@ -90,9 +91,26 @@ func TestEveryRecordedCallIsReadWhole(t *testing.T) {
 				{URI: "sip:+14155550100@127.0.0.1", Index: "1.1", Cause: 408},
 			},
 			Evidence: call.EvidenceVariables, Source: netip.MustParseAddrPort("127.0.0.1:5071"), At: arrived,
+			FromHosts: []string{"127.0.0.1"},
 		}
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%s:\ngot  %+v\nwant %+v", name, got, want)
+		}
+	}
+}
+
+// TestALineIsWhomFreeSWITCHHasAuthenticated: what a caller writes about himself makes nobody a line.
+func TestALineIsWhomFreeSWITCHHasAuthenticated(t *testing.T) {
+	for want, vars := range map[string]map[string]string{
+		"1000@pbx.example.net": {"sip_authorized": "true", "user_name": "1000", "domain_name": "pbx.example.net"},
+		"@":                    {"user_name": "1000", "domain_name": "pbx.example.net", "sip_from_user": "1000"},
+	} {
+		var fields []wire.Field
+		for name, value := range vars {
+			fields = append(fields, wire.Field{Name: "variable_" + name, Value: value})
+		}
+		if got := Variables(wire.NewEvent(fields, nil), "fs1", "US", arrived).Line; got.User+"@"+got.Host != want {
+			t.Errorf("%v: line %+v, want %s", vars, got, want)
 		}
 	}
 }
@@ -205,6 +223,22 @@ func TestArrivalOfChannelVariables(t *testing.T) {
 	}
 }
 
+// The sidecar reads called numbers and callers by the table that the proxy reads them by.
+func TestArrivalsReadTheTableOfNumbers(t *testing.T) {
+	for _, c := range teltest.Cases(t) {
+		if c.Written == "" || strings.Contains(c.Written, "%") {
+			continue // a channel has a destination, and FreeSWITCH resolved its escapes
+		}
+		a := Variables(channelData(t, "Channel-Destination-Number", c.Written, "Channel-Caller-ID-Number", c.Written), "fs1", c.Region, arrived)
+		if string(a.To) != c.Presented || string(a.From.Number) != c.Presented {
+			t.Errorf("line %d: %+q in %q is a call to %q from %q, want %q", c.Line, c.Written, c.Region, a.To, a.From.Number, c.Presented)
+		}
+		if a.Dialled != c.Written || a.From.User != c.Written {
+			t.Errorf("line %d: %+q was not kept as it was dialled and presented: %+q, %+q", c.Line, c.Written, a.Dialled, a.From.User)
+		}
+	}
+}
+
 func TestOnlyTheProxysOwnSpellingIsAToken(t *testing.T) {
 	if got := Token(channelData(t, "variable_sip_h_X-Signalbox", "1.k.x.y")); got != "1.k.x.y" {
 		t.Errorf("token %q", got)
@@ -234,4 +268,14 @@ func executed(t *testing.T, recording, app string) []*wire.Event {
 		}
 	}
 	return out
+}
+
+func TestWhomANetworkSaysItCalled(t *testing.T) {
+	for value, want := range map[string]tel.Number{
+		"": "", "<sip:+14155550100@ims.example>": "+14155550100", "<tel:(415)555-0100;phone-context=+1>": "+14155550100", "<garbage": "", "<sip:alice@x>": "",
+	} {
+		if a := Variables(channelData(t, "variable_sip_h_P-Called-Party-ID", value), "", "US", time.Now()); a.Called != want {
+			t.Errorf("P-Called-Party-ID %q is %q, want %q", value, a.Called, want)
+		}
+	}
 }

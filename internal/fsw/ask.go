@@ -2,7 +2,6 @@ package fsw
 
 import (
 	"context"
-	"slices"
 	"strings"
 
 	"github.com/percipia/eslgo/command"
@@ -30,25 +29,31 @@ func ask(ctx context.Context, to sender, line string) (string, error) {
 	return reply.Text, reply.Err()
 }
 
-// askAll is ask for several commands at once. FreeSWITCH runs all of them; the error is that of the first it refused.
-func askAll(ctx context.Context, session *esl.Session, lines []string) error {
-	for batch := range slices.Chunk(lines, esl.MaxBatch) {
-		var cmds []esl.Command
-		for _, line := range batch {
-			cmd, err := api(line)
-			if err != nil {
-				return err
-			}
-			cmds = append(cmds, cmd)
-		}
-		replies, err := session.SendAll(ctx, cmds...)
+// askAll is ask for several commands at once. FreeSWITCH runs all of them, whatever it says to one.
+func askAll(ctx context.Context, session *esl.Session, lines []string) ([]esl.Reply, error) {
+	cmds, err := apis(lines)
+	if err != nil {
+		return nil, err
+	}
+	return session.SendAll(ctx, cmds...)
+}
+
+func apis(lines []string) (cmds []esl.Command, err error) {
+	for _, line := range lines {
+		cmd, err := api(line)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		for _, r := range replies {
-			if err := r.Err(); err != nil {
-				return err
-			}
+		cmds = append(cmds, cmd)
+	}
+	return cmds, nil
+}
+
+// refused is the error of the first reply that is one.
+func refused(replies []esl.Reply) error {
+	for _, r := range replies {
+		if err := r.Err(); err != nil {
+			return err
 		}
 	}
 	return nil

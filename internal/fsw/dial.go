@@ -39,6 +39,9 @@ func dialString(order call.RingOrder, hooks []encode.Var) (string, error) {
 		legs = append(legs, encode.Leg{Target: target})
 	}
 	vars := callerVars(order.Caller)
+	if order.As != "" {
+		vars = append(vars, encode.Var{Name: "origination_caller_id_number", Value: string(order.As)})
+	}
 	vars = append(vars,
 		encode.Var{Name: "originate_timeout", Value: seconds(order.Answer)},
 		encode.Var{Name: "ignore_early_media", Value: "ring_ready"},
@@ -49,15 +52,28 @@ func dialString(order call.RingOrder, hooks []encode.Var) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("voicemail target %s: %w", v.Addr, err)
 		}
+		// The name by which it answers would become header lines of the caller's leg (measured), and it does not come by the proxy.
+		vars = append(vars, encode.Var{Name: "ignore_display_updates", Value: "true"})
+		if len(v.Codecs) > 0 {
+			vars = append(vars, encode.Var{Name: "absolute_codec_string", Value: strings.Join(v.Codecs, ",")})
+		}
 		legs = append(legs, encode.Leg{Target: encode.Voicemail{
-			Profile: v.Profile, Pilot: v.Pilot, FQDN: v.FQDN, Target: v.Target, Cause: v.Cause, Route: route, Transport: v.Transport,
+			Profile: v.Profile, Pilot: v.User, FQDN: v.FQDN, Target: v.Target, Cause: v.Cause, Route: route, Transport: v.Transport,
 		}})
 	}
 	if order.Progress > 0 {
 		vars = append(vars, encode.Var{Name: "leg_progress_timeout", Value: seconds(order.Progress)})
 	}
+	var off []string
 	for _, h := range order.Headers {
+		if h.Value == "" {
+			off = append(off, h.Name)
+			continue
+		}
 		vars = append(vars, encode.Var{Name: "sip_h_" + h.Name, Value: encode.Header(h.Value)})
+	}
+	if len(off) > 0 { // what the A-leg carried is copied to the B-leg before its own variables are set, and cannot be unset by them
+		vars = append(vars, encode.Var{Name: "exclude_outgoing_extra_header", Value: "^sip_h_(" + strings.Join(off, "|") + ")"})
 	}
 	return encode.DialString(vars, legs)
 }

@@ -24,7 +24,7 @@ func fixed(user, host string) account.Device {
 
 func voicemail() *call.VoicemailTarget {
 	return &call.VoicemailTarget{
-		Profile: "external", Pilot: "+18056377243", FQDN: "vm-a.example.net", Target: "sip:+14155550100@pbx.example.net", Cause: 408,
+		Profile: "external", User: "+18056377243", FQDN: "vm-a.example.net", Target: "sip:+14155550100@pbx.example.net", Cause: 408,
 		Addr: "127.0.0.1:5091", Transport: "tcp",
 	}
 }
@@ -46,8 +46,14 @@ func TestDialStringOfEachKindOfTarget(t *testing.T) {
 		{"two phones at once", call.RingOrder{Devices: []account.Device{registered("1000"), fixed("1", "192.0.2.7")}, Answer: time.Second},
 			"{^^#originate_timeout=1#ignore_early_media=ring_ready#outbound_redirect_fatal=true}sofia/internal/1000%pbx.example.net,sofia/external/sip:1@192.0.2.7:5070"},
 		{"voicemail", call.RingOrder{Voicemail: voicemail(), Answer: 20 * time.Second, Progress: 4 * time.Second},
-			"{^^#originate_timeout=20#ignore_early_media=ring_ready#outbound_redirect_fatal=true#leg_progress_timeout=4}[^^#sip_route_uri=sip:127.0.0.1:5091;transport=tcp]" +
+			"{^^#originate_timeout=20#ignore_early_media=ring_ready#outbound_redirect_fatal=true#ignore_display_updates=true#leg_progress_timeout=4}[^^#sip_route_uri=sip:127.0.0.1:5091;transport=tcp]" +
 				"sofia/external/sip:+18056377243@vm-a.example.net;target=sip:%2B14155550100%40pbx.example.net;cause=408"},
+		{"voicemail with a mailbox, codecs and nothing else said", call.RingOrder{
+			Voicemail: &call.VoicemailTarget{Profile: "external", User: "box-100", FQDN: "vm-a.example.net", Addr: "127.0.0.1:5091", Transport: "udp", Codecs: []string{"PCMA", "PCMU"}},
+			Answer:    time.Second, As: "+14155550100", Headers: []call.Header{{Name: "Diversion"}, {Name: "History-Info"}},
+		},
+			"{^^#origination_caller_id_number=+14155550100#originate_timeout=1#ignore_early_media=ring_ready#outbound_redirect_fatal=true#ignore_display_updates=true#absolute_codec_string=PCMA,PCMU" +
+				"#exclude_outgoing_extra_header=^sip_h_(Diversion|History-Info)}[^^#sip_route_uri=sip:127.0.0.1:5091;transport=udp]sofia/external/sip:box-100@vm-a.example.net"},
 		{"no time at all is the shortest time", call.RingOrder{Devices: []account.Device{registered("1000")}},
 			"{^^#originate_timeout=1#ignore_early_media=ring_ready#outbound_redirect_fatal=true}sofia/internal/1000%pbx.example.net"},
 	}
@@ -96,7 +102,7 @@ func TestDialStringWithHostileTextIsRefusedOrHarmless(t *testing.T) {
 		"user of an address":           func(s string) call.RingOrder { return ringing(fixed(s, "192.0.2.7")) },
 		"host of an address":           func(s string) call.RingOrder { return ringing(fixed("1", s)) },
 		"transport of an address":      func(s string) call.RingOrder { d := fixed("1", "192.0.2.7"); d.Transport = s; return ringing(d) },
-		"pilot":                        func(s string) call.RingOrder { v := voicemail(); v.Pilot = s; return leaving(v) },
+		"pilot":                        func(s string) call.RingOrder { v := voicemail(); v.User = s; return leaving(v) },
 		"voicemail's name":             func(s string) call.RingOrder { v := voicemail(); v.FQDN = s; return leaving(v) },
 		"target":                       func(s string) call.RingOrder { v := voicemail(); v.Target = "sip:" + s + "@h"; return leaving(v) },
 		"voicemail's address":          func(s string) call.RingOrder { v := voicemail(); v.Addr = s; return leaving(v) },
@@ -146,7 +152,7 @@ func TestDialStringRefusesWhatIsNoTarget(t *testing.T) {
 	for name, order := range map[string]call.RingOrder{
 		"nobody":                   {Answer: time.Second},
 		"unknown kind of device":   ringing(account.Device{Kind: "loopback", Profile: "internal", User: "1", Host: "h"}),
-		"voicemail without a port": leaving(&call.VoicemailTarget{Profile: "external", Pilot: "1", FQDN: "vm.example.net", Target: "sip:1@h", Addr: "127.0.0.1", Transport: "udp"}),
+		"voicemail without a port": leaving(&call.VoicemailTarget{Profile: "external", User: "1", FQDN: "vm.example.net", Target: "sip:1@h", Addr: "127.0.0.1", Transport: "udp"}),
 		"too many phones":          ringing(slices.Repeat([]account.Device{registered("1")}, encode.MaxLegs+1)...),
 	} {
 		if got, err := dialString(order, nil); err == nil {

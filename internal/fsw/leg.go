@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,6 +28,8 @@ const (
 	lastEvents = 10 * time.Second
 	// tellsOfHangup is how long after refusing a command FreeSWITCH may take to tell that the channel has ended.
 	tellsOfHangup = time.Second
+	// fresh is how long a guard counts as just armed: steps that follow each other at once need it once.
+	fresh = tick / 4
 	// sureOfTalk is how often a leg whose parties talk looks whether FreeSWITCH has noted it.
 	sureOfTalk = 100 * time.Millisecond
 )
@@ -34,9 +37,9 @@ const (
 // errTooLong means that an application did not end in the time it was given.
 var errTooLong = errors.New("fsw: freeswitch did not end the application in time")
 
-// ErrGuardGone means that FreeSWITCH has taken the call back, because nothing was heard of us for too long: the operator's
-// own dialplan has it, and nothing more may be done to it.
-var ErrGuardGone = errors.New("fsw: the guard has fired, freeswitch has taken the call back")
+// ErrTakenAway means that FreeSWITCH has sent the call elsewhere, because nothing was heard of us for too long or because somebody
+// transferred it: the operator's own dialplan has it, and nothing more may be done to it.
+var ErrTakenAway = errors.New("fsw: the call was taken away, its guard has fired or it was transferred")
 
 // errAnswered means that there is nothing to guard any more.
 var errAnswered = errors.New("fsw: the caller has been answered")
@@ -50,12 +53,20 @@ type Leg struct {
 	log     *zap.Logger
 	touched bool // variables of the channel were changed
 	guarded bool // a guard stands in FreeSWITCH
+	armed   armed
 	picked  bool // the caller was answered before the call was handed to us, by the operator's IVR for example
 	waiting bool // the caller was told that it rings
+	greeted bool // he was answered by us and is not done with
 	left    bool // the parties talk and we are stopping
+	talked  bool // the caller was connected
+	moved   bool // FreeSWITCH has sent the call elsewhere
 	answer  func(at time.Time)
+	ringing func()          // Answered of the order that rings; nil = nobody is to be told
+	lostFar <-chan struct{} // Lost of the order that rings
+	cut     bool            // the far end was, because it is lost
 
 	correlation string
+	folder      string // where the switch has its configuration; "" = not asked yet
 }
 
 var _ call.Leg = (*Leg)(nil)
@@ -84,15 +95,32 @@ func (l *Leg) OnAnswer(f func(at time.Time)) { l.answer = f }
 // else.
 func (l *Leg) TakeOver(ctx context.Context) error {
 	l.guarded = l.session.Channel().Var("signalbox_guard") != ""
-	if err := l.arm(ctx, brief); err != nil {
-		return fmt.Errorf("taking over the guard: %w", err)
-	}
 	ctx, cancel := context.WithTimeout(ctx, quick)
 	defer cancel()
-	if err := l.session.Linger(ctx, lastEvents); err != nil {
-		return err
+	guard, err := l.guard(brief)
+	if err != nil {
+		return fmt.Errorf("taking over the guard: %w", err)
 	}
-	return l.session.MyEvents(ctx)
+	began := time.Now()
+	replies, err := l.session.Begin(ctx, esl.Beginning{First: guard, Linger: lastEvents, Unwanted: unwanted(l.picked)})
+	if err == nil {
+		err = l.guardSet(ctx, brief, began, replies)
+	}
+	if err != nil {
+		return fmt.Errorf("taking over the guard: %w", err)
+	}
+	return nil
+}
+
+// unwanted are the events of a call that nobody here looks at.
+func unwanted(picked bool) []string {
+	names := []string{"CHANNEL_APPLICATION", "CHANNEL_CREATE", "CHANNEL_DATA", "CHANNEL_DESTROY", "CHANNEL_EXECUTE", "CHANNEL_ORIGINATE", "CHANNEL_OUTGOING",
+		"CHANNEL_PARK", "CHANNEL_PROGRESS", "CHANNEL_PROGRESS_MEDIA", "CHANNEL_STATE", "CHANNEL_UNBRIDGE", "CHANNEL_UNPARK", "CHANNEL_UUID",
+		"DETECTED_SPEECH", "DTMF", "NOTALK", "TALK"}
+	if !picked { // then the answer tells more
+		names = append(names, "CHANNEL_BRIDGE")
+	}
+	return names
 }
 
 // Waiting implements call.Leg.
@@ -117,6 +145,7 @@ func (l *Leg) Ring(ctx context.Context, order call.RingOrder) (call.Attempt, err
 	if l.correlation != "" {
 		vars = append(vars, encode.Var{Name: "sip_h_X-CID", Value: l.correlation})
 	}
+	order.Headers = slices.Concat(order.Headers, staying(l.session.Channel()))
 	dial, err := dialString(order, vars)
 	if err != nil {
 		// A target that cannot be encoded is the provisioned data's fault: not reachable, and said so.
@@ -129,30 +158,41 @@ func (l *Leg) Ring(ctx context.Context, order call.RingOrder) (call.Attempt, err
 	if err := l.arm(ctx, brief); err != nil {
 		return l.lost(attempt, err)
 	}
-	forget, err := encode.SetVar(l.session.UUID(), "sip_invite_failure_status", "")
-	if err != nil {
-		return l.lost(attempt, err)
-	}
 	// What an earlier bridge left behind is removed. FreeSWITCH does not: a bridge that sends no INVITE, to a phone that is not
 	// registered for example, would be read with the status of the one before it (measured).
-	if err := l.prepare(ctx, forget); err != nil {
-		return l.lost(attempt, err)
+	stale := []encode.Var{{Name: "sip_invite_failure_status"}}
+	if order.Voicemail != nil {
+		stale = append(stale, encode.Var{Name: triedVar})
 	}
-	bridge, err := l.session.Start(ctx, "bridge", dial)
+	bridge, err := l.bridge(ctx, stale, dial)
 	if err != nil {
 		return l.lost(attempt, err)
 	}
+	l.ringing, l.lostFar, l.cut = order.Answered, order.Lost, false
+	defer func() { l.ringing, l.lostFar = nil, nil }()
 	done, err := l.await(ctx, bridge, longest)
 	attempt.Ended = time.Now()
 	if errors.Is(err, errLeft) {
 		l.left, attempt.Result, attempt.Note = true, call.Answered, "we stopped while they talked"
 		return attempt, nil
 	}
+	if err == nil && l.movedAway(done) {
+		if l.moved = true; done.Var("originate_disposition") != "SUCCESS" {
+			err = ErrTakenAway
+		}
+	}
 	if err != nil {
 		return l.lost(attempt, err)
 	}
 	l.waiting = l.waiting || progressed(done)
 	read(&attempt, done, l.hungUp())
+	l.settle(&attempt, done)
+	if l.cut && !l.hungUp() {
+		if err := l.takeBack(ctx); err != nil {
+			return l.lost(attempt, err)
+		}
+		attempt.Result, attempt.Note = call.Unreachable, farEndLost
+	}
 	return attempt, nil
 }
 
@@ -164,12 +204,13 @@ func (l *Leg) await(ctx context.Context, bridge *esl.Execution, longest time.Dur
 	defer timer.Stop()
 	defer ticker.Stop()
 	events := l.session.Events()
-	defer l.drain(events)     // however it ends, the answer may still be in the queue
-	var letGo <-chan struct{} // once they talk
+	defer l.drain(events)           // however it ends, the answer may still be in the queue
+	var letGo, lost <-chan struct{} // once they talk
+	var cut <-chan time.Time
 	talking := func() {
 		timer.Stop()
 		ticker.Stop()
-		letGo = l.session.Draining()
+		letGo, lost = l.session.Draining(), l.lostFar
 	}
 	for {
 		select {
@@ -192,10 +233,19 @@ func (l *Leg) await(ctx context.Context, bridge *esl.Execution, longest time.Dur
 			}
 		case <-letGo:
 			return l.leaveTalking(ctx, bridge)
+		case <-lost:
+			lost, cut = nil, time.After(0)
+		case <-cut:
+			if err := l.cutOff(ctx); err != nil { // the answer may be a moment old, and the bridge to come
+				l.log.Debug("not cut off yet from a far end that is lost", zap.Error(err))
+				cut = time.After(tick)
+				continue
+			}
+			l.cut = true
 		case <-timer.C:
 			return nil, fmt.Errorf("%w: %s", errTooLong, longest)
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, context.Cause(ctx)
 		}
 	}
 }
@@ -216,41 +266,10 @@ func (l *Leg) leaveTalking(ctx context.Context, bridge *esl.Execution) (*wire.Ev
 		case <-bridge.Done():
 			return bridge.Wait(ctx)
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, context.Cause(ctx)
 		case <-again.C:
 		}
 	}
-}
-
-// drain looks at the events that have arrived already.
-func (l *Leg) drain(events <-chan *wire.Event) {
-	for {
-		select {
-		case event, ok := <-events:
-			if !ok {
-				return
-			}
-			l.answered(event)
-		default:
-			return
-		}
-	}
-}
-
-// answered tells whether an event says that the caller is connected, and passes it on. A caller who was answered before he
-// came to us is connected by the bridge alone.
-func (l *Leg) answered(event *wire.Event) bool {
-	name := "CHANNEL_ANSWER"
-	if l.picked {
-		name = "CHANNEL_BRIDGE"
-	}
-	if event.Name() != name || event.UUID() != l.session.UUID() {
-		return false
-	}
-	if l.answer != nil {
-		l.answer(event.Time())
-	}
-	return true
 }
 
 // Announce implements call.Leg.
@@ -268,6 +287,9 @@ func (l *Leg) Announce(ctx context.Context, prompt string, longest time.Duration
 		return l.gone(err)
 	}
 	played, err := l.await(ctx, playback, longest)
+	if err == nil && l.movedAway(played) {
+		err = ErrTakenAway
+	}
 	if errors.Is(err, errTooLong) {
 		return call.Ended, nil // long enough; the hangup that follows ends it
 	}
@@ -290,7 +312,7 @@ func (l *Leg) End(ctx context.Context, cause string) error {
 	if err != nil {
 		return err
 	}
-	if err := l.arm(ctx, brief); err != nil {
+	if err := l.arm(ctx, brief); err != nil && !errors.Is(err, errAnswered) { // then no guard is needed
 		return l.unlessGone(err)
 	}
 	if err := l.prepare(ctx); err != nil {
@@ -337,50 +359,70 @@ func (l *Leg) HandBack(ctx context.Context) error {
 }
 
 // Over waits until FreeSWITCH has told the last of the leg, at most for the time it keeps the connection, and returns
-// the hangup cause, "" when it is not known.
+// the hangup cause, "" when it is not known. A leg that was transferred goes on without us.
 func (l *Leg) Over(ctx context.Context) string {
+	if l.moved {
+		return ""
+	}
 	ctx, cancel := context.WithTimeout(ctx, lastEvents)
 	defer cancel()
 	select {
 	case <-l.session.Final():
 	case <-ctx.Done():
 	}
-	if _, err := l.disarm(ctx); err != nil { // it would find nobody; but the scheduler's list shall not grow
-		l.log.Debug("guard of an ended call stays until it fires", zap.Error(err))
+	if l.armed.stands() { // it would find nobody; but the scheduler's list shall not grow
+		if err := l.disarm(ctx); err != nil {
+			l.log.Debug("guard of an ended call stays until it fires", zap.Error(err))
+		}
 	}
 	return l.session.HangupCause()
 }
 
-// prepare makes the channel fit for our bridges, once, keeping what was there for the fallback to restore. further are commands
-// that are sent behind it each time; all are on their way before the first is answered.
-func (l *Leg) prepare(ctx context.Context, further ...string) error {
+// bridge makes the channel fit for our bridges when that has not been done, sets further variables, and starts a bridge, all in one
+// message.
+func (l *Leg) bridge(ctx context.Context, further []encode.Var, dial string) (*esl.Execution, error) {
 	ctx, cancel := context.WithTimeout(ctx, quick)
 	defer cancel()
-	var commands []string
-	if !l.touched {
-		l.touched = true
-		commands = l.preparation()
+	first, err := apis(l.set(append(l.preparation(), further...)))
+	if err != nil {
+		return nil, err
 	}
-	if err := askAll(ctx, l.session, append(commands, further...)); err != nil {
+	return l.session.StartBehind(ctx, first, "bridge", dial)
+}
+
+// prepare makes the channel fit for our bridges when that has not been done.
+func (l *Leg) prepare(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, quick)
+	defer cancel()
+	replies, err := askAll(ctx, l.session, l.set(l.preparation()))
+	if err == nil {
+		err = refused(replies)
+	}
+	if err != nil {
 		return fmt.Errorf("preparing the channel for a bridge: %w", err)
 	}
 	return nil
 }
 
-// preparation are the commands that change the channel's variables for our bridges.
-func (l *Leg) preparation() (commands []string) {
+// preparation are the variables that the channel needs for our bridges, once; what was there is kept for the fallback to restore.
+func (l *Leg) preparation() []encode.Var {
+	if l.touched {
+		return nil
+	}
+	l.touched = true
 	vars := ours(l.session.Channel())
 	if l.picked && l.session.Channel().Var("transfer_ringback") == "" {
 		vars = append(vars, encode.Var{Name: "transfer_ringback", Value: ringback})
 	}
-	for _, v := range vars {
-		command, err := encode.SetVar(l.session.UUID(), v.Name, v.Value)
-		if err != nil {
-			// A header with a name that nobody writes, from a caller who came past the proxy. The call goes on.
-			l.log.Warn("variable not removed", zap.Error(err))
-			continue
-		}
-		commands = append(commands, command)
+	return vars
+}
+
+// set are the commands that set variables of the channel.
+func (l *Leg) set(vars []encode.Var) []string {
+	commands, err := encode.SetVars(l.session.UUID(), vars)
+	if err != nil {
+		// A header with a name that nobody writes, from a caller who came past the proxy. The call goes on.
+		l.log.Warn("variable not removed", zap.Error(err))
 	}
 	return commands
 }
@@ -404,47 +446,87 @@ func (l *Leg) onAnswer() []encode.Var {
 	)
 }
 
+// armed is a guard as we have set it last.
+type armed struct {
+	at    time.Time
+	after time.Duration
+}
+
+// stands reports whether it may not have fired yet.
+func (a armed) stands() bool { return !a.at.IsZero() && time.Since(a.at) < a.after+slack }
+
 // arm sets the guard anew: unless we arm it again within d, FreeSWITCH takes the call back. When there is no guard left
-// to be replaced it has done so already, while we were frozen or cut off, and ErrGuardGone says that the call is not ours
-// any more.
+// to be replaced it has done so already, while we were frozen or cut off, and ErrTakenAway says that the call is not ours
+// any more. A guard that was set this very moment need not be looked at.
 func (l *Leg) arm(ctx context.Context, d time.Duration) error {
+	if l.armed.after == d && time.Since(l.armed.at) < fresh {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, quick)
 	defer cancel()
+	guard, err := l.guard(d)
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	replies, err := l.session.SendAll(ctx, guard...)
+	if err != nil {
+		return err
+	}
+	return l.guardSet(ctx, d, began, replies)
+}
+
+// guard are the commands that take the guard off and set a new one. They go together: one that is set for a call that is not ours any
+// more does nothing, for it asks for the stage when it fires.
+func (l *Leg) guard(d time.Duration) ([]esl.Command, error) {
 	uuid, channel := l.session.UUID(), l.session.Channel()
+	off, err := encode.GuardOff(uuid)
+	if err != nil {
+		return nil, err
+	}
 	add, err := encode.Guard{
 		UUID: uuid, After: d,
 		Destination: channel.Get("Channel-Destination-Number"), Context: channel.Get("Channel-Context"),
 	}.Command()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	gone, err := l.disarm(ctx)
-	if err != nil {
-		return err
-	}
-	if gone && l.guarded {
-		// Either it has fired, or FreeSWITCH took it off because the caller was answered this very moment.
-		switch stage, err := l.session.GetVar(ctx, "signalbox_stage"); {
-		case err != nil: // the channel has ended, for example
-			return err
-		case stage == "talked":
-			return errAnswered
-		}
-		return ErrGuardGone
-	}
-	l.guarded = true
-	_, err = ask(ctx, l.session, add)
-	return err
+	return apis([]string{off, add})
 }
 
-// disarm takes the guard off and reports whether there was none.
-func (l *Leg) disarm(ctx context.Context) (none bool, err error) {
+// guardSet judges the replies to guard.
+func (l *Leg) guardSet(ctx context.Context, d time.Duration, began time.Time, replies []esl.Reply) error {
+	if err := refused(replies); err != nil {
+		return err
+	}
+	l.armed = armed{at: began, after: d}
+	if none := strings.HasSuffix(strings.TrimSpace(replies[0].Text), "Deleted: 0"); !none || !l.guarded {
+		l.guarded = true
+		return nil
+	}
+	// Either it has fired, or FreeSWITCH took it off because the caller was answered this very moment.
+	if err := l.disarm(ctx); err != nil {
+		return err
+	}
+	switch stage, err := l.session.GetVar(ctx, "signalbox_stage"); {
+	case err != nil: // the channel has ended, for example
+		return err
+	case stage == "talked":
+		return errAnswered
+	}
+	l.moved = true
+	return ErrTakenAway
+}
+
+// disarm takes the guard off.
+func (l *Leg) disarm(ctx context.Context) error {
 	off, err := encode.GuardOff(l.session.UUID())
 	if err != nil {
-		return false, err
+		return err
 	}
-	answer, err := ask(ctx, l.session, off)
-	return strings.HasSuffix(strings.TrimSpace(answer), "Deleted: 0"), err
+	_, err = ask(ctx, l.session, off)
+	l.armed = armed{}
+	return err
 }
 
 func (l *Leg) awaitHangup(ctx context.Context) error {
@@ -476,9 +558,9 @@ func (l *Leg) hungUp() bool {
 	}
 }
 
-// unlessGone makes nothing of an error that only says that the caller has hung up. A guard that fired came before that.
+// unlessGone makes nothing of an error that only says that the caller has hung up. A call that was taken away was so before that.
 func (l *Leg) unlessGone(err error) error {
-	if errors.Is(err, ErrGuardGone) {
+	if errors.Is(err, ErrTakenAway) {
 		return err
 	}
 	if err == nil || errors.Is(err, esl.ErrHangup) || l.hungUp() {

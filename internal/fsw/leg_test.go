@@ -213,7 +213,7 @@ func TestRingVoicemailByItsAddress(t *testing.T) {
 	bench := served(t, func(ctx context.Context, leg *fsw.Leg, _ *esl.Session) {
 		attempt, err := leg.Ring(ctx, call.RingOrder{
 			Voicemail: &call.VoicemailTarget{
-				Profile: "external", Pilot: "+18056377243", FQDN: "vm.example.net", Target: "sip:+14155550100@pbx.test", Cause: 408,
+				Profile: "external", User: "+18056377243", FQDN: "vm.example.net", Target: "sip:+14155550100@pbx.test", Cause: 408,
 				Addr: vm.Addr().String(), Transport: "tcp",
 			},
 			Answer: 10 * time.Second, Progress: 4 * time.Second,
@@ -523,7 +523,7 @@ func TestTakeOverPutsOurGuardInPlaceOfTheDialplans(t *testing.T) {
 		t.Errorf("%s guards stand, want ours alone", n)
 	}
 	bench.Status(bench.Call(caller, number), 486)
-	if err := fswtest.Wait(t, "taking over", done); !errors.Is(err, fsw.ErrGuardGone) {
+	if err := fswtest.Wait(t, "taking over", done); !errors.Is(err, fsw.ErrTakenAway) {
 		t.Errorf("taking over a call whose guard is gone: %v", err)
 	}
 }

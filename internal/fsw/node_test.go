@@ -100,7 +100,10 @@ func (s *sees) api(command string) string {
 	return "-ERR " + command + " Command not found!\n"
 }
 
-func (s *sees) listen(t *testing.T) string {
+func (s *sees) listen(t *testing.T) string { return listenWith(t, s.api) }
+
+// listenWith is an Event Socket whose API commands are answered by a function.
+func listenWith(t *testing.T, api func(command string) string) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -114,7 +117,7 @@ func (s *sees) listen(t *testing.T) string {
 				return
 			}
 			serving.Go(func() {
-				_ = esltest.Inbound{Password: fswtest.Password, CoreUUID: "core-1", API: s.api}.Serve(esltest.NewFar(nc))
+				_ = esltest.Inbound{Password: fswtest.Password, CoreUUID: "core-1", API: api}.Serve(esltest.NewFar(nc))
 			})
 		}
 	})
@@ -189,5 +192,46 @@ func TestNodeKnowsTheCoreUUIDOfItsSwitch(t *testing.T) {
 	}
 	if got := fsw.NewNode(fsw.NodeOptions{Name: "fs2"}).CoreUUID(); got != "" {
 		t.Errorf("Core-UUID %q before the link", got)
+	}
+}
+
+// A node hears the ends of the legs whose callers came to us, not those of the legs we made for them, and whatever it listens to.
+func TestNodeHearsOurCallersAndWhatItListensTo(t *testing.T) {
+	t.Parallel()
+	uuids := make(chan string, 1)
+	busy := fswtest.Agent(t, "busy", lab.Refuses(486))
+	bench := served(t, func(ctx context.Context, leg *fsw.Leg, s *esl.Session) {
+		uuids <- s.UUID()
+		if _, err := leg.Ring(ctx, ring(time.Second, at(busy))); err != nil {
+			t.Error(err)
+		}
+	})
+	dial := esl.DialOptions{Addr: bench.Switch.EventSocketAddr().String(), Password: fswtest.Password}
+	up, events := make(chan struct{}, 1), make(chan *wire.Event, 10)
+	runNode(t, fsw.NodeOptions{
+		Name: "fs1", Dial: dial, Listen: []string{"MESSAGE_QUERY", "sofia::register"},
+		Attached: func(context.Context, *fsw.Switch) error { up <- struct{}{}; return nil },
+		Event:    func(_ context.Context, e *wire.Event) { events <- e },
+	})
+	fswtest.Wait(t, "the link", up)
+	bench.Status(bench.Call(fswtest.Agent(t, "caller", lab.Behaviour{}), number), 486)
+	uuid := fswtest.Wait(t, "the call", uuids)
+	if e := fswtest.Wait(t, "an end", events); e.Name() != "CHANNEL_HANGUP_COMPLETE" || e.UUID() != uuid {
+		t.Errorf("%s of %s, want the end of the caller's leg", e.Name(), e.UUID())
+	}
+	conn, err := esl.Dial(t.Context(), dial)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	for _, event := range []string{"CUSTOM\nEvent-Subclass: sofia::expire", "MESSAGE_QUERY\nMessage-Account: x", "CUSTOM\nEvent-Subclass: sofia::register"} {
+		if r, err := conn.Send(t.Context(), esl.Raw("sendevent "+event)); err != nil || r.Err() != nil {
+			t.Fatal(err, r.Err())
+		}
+	}
+	for _, want := range []string{"MESSAGE_QUERY", "sofia::register"} {
+		if e := fswtest.Wait(t, want, events); e.Name() != want && e.Subclass() != want {
+			t.Errorf("%s %s, want %s", e.Name(), e.Subclass(), want)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package fsw
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -38,6 +39,24 @@ func doesNotLeave(variable string) bool {
 	return strings.HasPrefix(lower, "sip_h_x-signalbox") || lower == "sip_h_identity" || lower == "sip_identity"
 }
 
+// networkHeaders are what networks tell each other of a call and nobody else: where the caller is and who pays (RFC 7315 section 4), whose
+// service is used (RFC 5502), which number was called (RFC 7315 section 4.2). FreeSWITCH carries every P- header over to B-legs.
+var networkHeaders = []string{
+	"P-Access-Network-Info", "P-Called-Party-ID", "P-Charging-Function-Addresses", "P-Charging-Vector", "P-DCS-Billing-Info", "P-DCS-LAES", "P-DCS-OSPS",
+	"P-DCS-Redirect", "P-DCS-Trace-Party-ID", "P-Private-Network-Indication", "P-Profile-Key", "P-Served-User", "P-User-Database", "P-Visited-Network-ID",
+}
+
+// staying are those of networkHeaders that a caller's leg has, each without a value: no B-leg of ours gets them. The leg keeps them, for the operator's own dialplan.
+func staying(channel *wire.Event) (off []call.Header) {
+	channel.Each(func(name, _ string) {
+		header, ok := strings.CutPrefix(name, "variable_sip_h_")
+		if ok && slices.ContainsFunc(networkHeaders, func(h string) bool { return strings.EqualFold(h, header) }) {
+			off = append(off, call.Header{Name: header})
+		}
+	})
+	return off
+}
+
 // plain keeps a value that needs no escape, such as "true" or a list of causes; anything else is as good as not set.
 func plain(value string) string {
 	for _, r := range value {
@@ -47,6 +66,9 @@ func plain(value string) string {
 	}
 	return value
 }
+
+// triedVar is where FreeSWITCH leaves what the proxy says of the targets it tried, on the caller's leg (measured).
+const triedVar = "sip_rh_X-Signalbox-Attempts"
 
 // progressed reports whether the caller has heard that it rings, or anything else.
 func progressed(done *wire.Event) bool {
@@ -62,6 +84,7 @@ func timestamp(event *wire.Event, name string) int64 {
 // who gave up, except that he has not hung up.
 func read(attempt *call.Attempt, done *wire.Event, hungUp bool) {
 	attempt.Disposition = done.Var("originate_disposition")
+	attempt.Tried = done.Var(triedVar)
 	status, _ := strconv.Atoi(done.Var("sip_invite_failure_status"))
 	if attempt.Disposition == "SUCCESS" {
 		attempt.Result = call.Answered

@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	slashpath "path"
 	"path/filepath"
 	"strings"
 	"time"
+
+	freeswitchconf "github.com/signalbox/signalbox/freeswitch-conf"
 )
 
 // Change is what a run does, or would do, to one file.
@@ -47,7 +50,7 @@ func NewPlan(conf string, s Settings) (*Plan, error) {
 	}
 	var refusals []error
 	for _, path := range inOrder(m) {
-		if written[path] != "" && !wanted[path] && strings.HasPrefix(path, "dialplan/") {
+		if written[path] != "" && !wanted[path] && (strings.HasPrefix(path, "dialplan/") || s.Sounds && isSound(path)) {
 			refusals = append(refusals, p.add(path, nil, written))
 		}
 	}
@@ -107,7 +110,7 @@ func (p *Plan) add(path string, text []byte, written map[string]string) error {
 	if before.SHA256 == after.SHA256 {
 		return nil
 	}
-	if _, err := os.Stat(filepath.Dir(full)); text != nil && err != nil {
+	if _, err := os.Stat(filepath.Dir(full)); text != nil && err != nil && !isSound(path) {
 		return fmt.Errorf("%w: make the folder and have FreeSWITCH include its files, as vanilla's dialplan/public.xml includes public/*.xml", err)
 	}
 	if err := mayTouch(full, path, before, written); err != nil {
@@ -131,7 +134,7 @@ func mayTouch(full, path string, before state, written map[string]string) error 
 
 // isShipped reports whether a file is a copy of one that we ship, as "cp" would have put it there.
 func isShipped(path, hash string) bool {
-	files, err := Settings{Last: true, Profile: true, User: true}.Files()
+	files, err := Settings{Last: true, Profile: true, User: true, Sounds: true}.Files()
 	if err != nil {
 		return false
 	}
@@ -189,9 +192,46 @@ func put(conf, path string, s state, text []byte) error {
 		if err := os.Remove(full); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
+		if isSound(path) { // their folders are ours too, once they are empty
+			for folder := slashpath.Dir(path); folder != "."; folder = slashpath.Dir(folder) {
+				_ = os.Remove(filepath.Join(conf, filepath.FromSlash(folder)))
+			}
+		}
 		return nil
 	}
+	if isSound(path) {
+		if err := makeFolders(conf, slashpath.Dir(path)); err != nil {
+			return err
+		}
+	}
 	return replace(full, text, s.Mode, filepath.Dir(full))
+}
+
+// isSound reports whether a path is in the folder of the prompts, which FreeSWITCH's conf folder has not by itself.
+func isSound(path string) bool { return strings.HasPrefix(path, freeswitchconf.Sounds+"/") }
+
+// makeFolders makes a folder inside conf, each part with conf's mode and owner.
+func makeFolders(conf, folder string) error {
+	info, err := os.Stat(conf)
+	if err != nil {
+		return err
+	}
+	full := conf
+	for part := range strings.SplitSeq(folder, "/") {
+		full = filepath.Join(full, part)
+		err := os.Mkdir(full, info.Mode().Perm())
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := os.Chmod(full, info.Mode().Perm()); err != nil {
+			return err
+		}
+		ownFolder(full, conf)
+	}
+	return nil
 }
 
 // Undo brings back what the last run of a conf folder changed, and returns the changes. Doing it again takes back the run

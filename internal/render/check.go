@@ -119,7 +119,7 @@ func (p *Plan) mirror(conf, dir string) error {
 		return err
 	}
 	for _, c := range p.Changes {
-		if c.After == nil {
+		if c.After == nil || !strings.HasPrefix(c.Path, "dialplan/") { // the check hunts the dialplan
 			continue
 		}
 		if err := os.WriteFile(filepath.Join(dir, filepath.FromSlash(c.Path)), c.After, 0o600); err != nil {

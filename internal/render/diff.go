@@ -1,6 +1,7 @@
 package render
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 )
@@ -9,7 +10,7 @@ import (
 const around = 3
 
 // Diff is the unified diff of one file, "" when nothing changes. nil stands for a file that does not exist. It is what
-// "patch -p1" and "git apply" take.
+// "patch -p1" and "git apply" take. Of a sound it says only that it changes.
 func Diff(path string, before, after []byte) string {
 	if string(before) == string(after) && (before == nil) == (after == nil) {
 		return ""
@@ -20,6 +21,9 @@ func Diff(path string, before, after []byte) string {
 	}
 	if after == nil {
 		to = "/dev/null"
+	}
+	if bytes.IndexByte(before, 0) >= 0 || bytes.IndexByte(after, 0) >= 0 { // a sound: said as diff says it, and left out by patch
+		return fmt.Sprintf("Binary files %s and %s differ\n", from, to)
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "--- %s\n+++ %s\n", from, to)

@@ -19,8 +19,9 @@ import (
 const ManifestName = ".signalbox-render.json"
 
 const (
-	maxRuns  = 20      // kept in the manifest; older ones are joined, so that the last Undo still brings the beginning back
-	maxBytes = 4 << 20 // of the manifest, and of any one file
+	maxRuns  = 20       // kept in the manifest; older ones are joined, so that the last Undo still brings the beginning back
+	maxBytes = 4 << 20  // of any one file
+	maxStore = 64 << 20 // of the manifest, which holds the sounds that newer ones have replaced
 )
 
 // manifest is the history of one conf folder, oldest run first.
@@ -77,29 +78,29 @@ func look(path string) (state, error) {
 	if !info.Mode().IsRegular() {
 		return state{}, fmt.Errorf("%s is no regular file, and so none of ours: move it away and run again", path)
 	}
-	text, err := readBounded(path)
+	text, err := readBounded(path, maxBytes)
 	if err != nil {
 		return state{}, err
 	}
 	return state{SHA256: sum(text), Mode: info.Mode().Perm(), Text: text}, nil
 }
 
-func readBounded(path string) ([]byte, error) {
+func readBounded(path string, most int) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }()
-	text, err := io.ReadAll(io.LimitReader(f, maxBytes+1))
-	if err == nil && len(text) > maxBytes {
-		err = fmt.Errorf("%s is larger than %d bytes", path, maxBytes)
+	text, err := io.ReadAll(io.LimitReader(f, int64(most)+1))
+	if err == nil && len(text) > most {
+		err = fmt.Errorf("%s is larger than %d bytes", path, most)
 	}
 	return text, err
 }
 
 func readManifest(conf string) (*manifest, error) {
 	path := filepath.Join(conf, ManifestName)
-	text, err := readBounded(path)
+	text, err := readBounded(path, maxStore)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &manifest{About: manifestAbout}, nil
 	}

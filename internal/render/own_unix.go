@@ -17,3 +17,11 @@ func own(f *os.File, like string) {
 		_ = f.Chown(int(s.Uid), int(s.Gid))
 	}
 }
+
+// ownFolder gives a folder the owner and group of like.
+func ownFolder(folder, like string) {
+	if f, err := os.Open(folder); err == nil {
+		own(f, like)
+		_ = f.Close()
+	}
+}

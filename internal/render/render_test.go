@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -89,7 +90,7 @@ func apply(t *testing.T, conf string, s Settings) []Change {
 func number(n int) *int { return &n }
 
 func TestDefaultSettingsRenderExactlyTheShippedFiles(t *testing.T) {
-	files, err := Settings{Last: true, Profile: true, User: true}.Files()
+	files, err := Settings{Last: true, Profile: true, Phones: true, User: true}.Files()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -220,7 +221,7 @@ func TestUndoBringsBackExactlyWhatWasThere(t *testing.T) {
 		{Prefixes: []string{"+1"}, File: number(7), Last: true},
 		{Contexts: []string{"default"}, Guard: 10},
 		{Sockets: []string{"127.0.0.1:9001", "127.0.0.1:9002"}},
-		{Contexts: []string{"default", "public"}, Profile: true, User: true},
+		{Contexts: []string{"default", "public"}, Profile: true, Phones: true, User: true, Sounds: true},
 		{},
 	} {
 		before := history[len(history)-1]
@@ -287,6 +288,59 @@ func TestManyRunsAreJoinedAndStillUndone(t *testing.T) {
 	}
 	if now := snapshot(t, conf); !reflect.DeepEqual(now, before) {
 		t.Error("the folder is not as it was at the beginning")
+	}
+}
+
+// The prompts come with their folders, are said in one line each, and go with their folders; a later run that does not ask for
+// them leaves them, and one with a sound of the operator's own in the place of ours changes nothing.
+func TestPromptsAreInstalledAndTakenAway(t *testing.T) {
+	conf := operatorConf(t)
+	before := snapshot(t, conf)
+	p, err := NewPlan(conf, Settings{Sounds: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := 0
+	for _, c := range p.Changes {
+		if d := Diff(c.Path, c.Before, c.After); d == "Binary files /dev/null and b/"+c.Path+" differ\n" {
+			said++
+		}
+	}
+	if want := len(freeswitchconf.Prompts()) * len(freeswitchconf.Languages()); said != want {
+		t.Errorf("%d sounds in the diff, want %d", said, want)
+	}
+	if warnings, err := p.Check(t.Context(), nil); err != nil || len(warnings) > 0 {
+		t.Errorf("check: %v %v", warnings, err)
+	}
+	if err := p.Apply(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	reached := filepath.Join(conf, "sounds", "signalbox", "en", "reached.wav")
+	want, err := fs.ReadFile(freeswitchconf.SoundFiles, "sounds/signalbox/en/reached.wav")
+	if got, rerr := os.ReadFile(reached); err != nil || rerr != nil || !slices.Equal(got, want) {
+		t.Fatalf("the prompt is not as shipped: %d bytes, want %d; %v %v", len(got), len(want), err, rerr)
+	}
+	apply(t, conf, Settings{Guard: 9})
+	if _, err := os.Stat(reached); err != nil {
+		t.Errorf("a run without sounds took them away: %v", err)
+	}
+	write(t, reached, "RIFF mine")
+	if _, err := NewPlan(conf, Settings{Sounds: true}); err == nil || !strings.Contains(err.Error(), "was edited since") {
+		t.Errorf("a voice of the operator's own: error %v", err)
+	}
+	if err := os.WriteFile(reached, want, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := Undo(conf, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if after := snapshot(t, conf); !reflect.DeepEqual(after, before) {
+		t.Errorf("undone, but there are %d files, %d before", len(after), len(before))
+	}
+	if _, err := os.Stat(filepath.Join(conf, "sounds")); err == nil {
+		t.Error("an empty folder is left")
 	}
 }
 

@@ -42,7 +42,9 @@ type Settings struct {
 	File     *int     `json:"file,omitempty"`     // number in the file's name, which decides its place among yours; 5
 	Last     bool     `json:"last,omitempty"`     // with zz_signalbox.xml, the last word of the context
 	Profile  bool     `json:"profile,omitempty"`  // with sip_profiles/signalbox.xml
+	Phones   bool     `json:"phones,omitempty"`   // with dialplan/default/00_signalbox_voicemail.xml
 	User     bool     `json:"user,omitempty"`     // with directory/default/signalbox.xml
+	Sounds   bool     `json:"sounds,omitempty"`   // with the prompts of conferences, sounds/signalbox
 }
 
 // File is one rendered file.
@@ -90,9 +92,23 @@ func (s Settings) Files() ([]File, error) {
 	guard := replacement{fmt.Sprintf("${sched_api(+%d ", shippedGuard), fmt.Sprintf("${sched_api(+%d ", s.Guard)}
 	said := replacement{fmt.Sprintf("answers within %d s ", shippedGuard), fmt.Sprintf("answers within %d s ", s.Guard)}
 	socket := replacement{`application="socket" data="` + shippedSocket + " ", `application="socket" data="` + hosts(s.Sockets) + " "}
+	if s.Sounds {
+		for _, prompt := range freeswitchconf.Prompts() {
+			for _, language := range freeswitchconf.Languages() {
+				text, err := fs.ReadFile(freeswitchconf.SoundFiles, prompt.File(language))
+				if err != nil {
+					return nil, fmt.Errorf("rendering: %w", err)
+				}
+				files = append(files, File{prompt.File(language), text})
+			}
+		}
+	}
 	add("dialplan/signalbox.xml", "dialplan/signalbox.xml")
 	if s.Profile {
 		add("sip_profiles/signalbox.xml", "sip_profiles/signalbox.xml")
+	}
+	if s.Phones {
+		add("dialplan/default/00_signalbox_voicemail.xml", "dialplan/default/00_signalbox_voicemail.xml", guard, socket)
 	}
 	if s.User {
 		add("directory/default/signalbox.xml", "directory/default/signalbox.xml")

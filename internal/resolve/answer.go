@@ -21,12 +21,15 @@ const (
 var (
 	// ErrName means that the name is not a host name with at least two labels.
 	ErrName = errors.New("not a fully qualified host name")
-	// ErrTransport means that the transport is neither "udp" nor "tcp".
-	ErrTransport = errors.New("transport is neither udp nor tcp")
+	// ErrTransport means that the transport is none of "udp", "tcp", "tls" and "".
+	ErrTransport = errors.New("transport is none of udp, tcp and tls")
 	// ErrNotFound means that the DNS has no usable SRV, A or AAAA record for the name.
 	ErrNotFound = errors.New("no address in the DNS")
 	// ErrNoService means that the SRV record says "." : this service is decidedly not offered (RFC 2782).
 	ErrNoService = errors.New("the DNS says the service is not offered")
+	// ErrRefused means that all addresses of the name are ones that it must not lead to: this machine's loopback, or a listener of
+	// this process.
+	ErrRefused = errors.New("the name leads to this machine itself")
 	// ErrLoop means that aliases lead back to themselves, or on for too long.
 	ErrLoop = errors.New("alias loop in the DNS")
 	// ErrLie means that a server answered for another name than the one asked.

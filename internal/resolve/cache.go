@@ -5,13 +5,20 @@ import (
 	"time"
 )
 
-// entry is what is known of one name and transport: hosts, or the error that says why there are none.
+// entry is what is known of one request: hosts, or the error that says why there are none.
 type entry struct {
 	key     string
+	name    string // as asked, without the final dot
 	hosts   []host
 	err     error
 	expires time.Time // believed until then
 	stale   time.Time // hosts used until then when every server is silent
+	used    time.Time // last
+}
+
+// usableAt reports whether an entry, which may be nil, has hosts to go on with although it has expired.
+func (e *entry) usableAt(now time.Time) bool {
+	return e != nil && len(e.hosts) > 0 && now.Before(e.stale)
 }
 
 // cache keeps the entries used last, at most size of them. It is not safe for concurrent use.

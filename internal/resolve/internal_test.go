@@ -10,21 +10,28 @@ import (
 	"github.com/miekg/dns"
 )
 
-func TestFailedTargetsAreBounded(t *testing.T) {
-	h := newHealth(time.Minute)
+func TestTargetsAreBounded(t *testing.T) {
+	h := NewHealth(HealthOptions{BackOff: time.Minute})
 	now := time.Now()
-	addr := func(i int) netip.AddrPort { return netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(i)) }
-	for i := range maxFailed + 100 {
-		h.fail(addr(i), now.Add(time.Duration(i)*time.Millisecond))
+	target := func(i int) Target {
+		return Target{Addr: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(i)), Transport: "udp"}
 	}
-	if len(h.failed) != maxFailed {
-		t.Errorf("%d targets remembered, bound is %d", len(h.failed), maxFailed)
+	for i := range maxBreakers + 100 {
+		h.Failed(target(i), now.Add(time.Duration(i)*time.Millisecond))
 	}
-	if _, known := h.failed[addr(0)]; known {
+	if len(h.breakers) != maxBreakers {
+		t.Errorf("%d targets remembered, bound is %d", len(h.breakers), maxBreakers)
+	}
+	if h.breakers[target(0).endpoint()] != nil {
 		t.Error("the oldest failure is still remembered")
 	}
-	if _, known := h.failed[addr(maxFailed+99)]; !known {
+	if h.breakers[target(maxBreakers+99).endpoint()] == nil {
 		t.Error("the newest failure is forgotten")
+	}
+	h.Worked(target(maxBreakers+99), now.Add(time.Hour))
+	h.Failed(target(0), now.Add(time.Hour))
+	if h.breakers[target(maxBreakers+99).endpoint()] != nil {
+		t.Error("one that failed was forgotten before one that works")
 	}
 }
 

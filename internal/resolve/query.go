@@ -14,7 +14,8 @@ import (
 	"github.com/miekg/dns"
 )
 
-// maxRounds is how often all servers are asked the same question before it counts as unanswered.
+// maxRounds is how often all servers are asked the same question before it counts as unanswered; one that is only asked in the hope
+// of more is asked once.
 const maxRounds = 3
 
 // client asks the configured servers one question at a time.
@@ -25,11 +26,11 @@ type client struct {
 }
 
 // ask finds the records of one question, following aliases that the servers leave to be asked.
-func (c *client) ask(ctx context.Context, q question) (reading, error) {
+func (c *client) ask(ctx context.Context, q question, rounds int) (reading, error) {
 	chain := []string{q.name}
 	low := time.Duration(-1)
 	for {
-		r, err := c.askServers(ctx, q)
+		r, err := c.askServers(ctx, q, rounds)
 		if err != nil {
 			return reading{}, fmt.Errorf("%s: %w", q, err)
 		}
@@ -47,12 +48,12 @@ func (c *client) ask(ctx context.Context, q question) (reading, error) {
 }
 
 // askServers asks one server after the other, beginning with the one that answered last, until one gives a usable
-// answer. A server that answers nonsense is not asked again; silent ones are, maxRounds times altogether.
-func (c *client) askServers(ctx context.Context, q question) (reading, error) {
+// answer. A server that answers nonsense is not asked again; silent ones are, so many rounds altogether.
+func (c *client) askServers(ctx context.Context, q question, rounds int) (reading, error) {
 	first := int(c.first.Load())
 	useless := make([]bool, len(c.servers))
 	var verdict, last error
-	for range maxRounds {
+	for range rounds {
 		for i := range c.servers {
 			n := (first + i) % len(c.servers)
 			if useless[n] {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -22,10 +23,12 @@ const (
 	sipPort    = 5060 // of a name without SRV records (RFC 3261 section 19.1.2)
 	sipsPort   = 5061 // by TLS
 	maxServers = 8
+	staleShare = 4  // of Timeout is waited where there is an old answer
 	maxHosts   = 16 // SRV records used of one name, those of the lowest priorities
 	maxAddrs   = 8  // addresses used of one host
 
-	failureTTL = 2 * time.Second // how long "no server answered" holds, so that a call does not wait for it again
+	failureTTL = 2 * time.Second  // how long "no server answered" holds, so that a call does not wait for it again
+	staleTTL   = 10 * time.Second // the same when there is an old answer to go on with (RFC 8767 section 5)
 )
 
 // Options configure a Resolver. The zero value is usable on a host with a resolv.conf.
@@ -45,10 +48,15 @@ type Options struct {
 	NegativeTTL time.Duration
 	// Stale is how long an expired answer is used while no server answers; 0 = 1 h, negative = never.
 	Stale time.Duration
+	// AllowLoopback lets names lead to 127.0.0.0/8 and ::1, as in a lab. Otherwise such an address is refused: who rules over the
+	// DNS of a voicemail system is not to reach what listens on this machine for this machine alone.
+	AllowLoopback bool
+	// Own says whether an address is a listener of this process, to which no name may lead. nil = none is.
+	Own func(addr netip.AddrPort) bool
 	// CacheSize bounds the names kept; 0 = 1024. The one not used for longest is dropped.
 	CacheSize int
-	// BackOff is how long a failed target is tried last; 0 = 30 s.
-	BackOff time.Duration
+	// Health remembers how targets did, also for other resolvers; nil = one of its own without probes.
+	Health *Health
 	// Seed makes the weighted draw repeatable; 0 = random.
 	Seed uint64
 	// Logger gets a warning when old answers are used; nil = no log.
@@ -64,31 +72,33 @@ func (o *Options) setDefaults() {
 	o.NegativeTTL = cmp.Or(o.NegativeTTL, 30*time.Second)
 	o.Stale = max(cmp.Or(o.Stale, time.Hour), 0)
 	o.CacheSize = cmp.Or(o.CacheSize, 1024)
-	o.BackOff = cmp.Or(o.BackOff, 30*time.Second)
 	if o.Seed == 0 {
 		o.Seed = rand.Uint64()
 	}
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
 	}
+	if o.Health == nil {
+		o.Health = NewHealth(HealthOptions{Logger: o.Logger})
+	}
 }
 
 // Target is one address to try.
 type Target struct {
+	Name             string // as asked, without the final dot
 	Addr             netip.AddrPort
-	Transport        string // "udp", "tcp" or "tls"
+	Transport        string // "udp", "tcp" or "tls"; "" = the caller did not say, nor did the DNS: UDP is usual
 	Host             string // target of the SRV record, or the name itself; without the final dot
 	Priority, Weight uint16
-	TTL              time.Duration // how much longer the answer holds; 0 = it has expired and no server answers
+	TTL              time.Duration // how much longer the answer holds
 }
 
 // Resolver finds the targets of SIP names. Make it with New.
 type Resolver struct {
 	opt    Options
 	client client
-	health *health
 
-	lookups, cached, failed, stale atomic.Uint64
+	lookups, cached, failed, stale, refused atomic.Uint64
 
 	mu      sync.Mutex
 	rand    *rand.Rand
@@ -136,7 +146,6 @@ func New(opt Options) (*Resolver, error) {
 	return &Resolver{
 		opt:     opt,
 		client:  client{servers: servers, try: opt.TryTimeout},
-		health:  newHealth(opt.BackOff),
 		rand:    rand.New(rand.NewPCG(opt.Seed, 0)),
 		cache:   newCache(max(opt.CacheSize, 1)),
 		flights: map[string]*flight{},
@@ -145,56 +154,72 @@ func New(opt Options) (*Resolver, error) {
 
 // Stats is a snapshot of what a Resolver has done since it was made.
 type Stats struct {
-	Lookups     uint64 // asked for, those answered from the cache included
-	Cached      uint64 // answered from the cache
-	Failed      uint64 // that ended without a target
-	Stale       uint64 // expired answers used because no server answered
-	TargetsDown int    // targets that failed less than the back-off time ago, and are tried last
+	Lookups uint64 // asked for, those answered from the cache included
+	Cached  uint64 // answered from the cache
+	Failed  uint64 // that ended without a target
+	Stale   uint64 // expired answers used because no server answered
+	Refused uint64 // addresses left out because they are this machine's own
 }
 
-// Stats gives the counts; now says which targets still count as down.
-func (r *Resolver) Stats(now time.Time) Stats {
+// Stats gives the counts.
+func (r *Resolver) Stats() Stats {
 	return Stats{
-		Lookups: r.lookups.Load(), Cached: r.cached.Load(), Failed: r.failed.Load(), Stale: r.stale.Load(), TargetsDown: r.health.down(now),
+		Lookups: r.lookups.Load(), Cached: r.cached.Load(), Failed: r.failed.Load(), Stale: r.stale.Load(), Refused: r.refused.Load(),
 	}
 }
 
-// Failed notes that a target did not take a call, so that it is tried last for the back-off time.
-func (r *Resolver) Failed(addr netip.AddrPort, now time.Time) { r.health.fail(addr, now) }
+// Failed notes that a target did not take a call.
+func (r *Resolver) Failed(t Target, now time.Time) { r.opt.Health.Failed(t, now) }
 
-// Worked notes that a target took a call and has its place back.
-func (r *Resolver) Worked(addr netip.AddrPort) { r.health.work(addr) }
+// Worked notes that a target took a call.
+func (r *Resolver) Worked(t Target, now time.Time) { r.opt.Health.Worked(t, now) }
 
-// Lookup returns the targets of a name for a transport ("udp", "tcp" or "tls") in the order to be tried: at least one when
-// the error is nil. The errors are those of this package, or the context's when the caller gave up.
+// Lookup returns the targets of a name for a transport ("udp", "tcp", "tls", or "" for what the DNS says of UDP and TCP) in the
+// order to be tried: at least one when the error is nil. The errors are those of this package, or the context's when the
+// caller gave up.
 func (r *Resolver) Lookup(ctx context.Context, fqdn, transport string) ([]Target, error) {
+	return r.counted(r.lookup(ctx, fqdn, 0, transport, r.ranked))
+}
+
+// Find returns all targets of a name by service and priority, for somebody who draws by weight and watches over them himself. A
+// name with a port is asked for its addresses alone (RFC 3263 section 4.2); 0 = it has none. Otherwise it is as Lookup.
+func (r *Resolver) Find(ctx context.Context, fqdn string, port uint16, transport string) ([]Target, error) {
+	return r.counted(r.lookup(ctx, fqdn, port, transport, r.plain))
+}
+
+func (r *Resolver) counted(targets []Target, err error) ([]Target, error) {
 	r.lookups.Add(1)
-	targets, err := r.lookup(ctx, fqdn, transport)
 	if err != nil {
 		r.failed.Add(1)
 	}
 	return targets, err
 }
 
-func (r *Resolver) lookup(ctx context.Context, fqdn, transport string) ([]Target, error) {
+// lookup finds the entry of a name and gives what finish makes of it.
+func (r *Resolver) lookup(ctx context.Context, fqdn string, port uint16, transport string, finish func(*entry, time.Time) ([]Target, error)) ([]Target, error) {
 	name, err := canonical(fqdn)
 	if err != nil {
 		return nil, err
 	}
-	if transport != "udp" && transport != "tcp" && transport != "tls" {
+	if !slices.Contains([]string{"", "udp", "tcp", "tls"}, transport) {
 		return nil, fmt.Errorf("%w: %.20q", ErrTransport, transport)
 	}
+	q := request{name, port, transport}
+	key := q.key()
 	caller := ctx
 	ctx, cancel := context.WithTimeout(caller, r.opt.Timeout)
 	defer cancel()
-	key := transport + "/" + name
 	for {
 		now := time.Now()
 		r.mu.Lock()
-		if e := r.cache.get(key); e != nil && now.Before(e.expires) {
+		e := r.cache.get(key)
+		if e != nil {
+			e.used = now
+		}
+		if e != nil && now.Before(e.expires) {
 			r.mu.Unlock()
 			r.cached.Add(1)
-			return r.targets(e, transport, now)
+			return finish(e, now)
 		}
 		f, joined := r.flights[key]
 		if !joined {
@@ -203,12 +228,16 @@ func (r *Resolver) lookup(ctx context.Context, fqdn, transport string) ([]Target
 		}
 		r.mu.Unlock()
 		if !joined {
-			r.lead(ctx, caller, f, key, name, transport)
+			longest := r.opt.Timeout
+			if e.usableAt(now) { // nobody waits long for a better answer than the old one
+				longest /= staleShare
+			}
+			r.lead(ctx, caller, longest, f, q)
 		}
 		select {
 		case <-f.done:
 			if f.entry != nil {
-				return r.targets(f.entry, transport, time.Now())
+				return finish(f.entry, time.Now())
 			}
 			if caller.Err() != nil {
 				return nil, fmt.Errorf("look-up of %s: %w", fqdn, caller.Err())
@@ -223,7 +252,7 @@ func (r *Resolver) lookup(ctx context.Context, fqdn, transport string) ([]Target
 }
 
 // lead looks a name up for everybody who waits for it and keeps what it found.
-func (r *Resolver) lead(ctx, caller context.Context, f *flight, key, name, transport string) {
+func (r *Resolver) lead(ctx, caller context.Context, longest time.Duration, f *flight, q request) {
 	var e *entry
 	defer func() {
 		r.mu.Lock()
@@ -232,17 +261,19 @@ func (r *Resolver) lead(ctx, caller context.Context, f *flight, key, name, trans
 			r.cache.put(e)
 		}
 		f.entry = e
-		delete(r.flights, key)
+		delete(r.flights, q.key())
 		close(f.done)
 	}()
-	hosts, ttl, err := r.find(ctx, name, transport)
+	ctx, cancel := context.WithTimeout(ctx, longest)
+	defer cancel()
+	hosts, ttl, err := r.find(ctx, q)
 	if caller.Err() != nil {
 		return // the caller has gone; that says nothing about the name
 	}
 	now := time.Now()
-	fresh := &entry{key: key, hosts: hosts, expires: now.Add(ttl), stale: now.Add(ttl + r.opt.Stale)}
+	fresh := &entry{key: q.key(), name: strings.TrimSuffix(q.name, "."), hosts: hosts, expires: now.Add(ttl), stale: now.Add(ttl + r.opt.Stale), used: now}
 	if err != nil && len(hosts) == 0 {
-		fresh.err = fmt.Errorf("look-up of %s: %w", strings.TrimSuffix(name, "."), err)
+		fresh.err = fmt.Errorf("look-up of %s: %w", fresh.name, err)
 	}
 	if fresh.err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrNoService) {
 		r.reuse(fresh, now)
@@ -255,165 +286,86 @@ func (r *Resolver) reuse(e *entry, now time.Time) {
 	r.mu.Lock()
 	old := r.cache.get(e.key)
 	r.mu.Unlock()
-	if old == nil || len(old.hosts) == 0 || !now.Before(old.stale) {
+	if !old.usableAt(now) {
 		return
 	}
 	r.stale.Add(1)
 	r.opt.Logger.Warn("using an expired DNS answer", zap.String("name", e.key), zap.Error(e.err))
-	e.hosts, e.stale, e.err = old.hosts, old.stale, nil
+	e.hosts, e.stale, e.err, e.expires = old.hosts, old.stale, nil, now.Add(staleTTL)
 }
 
-// targets puts the hosts of an entry in the order to be tried now.
-func (r *Resolver) targets(e *entry, transport string, now time.Time) ([]Target, error) {
-	if e.err != nil {
-		return nil, e.err
-	}
+// ranked puts the hosts of an entry in the order to be tried now.
+func (r *Resolver) ranked(e *entry, now time.Time) ([]Target, error) {
 	r.mu.Lock()
 	hosts := draw(e.hosts, r.rand.IntN)
 	r.mu.Unlock()
-	targets := flatten(hosts, transport, max(e.expires.Sub(now), 0))
-	r.health.arrange(targets, now)
+	targets, err := r.permitted(e, hosts, now)
+	r.opt.Health.arrange(targets, now)
+	return targets, err
+}
+
+// plain gives the hosts of an entry by service and priority.
+func (r *Resolver) plain(e *entry, now time.Time) ([]Target, error) {
+	hosts := slices.Clone(e.hosts)
+	slices.SortStableFunc(hosts, func(a, b host) int {
+		return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.priority, b.priority))
+	})
+	return r.permitted(e, hosts, now)
+}
+
+// permitted makes targets of hosts, without those that no name may lead to.
+func (r *Resolver) permitted(e *entry, hosts []host, now time.Time) ([]Target, error) {
+	if e.err != nil {
+		return nil, e.err
+	}
+	all := flatten(hosts, e.name, max(e.expires.Sub(now), 0))
+	var refused netip.Addr
+	targets := slices.DeleteFunc(all, func(t Target) bool {
+		if r.refuses(t.Addr) {
+			refused = t.Addr.Addr()
+			r.refused.Add(1)
+			return true
+		}
+		return false
+	})
+	if len(targets) == 0 {
+		return nil, fmt.Errorf("look-up of %s: %w: %s (dns.allow_loopback permits loopback, but never our own listeners)", e.name, ErrRefused, refused)
+	}
 	return targets, nil
 }
 
-// find asks the DNS for the hosts of a name. The duration says how long the result or the error holds.
-func (r *Resolver) find(ctx context.Context, name, transport string) ([]host, time.Duration, error) {
-	service, port := "_sip._"+transport+".", uint16(sipPort)
-	if transport == "tls" {
-		service, port = "_sips._tcp.", sipsPort // RFC 3263 section 4.2
-	}
-	srv, err := r.client.ask(ctx, question{service + name, dns.TypeSRV})
-	if err != nil {
-		return nil, failureTTL, err
-	}
-	if !srv.found() {
-		set := r.addresses(ctx, []string{name})[name]
-		if set.err != nil {
-			return nil, set.ttl, set.err
-		}
-		return []host{{name: strings.TrimSuffix(name, "."), port: port, addrs: set.addrs}}, r.clamp(set.ttl), nil
-	}
-	records := make([]*dns.SRV, 0, len(srv.records))
-	for _, rr := range srv.records {
-		records = append(records, rr.(*dns.SRV))
-	}
-	if len(records) == 1 && records[0].Target == "." {
-		return nil, r.errorTTL(ErrNoService, srv.ttl), ErrNoService
-	}
-	slices.SortStableFunc(records, func(a, b *dns.SRV) int { return cmp.Compare(a.Priority, b.Priority) })
-	hosts, ttl, err := r.hosts(ctx, records[:min(len(records), maxHosts)])
-	ttl = min(ttl, srv.ttl)
-	if len(hosts) == 0 {
-		return nil, r.errorTTL(err, ttl), err
-	}
-	return hosts, r.clamp(ttl), nil
+// refuses reports whether no name may lead to an address.
+func (r *Resolver) refuses(a netip.AddrPort) bool {
+	return a.Addr().IsLoopback() && !r.opt.AllowLoopback || r.opt.Own != nil && r.opt.Own(a)
 }
 
-// hosts looks up the targets of SRV records. Those without an address are left out; the error says why one of them has
-// none, and is not ErrNotFound when it is because no server answered.
-func (r *Resolver) hosts(ctx context.Context, records []*dns.SRV) ([]host, time.Duration, error) {
-	var hosts []host
-	var names []string
-	var missing, failure error
-	for _, rec := range records {
-		name, err := canonical(rec.Target)
-		if err == nil && rec.Port == 0 {
-			err = errors.New("port 0")
-		}
-		if err != nil {
-			missing = fmt.Errorf("%w: SRV target %.80q: %w", ErrNotFound, rec.Target, err)
+// recently is how long a name that nobody asks for any more is reported.
+const recently = 10 * time.Minute
+
+// Name is how a name does that calls asked for lately.
+type Name struct {
+	Name string
+	Up   bool // it leads to a target that takes calls, as far as is known
+}
+
+// Names reports the names that were asked for lately, in alphabetical order, at most n.
+func (r *Resolver) Names(now time.Time, n int) []Name {
+	r.mu.Lock()
+	up := map[string]bool{}
+	for _, item := range r.cache.items {
+		e := item.Value.(*entry)
+		if now.Sub(e.used) > recently {
 			continue
 		}
-		hosts = append(hosts, host{name: strings.TrimSuffix(name, "."), port: rec.Port, priority: rec.Priority,
-			weight: rec.Weight})
-		if !slices.Contains(names, name) {
-			names = append(names, name)
-		}
+		up[e.name] = up[e.name] || slices.ContainsFunc(flatten(e.hosts, e.name, 0), func(t Target) bool {
+			return !r.refuses(t.Addr) && r.opt.Health.takes(t, now)
+		})
 	}
-	found := r.addresses(ctx, names)
-	ttl := r.opt.MaxTTL
-	for i := range hosts {
-		got := found[hosts[i].name+"."]
-		hosts[i].addrs = got.addrs
-		ttl = min(ttl, max(got.ttl, r.opt.MinTTL))
-		switch {
-		case got.err == nil:
-		case errors.Is(got.err, ErrNotFound):
-			missing = got.err
-		default:
-			failure = got.err
-		}
-	}
-	hosts = slices.DeleteFunc(hosts, func(h host) bool { return len(h.addrs) == 0 })
-	if failure != nil {
-		return hosts, failureTTL, failure
-	}
-	return hosts, ttl, missing
-}
-
-// addressSet is what the DNS says about the addresses of one host.
-type addressSet struct {
-	addrs []netip.Addr
-	ttl   time.Duration
-	err   error // why addrs is empty
-}
-
-// addresses looks up hosts by their canonical names: the A records of all of them, then the AAAA records, so that a
-// server that is silent about one family leaves the other.
-func (r *Resolver) addresses(ctx context.Context, names []string) map[string]addressSet {
-	sets := map[string]addressSet{}
-	failures := map[string]error{}
-	for _, qtype := range []uint16{dns.TypeA, dns.TypeAAAA} {
-		for _, name := range names {
-			set := sets[name]
-			got, err := r.client.ask(ctx, question{name, qtype})
-			if err != nil {
-				failures[name] = err
-				continue
-			}
-			positive := len(set.addrs) > 0
-			addrs := addressesOf(got.records)
-			switch {
-			case len(addrs) > 0 && positive:
-				set.ttl = min(set.ttl, got.ttl)
-			case len(addrs) > 0:
-				set.ttl = got.ttl
-			case !positive && !got.found() && got.ttl > 0 && (set.ttl == 0 || got.ttl < set.ttl):
-				set.ttl = got.ttl
-			}
-			set.addrs = append(set.addrs, addrs...)
-			sets[name] = set
-		}
-	}
-	for _, name := range names {
-		set := sets[name]
-		switch failure := failures[name]; {
-		case len(set.addrs) > 0:
-		case failure != nil:
-			set.err, set.ttl = failure, failureTTL
-		default:
-			set.err = fmt.Errorf("%w: %s", ErrNotFound, strings.TrimSuffix(name, "."))
-			set.ttl = r.errorTTL(set.err, set.ttl)
-		}
-		sets[name] = set
-	}
-	return sets
-}
-
-// addressesOf takes the usable addresses out of A or AAAA records, at most maxAddrs.
-func addressesOf(rrs []dns.RR) []netip.Addr {
-	var out []netip.Addr
-	for _, rr := range rrs {
-		var ip net.IP
-		switch rr := rr.(type) {
-		case *dns.A:
-			ip = rr.A
-		case *dns.AAAA:
-			ip = rr.AAAA
-		}
-		a, ok := netip.AddrFromSlice(ip)
-		if a = a.Unmap(); ok && usable(a) && !slices.Contains(out, a) && len(out) < maxAddrs {
-			out = append(out, a)
+	r.mu.Unlock()
+	var out []Name
+	for _, name := range slices.Sorted(maps.Keys(up)) {
+		if len(out) < n {
+			out = append(out, Name{name, up[name]})
 		}
 	}
 	return out

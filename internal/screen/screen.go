@@ -33,6 +33,7 @@ type Caller struct {
 	From     tel.Identity   // the one that will be shown
 	Others   []tel.Identity // further ones in the INVITE; only the deny list looks at them
 	Unread   string         // name of an identity header that is there but could not be read; "" = none
+	Verstat  string         // what a trusted trunk says of its own verification: VerstatPassed, VerstatFailed; "" = nothing
 	Called   tel.Number
 	Diverted bool // somebody sent the call on before it came to us
 	Mode     Mode
@@ -61,8 +62,16 @@ type Denied struct {
 	DoNotOriginate bool
 }
 
+// What a trunk that verifies callers says of one, in the parameter verstat (3GPP TS 24.229 section 7.2A.20).
+const (
+	VerstatPassed = "TN-Validation-Passed"
+	VerstatFailed = "TN-Validation-Failed"
+)
+
 // The names of reasons.
 const (
+	ReasonVerstatFailed  = "verstat-failed"
+	ReasonVerstatPassed  = "verstat-passed"
 	ReasonImpossible     = "impossible-number"
 	ReasonUnassigned     = "unassigned-range"
 	ReasonDenied         = "deny-list"
@@ -122,6 +131,12 @@ func observe(c Caller, rules Rules) []call.Reason {
 		// The network may know the number all the same; only the deny list may use it.
 		return append(reasons, call.Reason{Name: ReasonWithheld, Sentence: "the caller withheld the number, which is a caller's right"})
 	}
+	switch c.Verstat {
+	case VerstatFailed:
+		reasons = append(reasons, call.Reason{Name: ReasonVerstatFailed, Weight: 0.9, Sentence: "the trunk has verified the caller's number, and it failed"})
+	case VerstatPassed:
+		reasons = append(reasons, call.Reason{Name: ReasonVerstatPassed, Sentence: "the trunk has verified the caller's number, and it passed"})
+	}
 	number := c.From.Number
 	if number == "" {
 		return append(reasons, withoutNumber(c.From.User))
@@ -139,7 +154,7 @@ func observe(c Caller, rules Rules) []call.Reason {
 // withoutNumber judges a caller who presents something that could not be read as a number.
 func withoutNumber(user string) call.Reason {
 	_, err := tel.ParseNumber(user, "")
-	digits := digitsOf(user)
+	digits := tel.Digits(user)
 	switch {
 	case errors.Is(err, tel.ErrImpossible):
 		return call.Reason{Name: ReasonImpossible, Weight: 0.9, Sentence: shown(user) + " has the form of an international number, but a length or a beginning that none has"}
@@ -192,7 +207,7 @@ func denied(c Caller, rules Rules) []call.Reason {
 func find(id tel.Identity, list []Denied) (Denied, bool) {
 	digits := strings.TrimPrefix(string(id.Number), "+")
 	if digits == "" {
-		digits = digitsOf(id.User)
+		digits = tel.Digits(id.User)
 	}
 	for _, d := range list {
 		if d.hits(digits) {
@@ -208,23 +223,6 @@ func (d Denied) hits(digits string) bool {
 	}
 	number, prefix := strings.TrimPrefix(string(d.Number), "+"), strings.TrimPrefix(d.Prefix, "+")
 	return number != "" && number == digits || prefix != "" && strings.HasPrefix(digits, prefix)
-}
-
-// digitsOf gives the digits of a presented user part that is nothing but digits, separators and a plus in front; "" of
-// everything else.
-func digitsOf(user string) string {
-	user, _, _ = strings.Cut(user, ";")
-	var b strings.Builder
-	for i, r := range user {
-		switch {
-		case r >= '0' && r <= '9':
-			b.WriteRune(r)
-		case r == '+' && i == 0, strings.ContainsRune(" -.()", r):
-		default:
-			return ""
-		}
-	}
-	return b.String()
 }
 
 // shown is hostile text for a sentence: short and printable.

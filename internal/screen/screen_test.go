@@ -157,6 +157,17 @@ func TestOwnNumberIsDoubtfulUnlessDiverted(t *testing.T) {
 	}
 }
 
+func TestAFailedVerificationIsDoubtfulAndNoReasonToRefuse(t *testing.T) {
+	c := Caller{From: from("+14155550111"), Called: "+14155550100", Mode: Enforce, Verstat: VerstatFailed}
+	if v := Judge(c, Rules{}); v.Action == call.Refuse || v.Likelihood < 0.5 || v.Reasons[0].Name != ReasonVerstatFailed {
+		t.Errorf("failed: %+v", v)
+	}
+	c.Verstat = VerstatPassed
+	if v := Judge(c, Rules{}); v.Likelihood != 0 {
+		t.Errorf("passed: %+v", v)
+	}
+}
+
 func TestAnUnreadableIdentityIsDoubtful(t *testing.T) {
 	v := Judge(Caller{From: from("+14155550100"), Unread: "P-Asserted-Identity", Mode: Enforce}, Rules{})
 	if v.Action == call.Refuse || v.Likelihood != 0.5 || names(v) != ReasonMalformed+" "+ReasonPossible || !strings.HasPrefix(v.Reasons[0].Sentence, "P-Asserted-Identity") {

@@ -95,15 +95,15 @@ func bridgeAt(messages []fswtest.Passed) int {
 	})
 }
 
-// The connection of a call is cut at every message boundary and in the middle of every message.
+// The connection of a call is cut at every message boundary and in the middle of every message. It counts the goroutines of the whole
+// process, so nothing runs beside it.
 func TestTheConnectionIsCutAnywhere(t *testing.T) {
-	t.Parallel()
 	r := newCutRig(t)
 	whole := r.play(fswtest.Cut{})
 	<-whole.passage.Over()
 	messages := whole.passage.Messages()
 	answer, bridge := answerAt(messages), bridgeAt(messages)
-	if len(messages) < 40 || !whole.answered || answer < 0 || bridge < 0 {
+	if len(messages) < 25 || !whole.answered || answer < 0 || bridge < 0 {
 		t.Fatalf("the story has only %d messages, voicemail is called at %d, the answer told at %d", len(messages), bridge, answer)
 	}
 	r.eventually("all is quiet", r.quiet)

@@ -24,8 +24,12 @@ func (b byName) Lookup(ctx context.Context, fqdn, transport string) (out []mailb
 	}
 	return out, err
 }
-func (b byName) Failed(t mailbox.Target) { b.Resolver.Failed(t.Addr, time.Now()) }
-func (b byName) Worked(t mailbox.Target) { b.Resolver.Worked(t.Addr) }
+func (b byName) Failed(t mailbox.Target) { b.Resolver.Failed(target(t), time.Now()) }
+func (b byName) Worked(t mailbox.Target) { b.Resolver.Worked(target(t), time.Now()) }
+
+func target(t mailbox.Target) resolve.Target {
+	return resolve.Target{Addr: t.Addr, Transport: t.Transport}
+}
 
 const vmService = "_sip._udp.vm.example.net"
 
@@ -64,7 +68,7 @@ func TestWhateverTheDNSSaysTheCallEndsInTime(t *testing.T) {
 			must(t, err)
 			t.Cleanup(func() { _ = dns.Close() })
 			const limit = 500 * time.Millisecond
-			resolver, err := resolve.New(resolve.Options{Servers: []string{dns.Addr()}, Timeout: limit, NegativeTTL: time.Second, BackOff: time.Millisecond})
+			resolver, err := resolve.New(resolve.Options{Servers: []string{dns.Addr()}, Timeout: limit, NegativeTTL: time.Second, AllowLoopback: true, Health: resolve.NewHealth(resolve.HealthOptions{BackOff: time.Millisecond})})
 			must(t, err)
 			r := newRig(t, options{resolver: byName{resolver}})
 			r.phone.Behave(lab.Refuses(486))

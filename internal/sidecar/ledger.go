@@ -22,6 +22,9 @@ const (
 	ledgerSize = 10000
 	// writeTimeout bounds one write to the store.
 	writeTimeout = 2 * time.Second
+	// gatherTime is how long a state between the first of a call, the answer and the end may wait for the next one, so that a
+	// call that is refused, looked up and taken by voicemail within it costs one write instead of one for each step.
+	gatherTime = 250 * time.Millisecond
 	// writeAgain is the pause after a failed write.
 	writeAgain = 500 * time.Millisecond
 	// lastWrites is how long Run goes on writing after its context has ended.
@@ -30,7 +33,8 @@ const (
 
 // Ledger writes call records to the store, behind the calls' backs. Of each call only the newest state waits, so a slow
 // store costs detail in between, never the end; the states of one call are written in their order, and of two ends of one call
-// the first counts. While the store does not take them, ends go to a spool file, which is written first when the store is back,
+// the first counts. The first state of a call, its answer and its end are written at once, so that a sidecar that dies has
+// kept them; what its steps gave in between waits for gatherTime. While the store does not take them, ends go to a spool file, which is written first when the store is back,
 // by this process or the next one; open states wait in memory. One goroutine, Run, touches store and spool; everything else is
 // safe for concurrent use and never blocks.
 type Ledger struct {
@@ -40,16 +44,26 @@ type Ledger struct {
 
 	mu      sync.Mutex
 	waiting map[string]call.Record
-	order   []string
-	ends    map[string]bool // calls whose end waits: in memory, in the spool, or being written
+	order   []string            // what of it is due
+	later   []due               // what of it is not yet, soonest first
+	known   map[string]progress // of the calls that are not over
+	ends    map[string]bool     // calls whose end waits: in memory, in the spool, or being written
 	wake    chan struct{}
 	dropped atomic.Int64
 	lost    atomic.Int64
 	spooled atomic.Int64
 
-	opened map[string]bool // written at least once; this and down are owned by Run
-	down   bool            // the last write failed
+	down bool // the last write failed; owned by Run
 }
+
+// due is when a state is to be written.
+type due struct {
+	id string
+	at time.Time
+}
+
+// progress is what is known of a call: whether the store has its record, and whether its last state said that it was answered.
+type progress struct{ opened, answered bool }
 
 // NewLedger makes a Ledger. spoolFile is where ends of calls wait for a store that is down, "" = in memory alone; what an earlier
 // process left there is written first.
@@ -58,7 +72,7 @@ func NewLedger(records store.Records, spoolFile string, log *zap.Logger) *Ledger
 		log = zap.NewNop()
 	}
 	l := &Ledger{
-		records: records, log: log, waiting: map[string]call.Record{}, ends: map[string]bool{}, wake: make(chan struct{}, 1), opened: map[string]bool{},
+		records: records, log: log, waiting: map[string]call.Record{}, ends: map[string]bool{}, wake: make(chan struct{}, 1), known: map[string]progress{},
 	}
 	if spoolFile == "" {
 		return l
@@ -102,27 +116,48 @@ func (l *Ledger) Ended(id string) bool {
 
 // Keep takes a record's newest state. It never blocks.
 func (l *Ledger) Keep(rec call.Record) {
+	if l.take(rec) {
+		select {
+		case l.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// take puts a state where Run finds it, and reports whether Run has to look.
+func (l *Ledger) take(rec call.Record) bool {
 	l.mu.Lock()
-	_, known := l.waiting[rec.ID]
+	defer l.mu.Unlock()
+	_, waits := l.waiting[rec.ID]
 	switch {
 	case l.ends[rec.ID]: // the first end counts
-	case known:
-		l.waiting[rec.ID] = rec
-		l.note(rec)
+		return false
+	case waits:
 	case !rec.Open() && len(l.waiting) >= 2*ledgerSize:
 		l.lost.Add(1)
+		delete(l.known, rec.ID)
+		return false
 	case rec.Open() && len(l.waiting) >= ledgerSize:
 		l.dropped.Add(1)
-	default:
-		l.waiting[rec.ID] = rec
+		return false
+	}
+	l.waiting[rec.ID] = rec
+	l.note(rec)
+	was, known := l.known[rec.ID]
+	answered := !rec.Answered.IsZero()
+	l.known[rec.ID] = progress{opened: was.opened, answered: answered}
+	switch now := !known || !rec.Open() || answered && !was.answered; {
+	case !waits && now:
 		l.order = append(l.order, rec.ID)
-		l.note(rec)
+	case !waits:
+		l.later = append(l.later, due{rec.ID, time.Now().Add(gatherTime)})
+	case now:
+		if i := slices.IndexFunc(l.later, func(d due) bool { return d.id == rec.ID }); i >= 0 {
+			l.later = slices.Delete(l.later, i, i+1)
+			l.order = append(l.order, rec.ID)
+		}
 	}
-	l.mu.Unlock()
-	select {
-	case l.wake <- struct{}{}:
-	default:
-	}
+	return true
 }
 
 // note remembers the end of a call. mu is held.
@@ -140,6 +175,7 @@ func (l *Ledger) forget(rec call.Record) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.ends, rec.ID)
+	delete(l.known, rec.ID)
 }
 
 // Run writes until ctx ends, then what is left, for lastWrites at most; what the store does not take even then goes to the
@@ -151,17 +187,42 @@ func (l *Ledger) Run(ctx context.Context) error {
 		case err != nil:
 			l.pause(ctx)
 		case !wrote:
-			select {
-			case <-l.wake:
-			case <-ctx.Done():
-			}
+			l.await(ctx)
 		}
 	}
 	return l.flush(context.WithoutCancel(ctx))
 }
 
+// await waits for a state to be due, or until ctx ends.
+func (l *Ledger) await(ctx context.Context) {
+	var ripe <-chan time.Time
+	l.mu.Lock()
+	if len(l.later) > 0 {
+		timer := time.NewTimer(time.Until(l.later[0].at))
+		defer timer.Stop()
+		ripe = timer.C
+	}
+	l.mu.Unlock()
+	select {
+	case <-l.wake:
+	case <-ripe:
+	case <-ctx.Done():
+	}
+}
+
+// ripen makes due whatever has waited until a time.
+func (l *Ledger) ripen(until time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for len(l.later) > 0 && !l.later[0].at.After(until) {
+		l.order = append(l.order, l.later[0].id)
+		l.later = l.later[1:]
+	}
+}
+
 // flush writes what is left after the end.
 func (l *Ledger) flush(ctx context.Context) error {
+	l.ripen(time.Now().Add(gatherTime))
 	ctx, cancel := context.WithTimeout(ctx, lastWrites)
 	defer cancel()
 	var failed error
@@ -188,6 +249,7 @@ func (l *Ledger) flush(ctx context.Context) error {
 // step writes one record of the spool and one of those in memory, in this order: what waits in the spool is older. While the
 // store does not take them, the ends in memory go to the spool.
 func (l *Ledger) step(ctx context.Context) (wrote bool, err error) {
+	l.ripen(time.Now())
 	spooled, err := l.replay(ctx)
 	rec, ok := l.next()
 	if !ok {
@@ -334,20 +396,30 @@ func (l *Ledger) write(ctx context.Context, rec call.Record) (err error) {
 			err = fmt.Errorf("panic while writing: %v", p)
 		}
 	}()
-	if !l.opened[rec.ID] {
+	if !l.opened(rec.ID) {
 		open := rec
 		open.Ended = time.Time{}
-		if err := l.records.Open(ctx, open); err != nil {
+		err := l.records.Open(ctx, open)
+		if err == nil {
+			l.noteOpened(rec.ID)
+		}
+		if err != nil || rec.Open() {
 			return err
 		}
-		l.opened[rec.ID] = true
-	}
-	if rec.Open() {
+	} else if rec.Open() {
 		return l.records.Update(ctx, rec)
 	}
-	err = l.records.Close(ctx, rec)
-	if err == nil || hopeless(err) {
-		delete(l.opened, rec.ID)
-	}
-	return err
+	return l.records.Close(ctx, rec)
+}
+
+func (l *Ledger) opened(id string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.known[id].opened
+}
+
+func (l *Ledger) noteOpened(id string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.known[id] = progress{opened: true, answered: l.known[id].answered}
 }

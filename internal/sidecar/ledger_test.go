@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -136,14 +137,65 @@ func TestLedgerWritesEachStateInItsOrder(t *testing.T) {
 		stop := running(l)
 		for _, r := range []call.Record{record("1", "", false), record("1", call.NoAnswer, false), record("2", "", false), record("1", call.Answered, true)} {
 			l.Keep(r)
+			time.Sleep(gatherTime)
 			synctest.Wait()
 		}
-		want := []string{"open 1 ", "update 1 ", "update 1 no-answer", "open 2 ", "update 2 ", "close 1 answered"}
+		want := []string{"open 1 ", "update 1 no-answer", "open 2 ", "close 1 answered"}
 		if got := s.story(); !slices.Equal(got, want) {
 			t.Errorf("writes %q, want %q", got, want)
 		}
 		if err := stop(); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// TestStatesThatComeTogetherAreOneWrite: what is written at once is the first state of a call, its answer and its end; of the others
+// that come within gatherTime the last, and none that was overtaken.
+func TestStatesThatComeTogetherAreOneWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf()
+		l := NewLedger(s, "", nil)
+		stop := running(l)
+		answered := func(id string, result call.Result, ended bool) call.Record {
+			r := record(id, result, ended)
+			r.Answered = began.Add(time.Second)
+			return r
+		}
+		for i, step := range []struct {
+			state call.Record
+			want  string // is written at once
+		}{
+			{record("1", "", false), "open 1 "},
+			{record("1", call.Busy, false), ""},
+			{record("1", call.NoAnswer, false), ""},
+			{answered("1", call.NoAnswer, false), "update 1 no-answer"},
+			{answered("1", call.Answered, false), ""},
+			{answered("1", call.Answered, true), "close 1 answered"},
+			{record("2", "", false), "open 2 "},
+			{record("2", call.Busy, false), ""},
+			{record("2", call.NoAnswer, false), ""},
+		} {
+			before := len(s.story())
+			l.Keep(step.state)
+			synctest.Wait()
+			if got := strings.Join(s.story()[before:], ", "); got != step.want {
+				t.Errorf("state %d: wrote %q, want %q", i, got, step.want)
+			}
+			time.Sleep(gatherTime / 10)
+		}
+		before := len(s.story())
+		time.Sleep(gatherTime)
+		synctest.Wait()
+		if got, want := strings.Join(s.story()[before:], ", "), "update 2 no-answer"; got != want {
+			t.Errorf("after the time: wrote %q, want %q", got, want)
+		}
+		l.Keep(record("2", call.Unreachable, false)) // and one that waits when all is over
+		if err := stop(); err != nil || s.kept["2"].Result != call.Unreachable {
+			t.Errorf("at the end: %v, %s", err, s.kept["2"].Result)
+		}
+		if len(l.known) != 1 {
+			t.Errorf("remembers %v, want the open call alone", l.known)
 		}
 	})
 }

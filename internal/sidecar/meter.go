@@ -7,12 +7,12 @@ import (
 )
 
 // Meter is told what happens to calls, so that it can be counted. It is called on the paths of calls, from many goroutines at
-// once, and must not block. Every word it gets is one of a short list.
+// once, and must not block. Every word it gets but the names of voicemail systems is one of a short list.
 type Meter interface {
 	// Profile is how long a look-up took and how it ended: "found", "unknown" or "unavailable".
 	Profile(result string, took time.Duration)
-	// Step is how a step ended.
-	Step(call.StepKind, call.Result)
+	// Step is a step that has ended, with its attempts.
+	Step(call.StepRecord)
 	// Over is how a call ended for us.
 	Over(Ending)
 }
@@ -30,6 +30,6 @@ const (
 
 type noMeter struct{}
 
-func (noMeter) Profile(string, time.Duration)   {}
-func (noMeter) Step(call.StepKind, call.Result) {}
-func (noMeter) Over(Ending)                     {}
+func (noMeter) Profile(string, time.Duration) {}
+func (noMeter) Step(call.StepRecord)          {}
+func (noMeter) Over(Ending)                   {}

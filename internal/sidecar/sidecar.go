@@ -13,11 +13,12 @@ import (
 	"github.com/signalbox/signalbox/internal/account"
 	"github.com/signalbox/signalbox/internal/call"
 	"github.com/signalbox/signalbox/internal/fsw"
-	"github.com/signalbox/signalbox/internal/store"
 	"github.com/signalbox/signalbox/internal/tel"
 	"github.com/signalbox/signalbox/internal/token"
 	"github.com/signalbox/signalbox/internal/treat"
+	"github.com/signalbox/signalbox/internal/treat/conference"
 	"github.com/signalbox/signalbox/internal/treat/mailbox"
+	"github.com/signalbox/signalbox/internal/treat/recorder"
 )
 
 // Profiles reads a subscriber's profile within a bounded time.
@@ -30,8 +31,13 @@ type Settings struct {
 	Region   string // where national numbers are read, for example "US"
 	Treat    treat.Settings
 	Tokens   *token.Checker   // nil = no call counts as screened
+	Spool    recorder.Keeper  // keeps messages that no voicemail system took; nil = none are taken
 	Resolver mailbox.Resolver // finds voicemail systems
-	// Correlate puts the Call-ID of the caller's leg on the legs that are made for it, so that Homer joins them.
+	// Access are the numbers at which calls for many subscribers arrive: for whom one is says what is known of its forwarding.
+	Access map[tel.Number]bool
+	// Music is played to callers who wait for a host; "" = silence.
+	Music string
+	// Correlate puts the Call-ID of the caller's leg on the legs that are made for it, so that Homer and traces join them.
 	Correlate bool
 }
 
@@ -42,10 +48,13 @@ type Options struct {
 	Node func(coreUUID, addr string) string
 	// Linked says whether the ends of calls on a node can be seen without their own connection: by a link of ours, or of the
 	// sidecar that comes after us. nil = they can.
-	Linked   func(node string) bool
-	Profiles Profiles
-	Ledger   *Ledger
-	Settings Settings
+	Linked    func(node string) bool
+	Profiles  Profiles
+	Directory Directory // what is looked up beside profiles; nil = nothing
+	// Conferences keeps the rooms of hosts; nil = there are none.
+	Conferences Conferences
+	Ledger      *Ledger
+	Settings    Settings
 	// Orphans takes over the records of calls that go on without us; nil = nobody does.
 	Orphans *Undertaker
 	Meter   Meter // nil = nobody counts
@@ -98,7 +107,13 @@ func (s *Sidecar) Serve(ctx context.Context, session *esl.Session) {
 		s.log.Info("call not taken over", zap.String("uuid", session.UUID()), zap.Error(err))
 		return
 	}
+	if text := fsw.RoomToken(session.Channel()); text != "" {
+		s.intoRoom(ctx, leg, session, settings, text)
+		return
+	}
 	arrival := s.arrival(session, settings, time.Now())
+	around := Around{Profiles: s.options.Profiles, Directory: s.options.Directory, Access: settings.Access, Conferences: s.options.Conferences, Logger: s.log}
+	around.Caller(ctx, &arrival)
 	log := s.log.With(zap.String("call_id", arrival.CallID), zap.String("uuid", arrival.UUID), zap.String("node", arrival.Node),
 		zap.String("from", arrival.From.Number.Masked()), zap.String("to", arrival.To.Masked()))
 	leg = leg.WithLogger(log)
@@ -106,7 +121,8 @@ func (s *Sidecar) Serve(ctx context.Context, session *esl.Session) {
 		leg.Correlate(arrival.CallID)
 	}
 
-	profile, err := s.profile(ctx, arrival.To)
+	around.Logger = log
+	profile, from, err := s.subscriber(ctx, around, &arrival, settings.Region)
 	if err != nil {
 		// Fail open: the operator's own dialplan knows nothing of us and works.
 		s.counts.StoreDown.Add(1)
@@ -118,16 +134,21 @@ func (s *Sidecar) Serve(ctx context.Context, session *esl.Session) {
 		ID: uuid.NewString(), Owner: s.options.Instance, UUID: arrival.UUID, Node: arrival.Node,
 		Arrival: arrival, Started: arrival.At, Updated: arrival.At,
 	}
-	s.run(ctx, leg, rec, settings, profile, log)
+	look, looked := context.WithDeadline(ctx, arrival.At.Add(lookAroundTime)) // what the profile has left of it
+	world := around.Look(look, arrival, profile, from, settings.Region, settings.Treat)
+	looked()
+	s.run(ctx, leg, rec, settings, profile, world, log)
 }
 
-func (s *Sidecar) run(ctx context.Context, leg *fsw.Leg, rec call.Record, settings *Settings, profile *account.Profile, log *zap.Logger) {
-	keep, ours := func(call.Record) {}, profile != nil
+func (s *Sidecar) run(ctx context.Context, leg *fsw.Leg, rec call.Record, settings *Settings, profile *account.Profile, world call.World, log *zap.Logger) {
+	keep, ours := func(call.Record) {}, profile != nil && !rec.Arrival.PilotsOnly || world.Retrieves != nil || rec.Arrival.Access != ""
 	if ours {
 		var states order
 		keep = func(r call.Record) { s.options.Ledger.Keep(states.next(r)) }
 		leg.OnAnswer(func(at time.Time) {
-			rec.Answered, rec.Updated = at, at
+			if rec.Updated = at; rec.Answered.IsZero() { // else he was asked something before
+				rec.Answered = at
+			}
 			keep(rec)
 		})
 	}
@@ -145,15 +166,20 @@ func (s *Sidecar) run(ctx context.Context, leg *fsw.Leg, rec call.Record, settin
 		rec.Result, rec.Ended, rec.Note = call.Broken, rec.Updated, "a fault of the sidecar, the operator's own dialplan has the call"
 		keep(rec)
 	}()
-	rec.Plan = treat.Plan(rec.Arrival, profile, settings.Treat)
+	rec.Plan = treat.Plan(rec.Arrival, profile, world, settings.Treat)
 	keep(rec)
-	done, err := treat.Run(ctx, s.verbs(leg), rec, treat.Tools{Settings: settings.Treat, Resolver: settings.Resolver, Progress: func(r call.Record) {
+	if s.options.Conferences != nil && rec.Plan.Access != nil {
+		s.options.Conferences.Decided(conference.Host{Account: profile.Account, Number: profile.Number}, rec)
+	}
+	tools := treat.Tools{Settings: settings.Treat, Resolver: settings.Resolver, Spool: settings.Spool}
+	tools.Conference = conference.Tools{Rooms: s.options.Conferences, Music: settings.Music}
+	tools.Progress = func(r call.Record) {
 		rec.Steps, rec.Result = r.Steps, r.Result
 		r.Answered = rec.Answered
 		keep(r)
-		last := r.Steps[len(r.Steps)-1]
-		s.meter.Step(last.Kind, last.Result)
-	}})
+		s.meter.Step(r.Steps[len(r.Steps)-1])
+	}
+	done, err := treat.Run(ctx, s.verbs(leg), rec, tools)
 	done.Answered = rec.Answered
 	safe = true
 	if !ours {
@@ -163,13 +189,13 @@ func (s *Sidecar) run(ctx context.Context, leg *fsw.Leg, rec call.Record, settin
 		return
 	}
 	if leg.Left() {
-		s.leave(&done, log)
+		s.leave(leg, &done, log)
 		keep(done)
 		return
 	}
 	if err != nil && stopped(ctx) && !leg.HungUp() {
 		done.Result = ""
-		s.leave(&done, log)
+		s.leave(leg, &done, log)
 		keep(done)
 		return
 	}
@@ -180,23 +206,31 @@ func (s *Sidecar) run(ctx context.Context, leg *fsw.Leg, rec call.Record, settin
 			return
 		}
 	} else {
-		done.Cause = leg.Over(context.WithoutCancel(ctx))
-		if done.Result == call.CallerGone && leg.TakenBack() {
-			s.broke(&done, fsw.ErrGuardGone, log)
-		}
-		if !leg.HungUp() && done.Note == "" {
-			done.Note = "the caller was transferred away; freeswitch has the call"
-		}
+		s.ended(ctx, leg, &done, log)
 	}
-	if done.Result == call.CallerGone && !done.Answered.IsZero() {
+	if done.Result == call.CallerGone && !done.Answered.IsZero() && !leg.Greeted() {
 		done.Result = call.Answered // a conversation so short that FreeSWITCH took its end for a caller who gave up
 	}
-	done.Ended = time.Now()
-	done.Updated = done.Ended
+	if err != nil || leg.HungUp() { // else it was over for us with the last step
+		done.Updated = time.Now()
+	}
+	done.Ended = done.Updated
 	keep(done)
 	s.meter.Over(Ending(done.Result))
 	log.Info("call over", zap.String("result", string(done.Result)), zap.String("cause", done.Cause),
 		zap.Int("steps", len(done.Steps)), zap.Duration("after", done.Ended.Sub(done.Started)))
+	leg.Linger(ctx)
+}
+
+// ended waits for the last of a call whose plan is through, and notes what that tells.
+func (s *Sidecar) ended(ctx context.Context, leg *fsw.Leg, rec *call.Record, log *zap.Logger) {
+	rec.Cause = leg.Over(context.WithoutCancel(ctx))
+	if rec.Result == call.CallerGone && leg.TakenBack() {
+		s.broke(rec, fsw.ErrTakenAway, log)
+	}
+	if !leg.HungUp() && rec.Note == "" {
+		rec.Note = "the caller was transferred away; freeswitch has the call"
+	}
 }
 
 // order numbers the states of one record: a store keeps the one with the latest Updated, and a clock that is stepped back during a
@@ -214,11 +248,11 @@ func (o *order) next(r call.Record) call.Record {
 
 // leave notes that we are stopping and FreeSWITCH goes on with the call. Its end is for the next sidecar to see; where no link
 // will show it, the record ends here.
-func (s *Sidecar) leave(rec *call.Record, log *zap.Logger) {
+func (s *Sidecar) leave(leg *fsw.Leg, rec *call.Record, log *zap.Logger) {
 	s.meter.Over(Left)
 	rec.Updated = time.Now()
 	rec.Note = "the sidecar was stopped during the call, freeswitch went on with it"
-	if rec.Answered.IsZero() {
+	if rec.Answered.IsZero() || leg.Greeted() {
 		s.counts.LeftWaiting.Add(1)
 	} else {
 		s.counts.LeftTalking.Add(1)
@@ -236,16 +270,19 @@ func (s *Sidecar) leave(rec *call.Record, log *zap.Logger) {
 // orphaned deals with a call of parties who talk and go on without us, and reports whether it was one. Its record stays open for
 // the Undertaker, who sees the end on the node's link; where there is no link it is closed with what is known.
 func (s *Sidecar) orphaned(ctx context.Context, leg *fsw.Leg, rec call.Record, why string) bool {
-	if leg.HungUp() {
+	if leg.HungUp() || leg.Moved() && rec.Answered.IsZero() {
 		return false
 	}
-	leg.Drop() // what there is to find out is found out while FreeSWITCH goes on with the call
+	if !leg.Moved() {
+		leg.Drop() // what there is to find out is found out while FreeSWITCH goes on with the call
+	}
 	rec.Result, rec.Updated = "", time.Now()
 	rec.Note = why + " during the conversation, freeswitch went on with it"
-	if s.options.Orphans != nil && s.options.Orphans.Adopt(context.WithoutCancel(ctx), rec) {
+	talks := !rec.Answered.IsZero() && !leg.Greeted() // as far as we know
+	if s.options.Orphans != nil && s.options.Orphans.Adopt(context.WithoutCancel(ctx), rec, talks) {
 		return true
 	}
-	if rec.Answered.IsZero() {
+	if !talks {
 		return false
 	}
 	rec.Result, rec.Ended = call.Answered, rec.Updated
@@ -294,7 +331,9 @@ func (s *Sidecar) arrival(session *esl.Session, settings *Settings, now time.Tim
 		region = evidence.Region
 		a = fsw.Variables(channel, node, region, now)
 	}
-	return withEvidence(a, evidence, region)
+	a = withEvidence(a, evidence, region)
+	tel.MarkPrivate(a.Diversions, a.History, fsw.Privacy(channel), region)
+	return a
 }
 
 // withEvidence replaces what FreeSWITCH lost by what the proxy saw. region is where the trunk's national numbers are read.
@@ -309,22 +348,20 @@ func withEvidence(a call.Arrival, e token.Evidence, region string) call.Arrival 
 	return a
 }
 
-// profile reads the number's profile; nil without an error means that no account owns the number.
-func (s *Sidecar) profile(ctx context.Context, number tel.Number) (*account.Profile, error) {
-	if number == "" {
-		return nil, nil
+// subscriber finds out whom a call is for, and times it.
+func (s *Sidecar) subscriber(ctx context.Context, around Around, a *call.Arrival, region string) (*account.Profile, *call.Forward, error) {
+	if a.To == "" {
+		return nil, nil, nil
 	}
 	began := time.Now()
-	p, err := s.options.Profiles.Profile(ctx, number)
-	took := time.Since(began)
+	p, from, err := around.Subscriber(ctx, a, region)
+	outcome := "found"
 	switch {
-	case err == nil:
-		s.meter.Profile("found", took)
-		return &p, nil
-	case errors.Is(err, store.ErrNotFound):
-		s.meter.Profile("unknown", took)
-		return nil, nil
+	case err != nil:
+		outcome = "unavailable"
+	case p == nil:
+		outcome = "unknown"
 	}
-	s.meter.Profile("unavailable", took)
-	return nil, err
+	s.meter.Profile(outcome, time.Since(began))
+	return p, from, err
 }

@@ -63,12 +63,16 @@ type rig struct {
 
 // options change a rig before it runs.
 type options struct {
-	profiles func(store.Store) sidecar.Profiles
-	resolver mailbox.Resolver
-	dir      string                   // of the store and its spool; "" = a temp folder, and no spool
-	verbs    func(*fsw.Leg) call.Leg  // what plans are run on
-	linked   bool                     // with an inbound link to the switch
-	through  func(addr string) string // see fswtest.Options
+	profiles     func(store.Store) sidecar.Profiles
+	resolver     mailbox.Resolver
+	dir          string                   // of the store and its spool; "" = a temp folder, and no spool
+	open         func() store.Store       // nil = SQLite in dir
+	look         sidecar.Directory        // nil = nothing is known beside profiles
+	verbs        func(*fsw.Leg) call.Leg  // what plans are run on
+	conferences  sidecar.Conferences      // nil = there are none
+	ownDirectory bool                     // the store is looked in for what is beside profiles
+	linked       bool                     // with an inbound link to the switch
+	through      func(addr string) string // see fswtest.Options
 }
 
 func newRig(t *testing.T, o options) *rig {
@@ -80,10 +84,16 @@ func newRig(t *testing.T, o options) *rig {
 		file = filepath.Join(o.dir, "signalbox.db")
 		spool = file + ".spool"
 	}
-	s, err := sqlite.Open(t.Context(), sqlite.Options{Path: file, BusyTimeout: 500 * time.Millisecond})
-	if err != nil {
-		t.Fatal(err)
+	if o.open == nil {
+		o.open = func() store.Store {
+			s, err := sqlite.Open(t.Context(), sqlite.Options{Path: file, BusyTimeout: 500 * time.Millisecond})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s
+		}
 	}
+	s := o.open()
 	t.Cleanup(func() {
 		if err := s.Shut(); err != nil {
 			t.Error(err)
@@ -95,6 +105,7 @@ func newRig(t *testing.T, o options) *rig {
 	core, logged := observer.New(zap.InfoLevel)
 	r.logged = logged
 	log := zap.New(core)
+	var err error
 	if r.checker, err = token.NewChecker(key); err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +129,11 @@ func newRig(t *testing.T, o options) *rig {
 	r.settings = sidecar.Settings{Region: "US", Treat: treat.Defaults(), Resolver: o.resolver, Tokens: r.checker}
 	r.undertaker = sidecar.NewUndertaker(s, ledger, "me", func(string) bool { return true }, log)
 	so := sidecar.Options{
-		Instance: "me", Node: func(string, string) string { return "fs1" }, Profiles: profiles, Ledger: ledger, Logger: log, Settings: r.settings,
+		Instance: "me", Node: func(string, string) string { return "fs1" }, Profiles: profiles, Directory: o.look, Ledger: ledger, Logger: log, Settings: r.settings,
+	}
+	so.Conferences = o.conferences
+	if o.ownDirectory {
+		so.Directory = s
 	}
 	if o.linked {
 		so.Orphans = r.undertaker
@@ -334,6 +349,41 @@ func TestASilentStoreCostsTheCallerNextToNothing(t *testing.T) {
 	}
 }
 
+// slow gives profiles after a while.
+type slow struct{ sidecar.Profiles }
+
+func (s slow) Profile(ctx context.Context, n tel.Number) (account.Profile, error) {
+	<-time.After(100 * time.Millisecond)
+	return s.Profiles.Profile(ctx, n)
+}
+
+// asked is a directory that tells how much time it is given.
+type asked struct {
+	sidecar.Directory
+	left chan time.Duration
+}
+
+func (a asked) ContactsWith(ctx context.Context, _, _ string, _ tel.Number) ([]account.Contact, error) {
+	deadline, _ := ctx.Deadline()
+	a.left <- time.Until(deadline)
+	return nil, nil
+}
+
+func TestProfileAndWhatIsBesideItShareTheTimeOfACall(t *testing.T) {
+	t.Parallel()
+	a := asked{left: make(chan time.Duration, 1)}
+	r := newRig(t, options{profiles: func(s store.Store) sidecar.Profiles { return slow{s} }, look: a})
+	if _, err := r.store.Apply(t.Context(), account.Document{Rules: []account.RuleEntry{
+		{Account: "ada", ID: "r", Callers: account.CallersContacts, Do: account.RuleRing}}}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	r.phone.Behave(lab.Refuses(603))
+	r.Call(r.caller, served)
+	if left := fswtest.Wait(t, "a look at the contacts", a.left); left > 50*time.Millisecond {
+		t.Errorf("contacts have %v left of the 150 ms after the profile took 100", left)
+	}
+}
+
 func TestTheTokenIsTheEvidence(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, options{})
@@ -468,25 +518,6 @@ func (r *rig) refused(callID, number, header string) {
 		}
 		_, _ = conn.Write([]byte(request("ACK", m.Get("To"), "Content-Length: 0\r\n\r\n")))
 		return
-	}
-}
-
-// A call in which the guard fires, or that somebody transfers away, is not ours any more: the record says so and is closed.
-func TestACallThatFreeSWITCHTakesAwayIsClosed(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, options{})
-	c := r.Call(r.caller, served)
-	r.Status(c, 180)
-	open := r.record("open", func(rec call.Record) bool { return rec.Open() })
-	if answer := r.API("uuid_transfer " + open.UUID + " 'execute_extension:signalbox-unserved XML signalbox,transfer:" + served + " XML public' inline"); !strings.HasPrefix(answer, "+OK") {
-		t.Fatal(answer)
-	}
-	if m := r.Status(c, 486, 480); m.Phrase() != fswtest.Fallback {
-		t.Errorf("the caller got %d %s", m.Status(), m.Phrase())
-	}
-	rec := r.record("closed", closed)
-	if rec.ID != open.ID || rec.Result == call.Answered || rec.Result == "" {
-		t.Errorf("record %+v", rec)
 	}
 }
 

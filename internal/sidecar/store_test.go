@@ -14,6 +14,8 @@ import (
 	"github.com/signalbox/signalbox/internal/lab"
 	"github.com/signalbox/signalbox/internal/sidecar"
 	"github.com/signalbox/signalbox/internal/store"
+	"github.com/signalbox/signalbox/internal/store/postgres"
+	"github.com/signalbox/signalbox/internal/store/postgres/pgtest"
 )
 
 // storeFault is what happens to the store's file, and how it is mended.
@@ -22,6 +24,7 @@ type storeFault struct {
 	reads bool // profiles that are not in memory can still be read
 	spool bool // ends of calls can wait on the disk
 	mount string
+	open  func() store.Store // nil = SQLite
 	fault func(t *testing.T, file string) (mend func())
 }
 
@@ -48,7 +51,7 @@ func TestCallsAndRecordsOutliveTheStore(t *testing.T) {
 }
 
 func (f storeFault) play(t *testing.T, dir string) {
-	r := newRig(t, options{dir: dir, profiles: func(s store.Store) sidecar.Profiles {
+	r := newRig(t, options{dir: dir, open: f.open, profiles: func(s store.Store) sidecar.Profiles {
 		c := store.NewCache(store.CacheOptions{Profiles: s, Check: 10 * time.Millisecond})
 		t.Cleanup(c.Close)
 		return c
@@ -110,6 +113,43 @@ func (f storeFault) play(t *testing.T, dir string) {
 	r.record("closed", func(rec call.Record) bool { return rec.Arrival.CallID == next.ID() && !rec.Open() })
 	if r.ledger.Lost() != 0 {
 		t.Errorf("%d ends lost", r.ledger.Lost())
+	}
+}
+
+// The same of a PostgreSQL that is frozen, killed and started again, or behind a network that is gone.
+func TestCallsAndRecordsOutlivePostgreSQL(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Of(t)
+	server.Mine(t)
+	for _, f := range []struct {
+		name  string
+		fault func(t *testing.T, net *pgtest.Network) (mend func())
+	}{
+		{"frozen", func(*testing.T, *pgtest.Network) func() {
+			server.Freeze()
+			return server.Thaw
+		}},
+		{"killed and started again", func(t *testing.T, _ *pgtest.Network) func() {
+			server.Kill()
+			return func() { must(t, server.Restart()) }
+		}},
+		{"network gone", func(_ *testing.T, net *pgtest.Network) func() {
+			net.Swallow(true)
+			return func() { net.Swallow(false) }
+		}},
+	} {
+		t.Run(f.name, func(t *testing.T) {
+			dsn, network := server.Through(t, server.New(t))
+			storeFault{
+				spool: true,
+				open: func() store.Store {
+					s, err := postgres.Open(t.Context(), postgres.Options{DSN: dsn})
+					must(t, err)
+					return s
+				},
+				fault: func(t *testing.T, _ string) func() { return f.fault(t, network) },
+			}.play(t, t.TempDir())
+		})
 	}
 }
 

@@ -3,6 +3,7 @@ package sidecar
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -29,17 +30,19 @@ type Switch interface {
 // own whose connection was lost while the parties talked. Calls that ended while nobody looked are closed with what is known
 // about when; those that still live, when they end. It never touches a call.
 //
-// Attach and Event are called by the one goroutine of each node's link, Adopt by those of calls.
+// Attach and Event are called by the one goroutine of each node's link, Died by the Fleet's, Adopt by those of calls.
 type Undertaker struct {
 	records  store.Records
 	ledger   *Ledger // takes the ends
 	instance string  // this process; its own records are touched only when they were adopted
 	linked   func(node string) bool
+	others   func(context.Context) (map[string]bool, error) // sidecars that live beside this one
 	log      *zap.Logger
 
 	mu       sync.Mutex
 	watching map[string]call.Record // by UUID: they live
 	unsure   map[string]lastEvents  // by UUID: nobody knows yet whether they were answered
+	recent   endings                // of all nodes
 	switches map[string]Switch      // by node: as it was attached last
 }
 
@@ -51,6 +54,22 @@ func NewUndertaker(records store.Records, ledger *Ledger, instance string, linke
 	return &Undertaker{
 		records: records, ledger: ledger, instance: instance, linked: linked, log: log,
 		watching: map[string]call.Record{}, unsure: map[string]lastEvents{}, switches: map[string]Switch{},
+	}
+}
+
+// Beside tells the Undertaker how to ask which other sidecars live and look after their own records. It is called before anything
+// else; without it there are none.
+func (u *Undertaker) Beside(others func(context.Context) (map[string]bool, error)) { u.others = others }
+
+// Died looks at every open record that nobody serves, after another sidecar has died.
+func (u *Undertaker) Died(ctx context.Context, now time.Time) {
+	u.mu.Lock()
+	switches := maps.Clone(u.switches)
+	u.mu.Unlock()
+	for node, sw := range switches {
+		if err := u.Attach(ctx, node, sw, now); err != nil {
+			u.log.Warn("the records of a sidecar that died are looked at when the link comes up again", zap.String("node", node), zap.Error(err))
+		}
 	}
 }
 
@@ -73,8 +92,14 @@ func (u *Undertaker) Attach(ctx context.Context, node string, sw Switch, now tim
 	if err != nil {
 		return fmt.Errorf("reading open records: %w", err)
 	}
+	live := map[string]bool{}
+	if u.others != nil && len(open) > 0 {
+		if live, err = u.others(ctx); err != nil {
+			return fmt.Errorf("asking for other sidecars: %w", err)
+		}
+	}
 	for _, rec := range open {
-		if rec.Owner != u.instance && !u.ledger.Ended(rec.ID) && !slices.ContainsFunc(orphans, func(o call.Record) bool { return o.ID == rec.ID }) {
+		if rec.Owner != u.instance && !live[rec.Owner] && !u.ledger.Ended(rec.ID) && !slices.ContainsFunc(orphans, func(o call.Record) bool { return o.ID == rec.ID }) {
 			orphans = append(orphans, rec)
 		}
 	}
@@ -135,29 +160,39 @@ func (u *Undertaker) Event(event *wire.Event) {
 	if event.Name() != "CHANNEL_HANGUP_COMPLETE" {
 		return
 	}
+	end := ending{
+		cause: event.Get("Hangup-Cause"), stage: event.Var("signalbox_stage"), handedBack: event.Var("signalbox_handed_back"), at: event.Time(),
+	}
+	if end.at.IsZero() {
+		end.at = time.Now()
+	}
 	u.mu.Lock()
+	u.recent.add(event.UUID(), end)
 	if last, ok := u.unsure[event.UUID()]; ok {
 		delete(u.unsure, event.UUID())
-		last <- event // has room for it
+		select {
+		case last <- end:
+		default: // it has it
+		}
 	}
 	u.mu.Unlock()
 	if rec, ok := u.unwatch(event.UUID()); ok {
-		u.ends(rec, event)
+		u.ends(rec, end)
 	}
 }
 
 // ends closes the record of a call by its last event.
-func (u *Undertaker) ends(rec call.Record, event *wire.Event) {
-	rec.Cause = event.Get("Hangup-Cause")
+func (u *Undertaker) ends(rec call.Record, end ending) {
+	rec.Cause = end.cause
 	rec.Note = "the sidecar that served the call had gone; the end was seen by the next one"
 	if rec.Owner == u.instance {
 		rec.Note = "the sidecar had lost its connection to the call; the end was seen on the node's link"
 	}
-	end := event.Time()
-	if end.IsZero() {
-		end = time.Now()
+	if end.stage == "" && end.handedBack != "" && end.handedBack == rec.Arrival.Dialled && !rec.Result.Final() {
+		rec.Result = call.Broken // if he was answered before, then only to be asked something
+		rec.Note += "; the operator's own dialplan had the call"
 	}
-	u.bury(rec, end)
+	u.bury(rec, end.at)
 }
 
 func (u *Undertaker) bury(rec call.Record, end time.Time) {

@@ -3,6 +3,7 @@ package sidecar
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -121,6 +122,34 @@ func TestUndertakerClosesWhatEndedWhileNobodyLooked(t *testing.T) {
 	}
 }
 
+func TestUndertakerLeavesTheRecordsOfASidecarThatLives(t *testing.T) {
+	s := newShelf()
+	left(t, s, of("other", "theirs", nil), of("dead", "1", nil))
+	u, write := under(t, s)
+	live := map[string]bool{"other": true}
+	var failed error
+	u.Beside(func(context.Context) (map[string]bool, error) { return live, failed })
+	failed = errors.New("the store is silent")
+	if err := u.Attach(t.Context(), "fs1", channels{}, attached); !errors.Is(err, failed) {
+		t.Errorf("nobody knows who lives: %v", err)
+	}
+	failed = nil
+	if err := u.Attach(t.Context(), "fs1", channels{}, attached); err != nil {
+		t.Fatal(err)
+	}
+	u.Event(hangup(t, s.kept["theirs"].UUID))
+	write()
+	if s.closed["theirs"] || !s.closed["1"] {
+		t.Errorf("closed are %v, want that of the dead one alone", s.closed)
+	}
+	live = nil
+	u.Died(t.Context(), attached.Add(time.Minute))
+	write()
+	if !s.closed["theirs"] {
+		t.Error("the record is open after its sidecar died")
+	}
+}
+
 func TestUndertakerSeesTheEndOfACallThatStillLives(t *testing.T) {
 	s := newShelf()
 	left(t, s, of("dead", "1", func(r *call.Record) { r.Answered = began.Add(3 * time.Second) }), of("dead", "2", nil), of("me", "mine", nil))
@@ -147,6 +176,101 @@ func TestUndertakerSeesTheEndOfACallThatStillLives(t *testing.T) {
 	if r := s.kept["2"]; !s.closed["2"] || r.Open() || r.Cause != "USER_BUSY" || r.Result != call.Broken {
 		t.Errorf("record %+v", r)
 	}
+}
+
+// A caller who was answered to be asked something, and whom the operator's own dialplan had when the sidecar was gone, talked with nobody of ours.
+func TestACallerWhoWasOnlyAskedIsNotOneWhoTalked(t *testing.T) {
+	const dialled = "+14155550100"
+	asked := func(r *call.Record) { r.Answered, r.Arrival.Dialled = began.Add(3*time.Second), dialled }
+	handedBack := event(t, "Event-Name", "CHANNEL_HANGUP_COMPLETE", "Unique-ID", "u-1", "Hangup-Cause", "NORMAL_CLEARING", "Event-Date-Timestamp", "1772366520000000",
+		"variable_signalbox_handed_back", dialled)
+	talked := event(t, "Event-Name", "CHANNEL_HANGUP_COMPLETE", "Unique-ID", "u-1", "Hangup-Cause", "NORMAL_CLEARING", "Event-Date-Timestamp", "1772366520000000",
+		"variable_signalbox_handed_back", dialled, "variable_signalbox_stage", "talked") // handed back, and come again
+	transferred := event(t, "Event-Name", "CHANNEL_HANGUP_COMPLETE", "Unique-ID", "u-1", "Hangup-Cause", "NORMAL_CLEARING", "Event-Date-Timestamp", "1772366520000000",
+		"variable_signalbox_handed_back", "+14155550199")
+	for name, tt := range map[string]struct {
+		last *wire.Event
+		want call.Result
+	}{
+		"the operator's dialplan had him": {handedBack, call.Broken}, "he talked": {talked, call.Answered},
+		"he talked, and was transferred to a number of the operator's": {transferred, call.Answered},
+	} {
+		s := newShelf()
+		left(t, s, of("dead", "1", asked))
+		u, write := under(t, s)
+		if err := u.Attach(t.Context(), "fs1", channels{"u-1": true}, attached); err != nil {
+			t.Fatal(err)
+		}
+		u.Event(tt.last)
+		write()
+		if r := s.kept["1"]; !s.closed["1"] || r.Result != tt.want || r.Cause != "NORMAL_CLEARING" {
+			t.Errorf("%s: closed %v, %+v", name, s.closed["1"], r)
+		}
+	}
+	// The same for a call of our own whose connection is lost.
+	for name, tt := range map[string]struct {
+		sw      Switch
+		adopted bool
+	}{
+		"the operator's dialplan has him": {staged{channels{"u-1": true}, ""}, false},
+		"he is in a conference":           {staged{channels{"u-1": true}, "talked"}, true},
+		"the switch does not answer":      {staged{channels{"u-1": false}, ""}, true},
+		"the link is down":                {nil, true},
+	} {
+		s := newShelf()
+		u, _ := under(t, s)
+		if tt.sw != nil {
+			if err := u.Attach(t.Context(), "fs1", tt.sw, attached); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := u.Adopt(t.Context(), of("me", "1", asked), false); got != tt.adopted {
+			t.Errorf("%s: adopted %v, want %v", name, got, tt.adopted)
+		}
+	}
+}
+
+// The link comes up again while a call is adopted: the look that follows must not go by the link of before, or nobody would see the end.
+func TestACallThatIsAdoptedWhileTheLinkComesBackIsLookedAt(t *testing.T) {
+	s := newShelf()
+	u, write := under(t, s)
+	before := comesBack{channels{"u-1": false}, func() {
+		if err := u.Attach(t.Context(), "fs1", channels{}, attached); err != nil { // by then the call has ended
+			t.Error(err)
+		}
+	}}
+	if err := u.Attach(t.Context(), "fs1", before, attached); err != nil {
+		t.Fatal(err)
+	}
+	if !u.Adopt(t.Context(), of("me", "1", nil), false) {
+		t.Fatal("not adopted")
+	}
+	write()
+	if r := s.kept["1"]; !s.closed["1"] || r.Result != call.Answered {
+		t.Errorf("closed %v, %+v", s.closed["1"], r)
+	}
+}
+
+// comesBack is a switch whose link is lost behind its answer, and is up again.
+type comesBack struct {
+	channels
+	meanwhile func()
+}
+
+func (c comesBack) Stage(context.Context, string) (string, error) {
+	c.meanwhile()
+	return "talked", nil
+}
+
+// staged is a switch whose calls are at a stage.
+type staged struct {
+	channels
+	stage string
+}
+
+func (s staged) Stage(ctx context.Context, uuid string) (string, error) {
+	_, err := s.Alive(ctx, uuid)
+	return s.stage, err
 }
 
 func TestUndertakersEndsWaitForAStoreThatIsDown(t *testing.T) {
@@ -221,7 +345,7 @@ func TestUndertakerAdoptsACallThatGoesOnWithoutUs(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if got := u.Adopt(t.Context(), tt.rec); got != tt.adopted {
+			if got := u.Adopt(t.Context(), tt.rec, !tt.rec.Answered.IsZero()); got != tt.adopted {
 				t.Fatalf("adopted %v, want %v", got, tt.adopted)
 			}
 			write()
@@ -268,7 +392,7 @@ func TestUndertakerForgetsTheCallsOfAnOldCore(t *testing.T) {
 		t.Fatal(err)
 	}
 	lives["u-2"] = false // the link goes as the connection of the call does
-	if !u.Adopt(t.Context(), of("me", "2", talked)) {
+	if !u.Adopt(t.Context(), of("me", "2", talked), true) {
 		t.Fatal("not adopted")
 	}
 	if err := u.Attach(t.Context(), "fs1", restarted{channels{}}, attached.Add(time.Minute)); err != nil {
@@ -286,5 +410,39 @@ func TestUndertakerForgetsTheCallsOfAnOldCore(t *testing.T) {
 	}
 	if len(u.watching) != 0 {
 		t.Errorf("watches on: %v", u.watching)
+	}
+}
+
+// The connection of a call may break at its very end: the link told of that before the call was adopted, or tells it a moment later.
+func TestAnEndThatTheLinkToldIsKnownToWhoAdoptsTheCall(t *testing.T) {
+	talked := func(r *call.Record) { r.Answered = began.Add(3 * time.Second) }
+	for name, when := range map[string]func(u *Undertaker, tell func()){
+		"before":         func(_ *Undertaker, tell func()) { tell() },
+		"a moment later": func(_ *Undertaker, tell func()) { time.AfterFunc(50*time.Millisecond, tell) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newShelf()
+			u, write := under(t, s)
+			if err := u.Attach(t.Context(), "fs1", channels{}, attached); err != nil {
+				t.Fatal(err)
+			}
+			for i := range maxEnds / 2 {
+				u.Event(hangup(t, fmt.Sprintf("other-%d", i)))
+			}
+			when(u, func() { u.Event(hangup(t, "u-1")) })
+			if !u.Adopt(t.Context(), of("me", "1", talked), true) {
+				t.Fatal("not adopted")
+			}
+			write()
+			if r := s.kept["1"]; !s.closed["1"] || r.Result != call.Answered || r.Cause != "NORMAL_CLEARING" || len(u.watching) != 0 {
+				t.Errorf("closed %v, watches %v, record %+v", s.closed["1"], u.watching, r)
+			}
+			for i := range maxEnds {
+				u.Event(hangup(t, fmt.Sprintf("another-%d", i)))
+			}
+			if len(u.recent.of) != maxEnds || len(u.recent.order) != maxEnds {
+				t.Errorf("%d and %d ends are remembered", len(u.recent.of), len(u.recent.order))
+			}
+		})
 	}
 }

@@ -24,19 +24,23 @@ const maxFlights = 64
 // CacheOptions configure a Cache.
 type CacheOptions struct {
 	Profiles Profiles      // what is behind the cache
-	Size     int           // numbers kept, known and unknown ones; 0 = 10000. The one not used for longest is dropped.
+	Size     int           // numbers kept; 0 = 10000. The one not used for longest is dropped.
+	Unknown  int           // numbers kept that no account owns, of which strangers may call any; 0 = Size/4
 	Check    time.Duration // how long the revision is believed; 0 = 250 ms
 	Wait     time.Duration // longest wait of one call for the store; 0 = 150 ms
 	ReadTime time.Duration // bound of one read of the store, also when nobody waits for it any more; 0 = 5 s
-	Logger   *zap.Logger   // warns when the store is silent; nil = no log
+	// ReadTook is told how long each read of a profile took, and its error unless nobody owns the number; may be nil.
+	ReadTook func(time.Duration, error)
+	Logger   *zap.Logger // warns when the store is silent; nil = no log
 }
 
 // Cache stands in front of Profiles so that a call reads the store once and then only its revision.
 //
-// An entry is used while the revision stands. When the revision moves, each entry is read again at its next use. When
-// the store is silent for Wait, or fails, the entry is used as it is, however old; without one the call gets
+// An entry is used while the revision stands. When the revision moves, the store is asked what was touched, and the entries made of
+// that are read again at their next use; all are, when it does not know. When the store is silent for Wait, or fails, the entry is used as it is, however old; without one the call gets
 // ErrUnavailable, and with it the operator's fallback. Calls that want the same read share it, and none waits for a read
-// that has been silent for Wait already. Cache is safe for concurrent use; Close waits for its reads.
+// that has been silent for Wait already. Warm reads ahead of calls, a few numbers at a time. Cache is safe for concurrent use;
+// Close waits for its reads.
 type Cache struct {
 	opt CacheOptions
 
@@ -44,24 +48,34 @@ type Cache struct {
 	reads   context.Context // ends with Close
 	running sync.WaitGroup
 
-	hits, negative, misses, stale, unavailable atomic.Uint64
+	hits, negative, misses, stale, unavailable, warmed atomic.Uint64
 
 	mu       sync.Mutex
 	closed   bool
 	revision int64
 	known    bool      // revision has been read at all
 	checked  time.Time // when the reading of revision began
+	hurried  time.Time // when Hurry was called last
 	silent   bool      // the last read failed
-	order    *list.List
+	owned    lru       // numbers of accounts
+	unknown  lru       // other numbers
 	items    map[tel.Number]*list.Element
 	flights  map[flightKey]*flight
+	touched  touches
+	warm     warming
 }
 
 type cached struct {
 	number   tel.Number
 	profile  account.Profile
 	unknown  bool  // no account owns the number
-	revision int64 // that held when the read began
+	revision int64 // at which it is known to hold
+}
+
+// lru are entries, the one used last first.
+type lru struct {
+	*list.List
+	size int
 }
 
 // flightKey names one read: of a number at a revision, or of the revision (number "").
@@ -85,7 +99,11 @@ func NewCache(opt CacheOptions) *Cache {
 	if opt.Logger == nil {
 		opt.Logger = zap.NewNop()
 	}
-	c := &Cache{opt: opt, order: list.New(), items: map[tel.Number]*list.Element{}, flights: map[flightKey]*flight{}}
+	opt.Unknown = max(cmp.Or(opt.Unknown, opt.Size/4), 1)
+	c := &Cache{
+		opt: opt, owned: lru{list.New(), opt.Size}, unknown: lru{list.New(), opt.Unknown},
+		items: map[tel.Number]*list.Element{}, flights: map[flightKey]*flight{},
+	}
 	c.reads, c.closing = context.WithCancel(context.Background())
 	return c
 }
@@ -111,7 +129,7 @@ func (c *Cache) Profile(ctx context.Context, number tel.Number) (account.Profile
 	}
 	c.mu.Lock()
 	entry, revision := c.get(number), c.revision
-	if entry != nil && (err != nil || entry.revision == revision) {
+	if entry != nil && (err != nil || c.holds(entry)) {
 		c.mu.Unlock()
 		c.count(entry, err != nil)
 		return entry.answer()
@@ -131,7 +149,7 @@ func (c *Cache) Profile(ctx context.Context, number tel.Number) (account.Profile
 	entry = c.get(number)
 	c.mu.Unlock()
 	if entry != nil {
-		if entry.revision == revision {
+		if entry.revision >= revision {
 			c.misses.Add(1)
 		} else {
 			c.count(entry, true)
@@ -164,11 +182,12 @@ type CacheStats struct {
 	Misses      uint64 // read from the store
 	Stale       uint64 // from memory, though it may have changed: the store was silent
 	Unavailable uint64 // not at all
+	Warmed      uint64 // read ahead of calls
 }
 
 // Stats gives the counts.
 func (c *Cache) Stats() CacheStats {
-	return CacheStats{Hits: c.hits.Load(), Negative: c.negative.Load(), Misses: c.misses.Load(), Stale: c.stale.Load(), Unavailable: c.unavailable.Load()}
+	return CacheStats{Hits: c.hits.Load(), Negative: c.negative.Load(), Misses: c.misses.Load(), Stale: c.stale.Load(), Unavailable: c.unavailable.Load(), Warmed: c.warmed.Load()}
 }
 
 // Revision is Profiles.Revision, read at most once in Check and within Wait.
@@ -178,6 +197,13 @@ func (c *Cache) Revision(ctx context.Context) (int64, error) {
 		return 0, fmt.Errorf("revision: %w: %w", ErrUnavailable, err)
 	}
 	return revision, nil
+}
+
+// Hurry makes the next call ask for the revision, because something may have changed.
+func (c *Cache) Hurry() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.checked, c.hurried = time.Time{}, time.Now()
 }
 
 // current returns the revision, not older than Check. It reads the store when needed and waits until the deadline.
@@ -261,15 +287,42 @@ func (c *Cache) readRevision(ctx context.Context, begun time.Time) error {
 		return err
 	}
 	c.mu.Lock()
+	old, known := c.revision, c.known
+	c.mu.Unlock()
+	touched := Touched{Revision: revision, All: true}
+	if known && revision != old { // it is read here alone, one at a time
+		if touched, err = c.opt.Profiles.Touched(ctx, old); err != nil {
+			return err
+		}
+	}
+	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.revision, c.known, c.checked = revision, true, begun
+	if !known || revision != old {
+		c.touched.add(touched)
+		if touched.Revision < c.revision { // a backup was put back: what is kept is of another history
+			for _, e := range c.items {
+				e.Value.(*cached).revision = -1
+			}
+		}
+		c.revision, c.known = touched.Revision, true
+	}
+	if begun.After(c.hurried) { // else something has changed since it began
+		c.checked = begun
+	}
 	return nil
 }
 
 func (c *Cache) readProfile(ctx context.Context, key flightKey) error {
+	begun := time.Now()
 	profile, err := c.opt.Profiles.Profile(ctx, key.number)
 	unknown := errors.Is(err, ErrNotFound)
-	if err != nil && !unknown {
+	if unknown {
+		err = nil
+	}
+	if c.opt.ReadTook != nil {
+		c.opt.ReadTook(time.Since(begun), err)
+	}
+	if err != nil {
 		return err
 	}
 	c.mu.Lock()
@@ -297,23 +350,33 @@ func (c *Cache) get(number tel.Number) *cached {
 	if !ok {
 		return nil
 	}
-	c.order.MoveToFront(e)
-	return e.Value.(*cached)
+	entry := e.Value.(*cached)
+	c.of(entry).MoveToFront(e)
+	return entry
+}
+
+// of is the list that an entry stands in.
+func (c *Cache) of(e *cached) *lru {
+	if e.unknown {
+		return &c.unknown
+	}
+	return &c.owned
 }
 
 // put keeps what was read of a number, unless what is kept holds at the revision and this does not. mu is held.
 func (c *Cache) put(e *cached) {
 	if old, ok := c.items[e.number]; ok {
-		if e.revision == c.revision || old.Value.(*cached).revision != c.revision {
-			old.Value = e
+		kept := old.Value.(*cached)
+		if !c.holds(e) && c.holds(kept) {
+			return
 		}
-		c.order.MoveToFront(old)
-		return
+		c.of(kept).Remove(old)
 	}
-	c.items[e.number] = c.order.PushFront(e)
-	if c.order.Len() > c.opt.Size {
-		last := c.order.Back()
-		c.order.Remove(last)
+	list := c.of(e)
+	c.items[e.number] = list.PushFront(e)
+	if list.Len() > list.size {
+		last := list.Back()
+		list.Remove(last)
 		delete(c.items, last.Value.(*cached).number)
 	}
 }

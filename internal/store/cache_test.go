@@ -26,6 +26,8 @@ type shelf struct {
 	fail     error
 	hang     bool // does not even mind its context, like a disk that is gone
 	free     chan struct{}
+	touched  *store.Touched  // what changed last; nil = anything
+	profile  account.Profile // of those that have a name, but for the name
 }
 
 func newShelf() *shelf {
@@ -68,7 +70,9 @@ func (s *shelf) Profile(_ context.Context, number tel.Number) (account.Profile, 
 	case !ok:
 		return account.Profile{}, fmt.Errorf("shelf: %w", store.ErrNotFound)
 	}
-	return account.Profile{Number: number, Account: account.Account{Name: name}}, nil
+	p := s.profile
+	p.Number, p.Account.Name = number, name
+	return p, nil
 }
 
 func (s *shelf) Revision(context.Context) (int64, error) {
@@ -82,6 +86,18 @@ func (s *shelf) Revision(context.Context) (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.revision, fail
+}
+
+func (s *shelf) Touched(ctx context.Context, _ int64) (store.Touched, error) {
+	revision, err := s.Revision(ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.touched == nil {
+		return store.Touched{Revision: revision, All: true}, err
+	}
+	t := *s.touched
+	t.Revision = revision
+	return t, err
 }
 
 func (s *shelf) counts() (reads, looks int) {
@@ -255,14 +271,135 @@ func TestReadsUnderWayAreBounded(t *testing.T) {
 }
 
 func TestCacheIsBounded(t *testing.T) {
-	inBubble(t, store.CacheOptions{Size: 2}, func(t *testing.T, s *shelf, c *store.Cache) {
-		for _, n := range []tel.Number{alice, nobody, "+14155550101", alice} {
-			_, _ = c.Profile(t.Context(), n)
+	const bob, carol = tel.Number("+14155550101"), tel.Number("+14155550102")
+	inBubble(t, store.CacheOptions{Size: 2, Unknown: 1}, func(t *testing.T, s *shelf, c *store.Cache) {
+		s.change(bob, "bob")
+		s.change(carol, "carol")
+		reads := func(want int, numbers ...tel.Number) {
+			t.Helper()
+			before, _ := s.counts()
+			for _, n := range numbers {
+				_, _ = c.Profile(t.Context(), n)
+			}
+			if after, _ := s.counts(); after-before != want {
+				t.Errorf("%d reads of %s, want %d", after-before, numbers, want)
+			}
 		}
-		if reads, _ := s.counts(); reads != 4 {
-			t.Errorf("%d reads, want 4: the first number was dropped by the third", reads)
+		reads(2, alice, bob)
+		reads(3, nobody, "+14155550198", nobody) // strangers who call any number push out no subscriber
+		reads(0, alice, bob, nobody)
+		reads(1, carol)
+		reads(1, alice) // was not used for longest
+		reads(0, carol)
+	})
+}
+
+// One change of one number does not make the others be read again, unless they are made of what changed.
+func TestAChangeTouchesWhomItConcerns(t *testing.T) {
+	const bob = tel.Number("+14155550101")
+	touch := func(tenant string, kind account.Kind, key string) store.Touch {
+		return store.Touch{Tenant: tenant, Kind: kind, Key: key}
+	}
+	for what, test := range map[string]struct {
+		touched    store.Touched
+		alice, bob bool // is read again
+	}{
+		"nothing of theirs":                 {store.Touched{Rows: []store.Touch{touch("t", account.KindNumber, "+14155550177"), touch("other", account.KindAccount, "alice")}}, false, false},
+		"the number":                        {store.Touched{Rows: []store.Touch{touch("t", account.KindNumber, string(alice))}}, true, false},
+		"the account":                       {store.Touched{Rows: []store.Touch{touch("t", account.KindAccount, "alice")}}, true, false},
+		"the pilot, which the operator has": {store.Touched{Rows: []store.Touch{touch("operator", account.KindPilot, "*86")}}, true, false},
+		"a system behind it":                {store.Touched{Rows: []store.Touch{touch("operator", account.KindVoicemailSystem, "vm.example.net")}}, true, false},
+		"a number that nobody had":          {store.Touched{Rows: []store.Touch{touch("t", account.KindNumber, string(bob))}}, false, true},
+		"more than is known":                {store.Touched{All: true}, true, true},
+	} {
+		t.Run(what, func(t *testing.T) {
+			inBubble(t, store.CacheOptions{}, func(t *testing.T, s *shelf, c *store.Cache) {
+				s.profile = account.Profile{Account: account.Account{Tenant: "t", ID: "alice"}, Voicemail: &account.Voicemail{Pilot: "*86"},
+					Systems: []account.VoicemailSystem{{FQDN: "vm.example.net"}}}
+				look := func() (a, b int) {
+					begin, _ := s.counts()
+					_, _ = c.Profile(t.Context(), alice)
+					middle, _ := s.counts()
+					_, _ = c.Profile(t.Context(), bob)
+					end, _ := s.counts()
+					return middle - begin, end - middle
+				}
+				look()
+				s.mu.Lock()
+				s.revision++
+				s.touched = &test.touched
+				s.mu.Unlock()
+				time.Sleep(time.Second)
+				if a, b := look(); (a == 1) != test.alice || (b == 1) != test.bob {
+					t.Errorf("read again: alice %d, bob %d", a, b)
+				}
+				// The next change is none of theirs, and what they were before is not forgotten.
+				s.mu.Lock()
+				s.revision++
+				s.touched = &store.Touched{}
+				s.mu.Unlock()
+				time.Sleep(time.Second)
+				if a, b := look(); a+b != 0 {
+					t.Errorf("read again by a change of others: alice %d, bob %d", a, b)
+				}
+			})
+		})
+	}
+}
+
+func TestHurryMakesTheNextCallLook(t *testing.T) {
+	inBubble(t, store.CacheOptions{Check: time.Hour}, func(t *testing.T, s *shelf, c *store.Cache) {
+		wantName(t, c, alice, "first")
+		s.change(alice, "second")
+		wantName(t, c, alice, "first")
+		c.Hurry()
+		time.Sleep(time.Nanosecond)
+		wantName(t, c, alice, "second")
+	})
+}
+
+func TestWarmReadsAheadOfCalls(t *testing.T) {
+	inBubble(t, store.CacheOptions{}, func(t *testing.T, s *shelf, c *store.Cache) {
+		c.Warm(alice, nobody, "")
+		synctest.Wait()
+		if reads, _ := s.counts(); reads != 2 {
+			t.Errorf("%d reads, want one of each", reads)
+		}
+		before, _ := s.counts()
+		wantName(t, c, alice, "first")
+		for range 100 { // it registers again and again
+			c.Warm(alice)
+		}
+		synctest.Wait()
+		if after, _ := s.counts(); after != before {
+			t.Errorf("%d reads of a number in memory", after-before)
+		}
+		if stats := c.Stats(); stats.Warmed != 2 || stats.Hits != 1 {
+			t.Errorf("counted %+v", stats)
 		}
 	})
+}
+
+func TestAStormOfRegistrationsLeavesTheStoreToTheCalls(t *testing.T) {
+	inBubble(t, store.CacheOptions{}, func(t *testing.T, s *shelf, c *store.Cache) {
+		wantName(t, c, somebody(s), "somebody")
+		s.set(nil, true)
+		for i := range 10_000 {
+			c.Warm(tel.Number(fmt.Sprintf("+1415556%04d", i)))
+		}
+		synctest.Wait()
+		if reads, _ := s.counts(); reads > 5 {
+			t.Errorf("%d reads at once", reads)
+		}
+		wantName(t, c, somebody(s), "somebody") // a silent store, and a call from memory
+	})
+}
+
+func somebody(s *shelf) tel.Number {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.names["+14155550188"] = "somebody"
+	return "+14155550188"
 }
 
 func TestCallerWhoHangsUpDoesNotWait(t *testing.T) {

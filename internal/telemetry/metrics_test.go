@@ -3,6 +3,8 @@ package telemetry
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/netip"
 	"os"
 	"regexp"
 	"slices"
@@ -10,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
@@ -18,6 +21,8 @@ import (
 	"github.com/signalbox/signalbox/internal/edge"
 	"github.com/signalbox/signalbox/internal/export"
 	"github.com/signalbox/signalbox/internal/hep"
+	"github.com/signalbox/signalbox/internal/otlp"
+	"github.com/signalbox/signalbox/internal/provision"
 	"github.com/signalbox/signalbox/internal/resolve"
 	"github.com/signalbox/signalbox/internal/screen"
 	"github.com/signalbox/signalbox/internal/sidecar"
@@ -50,6 +55,12 @@ func (ledgerStub) Dropped() int64 { return 5 }
 func (ledgerStub) Spooled() int64 { return 6 }
 func (ledgerStub) Lost() int64    { return 7 }
 
+type spoolStub struct{}
+
+func (spoolStub) CountSpooled(context.Context, string) (int, error) { return 3, nil }
+
+func (spoolStub) CountOutgoing(context.Context) (int, error) { return 3, nil }
+
 // recordsStub takes openings and nothing else.
 type recordsStub struct{ behind }
 
@@ -63,6 +74,7 @@ func everything(t *testing.T) *Registry {
 	CollectProxy(reg, proxyStub{})
 	CollectExport(reg, func() export.Stats { return export.Stats{Delivered: 1, SpoolBytes: 5} })
 	NewPosts(reg).Posted("delivered", time.Millisecond)
+	CollectSpans(reg, func() otlp.Stats { return otlp.Stats{Exported: 1} })
 	CollectHEP(reg, func() hep.Stats { return hep.Stats{Sent: 1} })
 	stages := NewStages(reg)
 	stages.Took(sipproxy.StageHop, time.Millisecond)
@@ -73,7 +85,34 @@ func everything(t *testing.T) *Registry {
 	c := NewCalls(reg)
 	c.Opened(esl.Opening{Connect: time.Millisecond, Command: time.Millisecond})
 	c.Profile("found", time.Millisecond)
-	c.Step(call.StepRing, call.NoAnswer)
+	c.Step(call.StepRecord{Kind: call.StepRing, Result: call.NoAnswer})
+	c.Step(call.StepRecord{Kind: call.StepMailbox, Result: call.Answered, Attempts: []call.Attempt{
+		{Target: "vms-west.example.net 192.0.2.1:5060/udp", Result: call.Unreachable}, {Target: "vms-west.example.net 192.0.2.1:5060/udp", Result: call.Unreachable},
+		{Target: "vms-mid.example.net", Result: call.VoicemailDown}, {Target: "vms-east.example.net 192.0.2.2:5060/udp", Result: call.Answered},
+	}})
+	NewDirectory(reg)
+	CollectDirectory(reg, func() int { return 1 })
+	a := NewAPI(reg)
+	a.Request("/pilots/{pilot}", "PUT", 200, time.Millisecond)
+	a.Refused("token_rate")
+	p := NewProvision(reg)
+	p.Finished("voicemail", "done", time.Millisecond)
+	p.Failed("mailbox")
+	p.Webhook("taken")
+	p.Mailbox("put", "ok")
+	p.Reconciled(provision.Reconciliation{})
+	NewMessages(reg, spoolStub{}).Tried("webhook", "sent")
+	NewDeliveries(reg, spoolStub{}).Ended("delivered")
+	rooms := NewRooms(reg)
+	rooms.Opened("host")
+	rooms.Closed("everybody left")
+	rooms.Entered("in")
+	rooms.Fetched("joined")
+	rooms.Dropped("event")
+	rooms.Announced(2, time.Second)
+	l := NewLamps(reg)
+	l.Notified("taken")
+	l.Told("told")
 	c.Over(sidecar.NotOurs)
 	CollectServer(reg, func() esl.ServerStats { return esl.ServerStats{Active: 2} }, &sidecar.Counts{})
 	CollectLinks(reg, []LinkSource{linkStub{"fs1"}, linkStub{"fs2"}})
@@ -82,9 +121,25 @@ func everything(t *testing.T) *Registry {
 		t.Error("the store's answers do not come through")
 	}
 	CollectLedger(reg, ledgerStub{})
+	NewReads(reg).Took(time.Millisecond, nil)
 	CollectCache(reg, func() store.CacheStats { return store.CacheStats{Hits: 1} })
-	CollectResolver(reg, func() resolve.Stats { return resolve.Stats{TargetsDown: 1} })
+	targets := resolve.NewHealth(resolve.HealthOptions{})
+	targets.Failed(resolve.Target{Name: "vm.example.net", Addr: netip.MustParseAddrPort("192.0.2.1:5060"), Transport: "udp"}, time.Now())
+	CollectResolver(reg, func() *resolve.Resolver { return resolverWithAName(t, targets) }, targets)
 	return reg
+}
+
+// resolverWithAName has been asked for a name in vain, so that there is something to say of it.
+func resolverWithAName(t *testing.T, targets *resolve.Health) *resolve.Resolver {
+	t.Helper()
+	r, err := resolve.New(resolve.Options{Servers: []string{"127.0.0.1:1"}, Timeout: 10 * time.Millisecond, Health: targets})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Lookup(t.Context(), "vm.example.net", "udp"); err == nil {
+		t.Error("a name was found where nobody answers")
+	}
+	return r
 }
 
 func TestEveryMetricIsNamedAsPrometheusWantsIt(t *testing.T) {
@@ -103,7 +158,7 @@ func TestEveryMetricIsNamedAsPrometheusWantsIt(t *testing.T) {
 		t.Errorf("%s: %s", p.Metric, p.Text)
 	}
 	labels := []string{
-		"action", "class", "direction", "go_version", "hop", "method", "node", "operation", "reason", "result", "revision", "role", "stage", "step", "transport", "version",
+		"action", "class", "direction", "go_version", "hop", "kind", "method", "name", "node", "operation", "reason", "result", "revision", "role", "route", "sender", "service", "stage", "state", "status", "step", "transport", "version",
 	}
 	for _, f := range families {
 		if !strings.HasPrefix(f.GetName(), "signalbox_") {
@@ -169,6 +224,18 @@ func TestWhatIsCountedIsWhatIsScraped(t *testing.T) {
 			signalbox_proxy_responses_total{class="2xx",method="INVITE",transport="udp"} 1
 			signalbox_proxy_responses_total{class="6xx",method="INVITE",transport="udp"} 2
 		`,
+		"signalbox_voicemail_attempts_total": `
+			# HELP signalbox_voicemail_attempts_total Servers of voicemail systems that were offered a call, by the system's name and how that ended.
+			# TYPE signalbox_voicemail_attempts_total counter
+			signalbox_voicemail_attempts_total{name="vms-east.example.net",result="answered"} 1
+			signalbox_voicemail_attempts_total{name="vms-mid.example.net",result="voicemail-down"} 1
+			signalbox_voicemail_attempts_total{name="vms-west.example.net",result="unreachable"} 2
+		`,
+		"signalbox_voicemail_failovers_total": `
+			# HELP signalbox_voicemail_failovers_total Times that a call went on to another server after one had failed.
+			# TYPE signalbox_voicemail_failovers_total counter
+			signalbox_voicemail_failovers_total 2
+		`,
 		"signalbox_link_idle_seconds": `
 			# HELP signalbox_link_idle_seconds Time since anything came on the link; FreeSWITCH's heartbeat comes every 20 s.
 			# TYPE signalbox_link_idle_seconds gauge
@@ -185,5 +252,17 @@ func TestWhatIsCountedIsWhatIsScraped(t *testing.T) {
 		if err := testutil.GatherAndCompare(everything(t), strings.NewReader(want), name); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// A tenant who names one voicemail system after the other does not fill the memory of who scrapes.
+func TestNamesOfVoicemailSystemsAreBounded(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	c := NewCalls(reg)
+	for i := range 3 * maxSystems {
+		c.Step(call.StepRecord{Kind: call.StepMailbox, Attempts: []call.Attempt{{Target: fmt.Sprintf("vm-%d.example.net", i), Result: call.Unreachable}}})
+	}
+	if n, err := testutil.GatherAndCount(reg, "signalbox_voicemail_attempts_total"); err != nil || n != maxSystems+1 {
+		t.Errorf("%d systems are counted by name, %v; want %d and the others", n, err, maxSystems)
 	}
 }

@@ -57,7 +57,7 @@ func CollectProxy(reg prometheus.Registerer, p ProxySource) {
 	s.add(prometheus.CounterValue, "proxy_rejected_total", "Messages that were dropped or answered by the gate, by reason.", []string{"reason"}, func(emit func(float64, ...string)) {
 		stats := p.Stats()
 		for reason, n := range map[string]uint64{
-			"malformed": stats.Malformed, "stranger": stats.Strangers, "rate_limited": stats.RateLimited, "overload": stats.Overload, "banned": stats.Banned,
+			"malformed": stats.Malformed, "stranger": stats.Strangers, "rate_limited": stats.RateLimited, "overload": stats.Overload, "banned": stats.Banned, "scanner": stats.Scanners,
 			"forbidden": stats.Forbidden, "loop": stats.Loops, "stray": stats.Stray, "unroutable": stats.Unroutable,
 		} {
 			emit(float64(n), reason)
@@ -116,8 +116,12 @@ func collectTraffic(s *snapshots, p ProxySource) {
 		hops(func(h sipproxy.HopCount) float64 { return float64(h.Failed) }))
 	s.add(prometheus.GaugeValue, "proxy_node_up", "1 while a FreeSWITCH answers the proxy's OPTIONS, 0 when it has missed some: calls go to others first.", []string{"node"},
 		func(emit func(float64, ...string)) {
+			up := map[string]bool{} // a node with a domain has several addresses
 			for _, h := range p.Health() {
-				emit(yes(h.Up), h.Name)
+				up[h.Name] = up[h.Name] || h.Up
+			}
+			for name, is := range up {
+				emit(yes(is), name)
 			}
 		})
 }

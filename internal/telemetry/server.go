@@ -3,7 +3,6 @@ package telemetry
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -14,6 +13,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.uber.org/zap"
+
+	"github.com/signalbox/signalbox/internal/heapsample"
+	"github.com/signalbox/signalbox/internal/httpserve"
 )
 
 const (
@@ -52,6 +54,7 @@ func NewServer(o ServerOptions) *Server {
 		ErrorLog: zap.NewStdLog(log), ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: maxScrapes, Timeout: scrapeTime,
 	}))
 	if o.Pprof {
+		heapsample.On()
 		mux.HandleFunc("/debug/pprof/", pprof.Index)
 		mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 		mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
@@ -72,23 +75,10 @@ func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
 // Run serves until ctx ends; requests under way have a second then.
 func (s *Server) Run(ctx context.Context) error {
-	stopped := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(stopped)
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
-		defer cancel()
-		if s.http.Shutdown(ctx) != nil {
-			_ = s.http.Close()
-		}
-	})
-	err := s.http.Serve(s.listener)
-	if !stop() {
-		<-stopped
+	if err := httpserve.Run(ctx, s.http, s.listener, nil, shutdownTime); err != nil {
+		return fmt.Errorf("http.listen: %w", err)
 	}
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
-	}
-	return fmt.Errorf("http.listen: %w", err)
+	return nil
 }
 
 // checksHandler answers 200 when all that is needed is in order, else 503; as JSON to who asks for it, else as text.

@@ -1,6 +1,8 @@
 package telemetry
 
 import (
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,6 +16,9 @@ import (
 type Calls struct {
 	calls    *prometheus.CounterVec
 	steps    *prometheus.CounterVec
+	routes   *prometheus.CounterVec
+	systems  systems
+	failover prometheus.Counter
 	connect  prometheus.Histogram
 	first    prometheus.Histogram
 	profiles *prometheus.HistogramVec
@@ -33,6 +38,15 @@ func NewCalls(reg prometheus.Registerer) *Calls {
 		steps: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: namespace, Name: "sidecar_steps_total", Help: "Steps of plans that were run, by kind and result.",
 		}, []string{"step", "result"}),
+		routes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Name: "voicemail_routes_total", Help: "Calls that were routed to voicemail systems, by how that ended.",
+		}, []string{"result"}),
+		systems: systems{attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Name: "voicemail_attempts_total", Help: "Servers of voicemail systems that were offered a call, by the system's name and how that ended.",
+		}, []string{"name", "result"})},
+		failover: prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: namespace, Name: "voicemail_failovers_total", Help: "Times that a call went on to another server after one had failed.",
+		}),
 		connect: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: namespace, Name: "sidecar_connect_seconds", Help: "Time from FreeSWITCH's connection for a call to its answer to connect.", Buckets: opening,
 		}),
@@ -44,7 +58,7 @@ func NewCalls(reg prometheus.Registerer) *Calls {
 			Buckets: []float64{.00005, .0001, .0005, .001, .005, .01, .025, .05, .1, .15, .25},
 		}, []string{"result"}),
 	}
-	reg.MustRegister(c.calls, c.steps, c.connect, c.first, c.profiles)
+	reg.MustRegister(c.calls, c.steps, c.routes, c.systems.attempts, c.failover, c.connect, c.first, c.profiles)
 	return c
 }
 
@@ -60,8 +74,45 @@ func (c *Calls) Profile(result string, took time.Duration) {
 }
 
 // Step implements sidecar.Meter.
-func (c *Calls) Step(kind call.StepKind, result call.Result) {
-	c.steps.WithLabelValues(string(kind), string(result)).Inc()
+func (c *Calls) Step(s call.StepRecord) {
+	c.steps.WithLabelValues(string(s.Kind), string(s.Result)).Inc()
+	if s.Kind != call.StepMailbox {
+		return
+	}
+	c.routes.WithLabelValues(string(s.Result)).Inc()
+	for i, a := range s.Attempts {
+		fqdn, _, _ := strings.Cut(a.Target, " ")
+		c.systems.count(fqdn, string(a.Result))
+		if i > 0 && a.Target != s.Attempts[i-1].Target { // our own switch may have been asked twice for one
+			c.failover.Inc()
+		}
+	}
+}
+
+// maxSystems bounds the voicemail systems that are counted by their names; all further ones are "others". Tenants may name any number.
+const maxSystems = 200
+
+// systems counts attempts by voicemail system.
+type systems struct {
+	attempts *prometheus.CounterVec
+	mu       sync.Mutex
+	known    map[string]bool
+}
+
+func (s *systems) count(fqdn, result string) {
+	s.mu.Lock()
+	if s.known == nil {
+		s.known = make(map[string]bool)
+	}
+	switch {
+	case s.known[fqdn]:
+	case len(s.known) < maxSystems:
+		s.known[fqdn] = true
+	default:
+		fqdn = "others"
+	}
+	s.mu.Unlock()
+	s.attempts.WithLabelValues(fqdn, result).Inc()
 }
 
 // Over implements sidecar.Meter.

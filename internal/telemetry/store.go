@@ -7,7 +7,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/signalbox/signalbox/internal/call"
-	"github.com/signalbox/signalbox/internal/resolve"
 	"github.com/signalbox/signalbox/internal/store"
 )
 
@@ -73,25 +72,36 @@ func CollectLedger(reg prometheus.Registerer, l LedgerSource) {
 	reg.MustRegister(s)
 }
 
+// Reads measures reads of profiles.
+type Reads struct{ seconds *prometheus.HistogramVec }
+
+// NewReads registers the metric of reading profiles.
+func NewReads(reg prometheus.Registerer) *Reads {
+	r := &Reads{prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Namespace: namespace, Name: "profile_read_seconds", Help: "Time of one read of a profile from the store, by whether it answered.",
+		Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .15, .5, 1, 5},
+	}, []string{"result"})}
+	reg.MustRegister(r.seconds)
+	return r
+}
+
+// Took counts one read.
+func (r *Reads) Took(d time.Duration, err error) {
+	result := "ok"
+	if err != nil {
+		result = "error"
+	}
+	r.seconds.WithLabelValues(result).Observe(d.Seconds())
+}
+
 // CollectCache registers the metrics of the cache of profiles.
 func CollectCache(reg prometheus.Registerer, stats func() store.CacheStats) {
 	s := &snapshots{}
 	s.add(prometheus.CounterValue, "profile_cache_total", "Profiles asked for, by where the answer came from.", []string{"result"}, func(emit func(float64, ...string)) {
 		c := stats()
-		for result, n := range map[string]uint64{"hit": c.Hits, "negative": c.Negative, "miss": c.Misses, "stale": c.Stale, "unavailable": c.Unavailable} {
+		for result, n := range map[string]uint64{"hit": c.Hits, "negative": c.Negative, "miss": c.Misses, "stale": c.Stale, "unavailable": c.Unavailable, "warmed": c.Warmed} {
 			emit(float64(n), result)
 		}
 	})
-	reg.MustRegister(s)
-}
-
-// CollectResolver registers the metrics of looking up voicemail systems.
-func CollectResolver(reg prometheus.Registerer, stats func() resolve.Stats) {
-	s := &snapshots{}
-	s.counter("resolver_lookups_total", "Look-ups of voicemail systems' names, those answered from the cache included.", func() uint64 { return stats().Lookups })
-	s.counter("resolver_cached_total", "Look-ups answered from the cache.", func() uint64 { return stats().Cached })
-	s.counter("resolver_failures_total", "Look-ups that ended without a target.", func() uint64 { return stats().Failed })
-	s.counter("resolver_stale_total", "Expired answers used because no DNS server answered.", func() uint64 { return stats().Stale })
-	s.gauge("resolver_targets_down", "Targets of voicemail systems that failed lately and are tried last.", func() float64 { return float64(stats().TargetsDown) })
 	reg.MustRegister(s)
 }

@@ -105,8 +105,15 @@ func Sign(e Evidence, key Key) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("token: %w", err)
 	}
-	signed := version + "." + key.ID + "." + base64.RawURLEncoding.EncodeToString(text)
-	return signed + "." + base64.RawURLEncoding.EncodeToString(mac(signed, key.Secret)), nil
+	b := make([]byte, 0, frame+base64.RawURLEncoding.EncodedLen(len(text)))
+	b = append(b, version...)
+	b = append(b, '.')
+	b = append(b, key.ID...)
+	b = append(b, '.')
+	b = base64.RawURLEncoding.AppendEncode(b, text)
+	sum := mac(b, key.Secret)
+	b = append(b, '.')
+	return string(base64.RawURLEncoding.AppendEncode(b, sum)), nil
 }
 
 // bind is the Call-ID as it stands in a token. One that JSON could not carry as it is, or that would fill the token, is
@@ -141,6 +148,9 @@ func fit(e Evidence, limit int) ([]byte, error) {
 		if text, err = encode(e); err != nil {
 			return nil, err
 		}
+	}
+	if len(diversions)+len(history) == 0 {
+		return text, nil
 	}
 	room := limit - len(text) - len(`"d":[],"h":[],"x":true,`)
 	for _, d := range diversions { // newest first
@@ -194,9 +204,9 @@ func cut(s string, n int) string {
 	return string(b)
 }
 
-func mac(signed string, secret []byte) []byte {
+func mac(signed, secret []byte) []byte {
 	h := hmac.New(sha256.New, secret)
-	h.Write([]byte(signed))
+	h.Write(signed)
 	return h.Sum(nil)
 }
 
@@ -271,7 +281,7 @@ func SignPermit(p Permit, key Key) (string, error) {
 		return "", fmt.Errorf("token: %w", err)
 	}
 	signed := version + "." + key.ID + "." + base64.RawURLEncoding.EncodeToString(text)
-	return signed + "." + base64.RawURLEncoding.EncodeToString(mac(permitPurpose+signed, key.Secret)), nil
+	return signed + "." + base64.RawURLEncoding.EncodeToString(mac([]byte(permitPurpose+signed), key.Secret)), nil
 }
 
 // CheckPermit reads a permit for a domain. It may be shown again while it counts, because FreeSWITCH sends an INVITE again that
@@ -322,7 +332,7 @@ func (c *Checker) open(header, purpose string, v any) (signed string, err error)
 	if err != nil {
 		return "", ErrMalformed
 	}
-	if !hmac.Equal(signature, mac(purpose+parts[0]+"."+parts[1]+"."+parts[2], key.Secret)) {
+	if !hmac.Equal(signature, mac([]byte(purpose+parts[0]+"."+parts[1]+"."+parts[2]), key.Secret)) {
 		return "", ErrSignature
 	}
 	text, err := encoding.DecodeString(parts[2])
@@ -346,6 +356,7 @@ func (c *Checker) first(signature, leg string, now time.Time) bool {
 		delete(c.seen, c.order[0])
 		c.order = c.order[1:]
 	}
+	signature = strings.Clone(signature) // it is a piece of the header, all of which would be kept with it
 	c.seen[signature] = sighting{leg, now}
 	c.order = append(c.order, signature)
 	return true

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/signalbox/signalbox/internal/account"
 	"github.com/signalbox/signalbox/internal/call"
 	"github.com/signalbox/signalbox/internal/tel"
 	"github.com/signalbox/signalbox/internal/treat/notice"
@@ -23,12 +24,26 @@ func Branches(p call.Plan) []Branch {
 	var out []Branch
 	for i, step := range p.Steps {
 		for _, r := range results(step.Kind) {
-			b := Branch{Step: i + 1, Result: r, Next: p.Next(i, r) + 1}
-			b.Says = says(p, step, r, b.Next)
-			out = append(out, b)
+			out = append(out, branch(p, i, r, r))
+			if r == call.NotJoined && p.Next(i, r) < 0 { // it goes on as the phones ended
+				out = out[:len(out)-1]
+				for _, phone := range step.On {
+					out = append(out, branch(p, i, r, phone))
+				}
+			}
 		}
 	}
 	return out
+}
+
+// branch is what follows when step i ends with r, the phones having ended with phone.
+func branch(p call.Plan, i int, r, phone call.Result) Branch {
+	b := Branch{Step: i + 1, Result: r, Next: next(p, i, r, phone) + 1}
+	b.Says = says(p, p.Steps[i], r, b.Next)
+	if phone != r {
+		b.Says = fmt.Sprintf("when the phones ended %s: %s", phone, says(p, p.Steps[i], phone, b.Next))
+	}
+	return b
 }
 
 // results are the ways a step of a kind can end, as far as the caller's fate depends on them.
@@ -37,7 +52,11 @@ func results(kind call.StepKind) []call.Result {
 	case call.StepRing:
 		return []call.Result{call.Answered, call.NoAnswer, call.Busy, call.NotRegistered, call.Unreachable, call.Declined, call.CallerGone}
 	case call.StepMailbox:
-		return []call.Result{call.Answered, call.VoicemailDown, call.CallerGone}
+		return []call.Result{call.Answered, call.VoicemailDown, call.FromVoicemail, call.CallerGone}
+	case call.StepConference:
+		return []call.Result{call.Answered, call.NotJoined, call.CallerGone}
+	case call.StepSpool:
+		return []call.Result{call.Answered, call.NotRecorded, call.CallerGone}
 	case call.StepNotice, call.StepRefuse:
 		return []call.Result{call.Ended}
 	}
@@ -48,10 +67,14 @@ func says(p call.Plan, step call.Step, r call.Result, next int) string {
 	switch {
 	case next > 0:
 		following := p.Steps[next-1]
-		if following.Kind == call.StepMailbox {
+		if following.Kind == call.StepMailbox && following.Mailbox.Why == "" && tel.Why(r).RedirectCause() != 0 && (step.Kind == call.StepRing || step.Kind == call.StepConference) {
 			return fmt.Sprintf("then step %d, cause=%d for the voicemail system", next, tel.Why(r).RedirectCause())
 		}
 		return fmt.Sprintf("then step %d", next)
+	case r == call.Answered && step.Kind == call.StepSpool:
+		return "the caller has left a message, which is delivered later; the call is over"
+	case r == call.Answered && step.Kind == call.StepConference:
+		return "the caller was in the conference; the call is over"
 	case r == call.Answered && step.Kind == call.StepMailbox:
 		return "the caller talks to voicemail; the call is over"
 	case r == call.Answered:
@@ -84,6 +107,16 @@ func withSIP(cause string) string { return fmt.Sprintf("%s (SIP %d)", cause, tel
 
 // WriteText prints a plan with its branches for people.
 func WriteText(w io.Writer, p call.Plan) error {
+	if p.Forwarded != nil {
+		if _, err := fmt.Fprintf(w, "It was sent on by %s%s, says %s.\n", p.Forwarded.Number, because(p.Forwarded.Why), p.Forwarded.Source); err != nil {
+			return err
+		}
+	}
+	if p.Access != nil {
+		if _, err := fmt.Fprintf(w, "Conference: %s (%s), %s.\n\n", p.Access.Verdict, p.Access.Reason.Name, p.Access.Reason.Sentence); err != nil {
+			return err
+		}
+	}
 	branches := Branches(p)
 	for i, step := range p.Steps {
 		if _, err := fmt.Fprintf(w, "%d. %-9s %s\n", i+1, step.Kind, step.Reason.Sentence); err != nil {
@@ -106,6 +139,25 @@ func WriteText(w io.Writer, p call.Plan) error {
 	return nil
 }
 
+func because(why tel.Why) string {
+	if why == "" {
+		return ""
+	}
+	return " (" + string(why) + ")"
+}
+
+// whose says which mailbox a step is for, and why when no phone was rung.
+func whose(m call.Mailbox) string {
+	text := ""
+	if m.Number != "" {
+		text = " in the mailbox of " + string(m.Number)
+	}
+	if m.Why != "" {
+		text += fmt.Sprintf(", cause=%d", m.Why.RedirectCause())
+	}
+	return text
+}
+
 func details(step call.Step) []string {
 	var lines []string
 	if step.Ring != nil {
@@ -113,14 +165,38 @@ func details(step call.Step) []string {
 			lines = append(lines, "phone "+d.String())
 		}
 	}
+	if c := step.Conference; c != nil {
+		lines = append(lines, conferenceText(*c))
+	}
 	if m := step.Mailbox; m != nil {
 		for _, system := range m.Systems {
-			lines = append(lines, fmt.Sprintf("INVITE sip:%s@%s over %s; a target without ringing for %s is dead",
-				m.Pilot, system.FQDN, system.Transport, m.ProgressTimeout))
+			user := m.Pilot
+			if m.Mailbox != "" && system.Wants(account.EvidenceMailbox) {
+				user = m.Mailbox
+			}
+			lines = append(lines, fmt.Sprintf("INVITE sip:%s@%s over %s for %s%s; a target without ringing for %s is dead",
+				user, system.FQDN, system.Transport, m.Condition, whose(*m), m.ProgressTimeout))
 		}
+	}
+	if step.Spool != nil {
+		lines = append(lines, fmt.Sprintf("answers and records up to %s for the mailbox of %s", step.Spool.Longest, step.Spool.Number))
 	}
 	if step.Notice != nil && step.Notice.Prompt != "" {
 		lines = append(lines, "announcement as early media: "+step.Notice.Prompt)
 	}
 	return lines
+}
+
+// conferenceText says how a caller comes into a conference.
+func conferenceText(c call.Conference) string {
+	s := c.Settings
+	how := map[call.ConferenceMode]string{
+		call.ByKey:  fmt.Sprintf("joins with key %c, leaves a message with %c", s.JoinKey, s.MessageKey),
+		call.AtOnce: "joins without a key", call.ByPIN: "joins with the PIN", call.AsHost: fmt.Sprintf("joins his own conference with key %c", s.JoinKey),
+	}[c.Mode]
+	room := map[account.RoomPolicy]string{
+		account.RoomPresent: "the host is in it", account.RoomFetch: "the host is called when he is not in it",
+		account.RoomOpen: "callers wait in it for the host",
+	}[c.Create]
+	return fmt.Sprintf("answers, greets; the caller %s; %s", how, room)
 }

@@ -6,15 +6,21 @@ import (
 	"time"
 
 	"github.com/signalbox/signalbox/internal/call"
+	"github.com/signalbox/signalbox/internal/treat/conference"
 	"github.com/signalbox/signalbox/internal/treat/devices"
 	"github.com/signalbox/signalbox/internal/treat/mailbox"
 	"github.com/signalbox/signalbox/internal/treat/notice"
+	"github.com/signalbox/signalbox/internal/treat/recorder"
 )
 
 // Tools is what running a plan needs beside the leg.
 type Tools struct {
 	Settings Settings
 	Resolver mailbox.Resolver
+	// Conference is what brings callers into conferences.
+	Conference conference.Tools
+	// Spool keeps messages that are taken here; nil = none are.
+	Spool recorder.Keeper
 	// Progress is told of the record after each step. It must not block. May be nil.
 	Progress func(call.Record)
 }
@@ -23,10 +29,22 @@ type Tools struct {
 // our hands: the caller of Run closes the connection, and FreeSWITCH goes on with the operator's own dialplan.
 func Run(ctx context.Context, leg call.Leg, rec call.Record, tools Tools) (call.Record, error) {
 	last := call.Result("") // of the step before
+	why := call.Result("")  // why the call went to voicemail
 	phone := call.NoAnswer  // how the subscriber's own phones ended
 	for i := 0; i >= 0 && i < len(rec.Plan.Steps); {
 		step := rec.Plan.Steps[i]
-		done, err := runStep(ctx, leg, rec.Arrival, step, last, phone, tools)
+		if step.Kind == call.StepMailbox {
+			if why = last; last == call.NotJoined {
+				why = phone
+			}
+			if step.Mailbox.Why != "" {
+				why = call.Result(step.Mailbox.Why)
+			}
+		}
+		if step.Kind == call.StepMailbox || step.Kind == call.StepSpool {
+			last = why
+		}
+		done, err := runStep(ctx, leg, rec, step, last, phone, tools)
 		rec.Steps = append(rec.Steps, done)
 		rec.Result, rec.Updated = done.Result, done.Ended
 		if tools.Progress != nil {
@@ -39,17 +57,32 @@ func Run(ctx context.Context, leg call.Leg, rec call.Record, tools Tools) (call.
 			phone = done.Result
 		}
 		last = done.Result
-		i = rec.Plan.Next(i, last)
+		i = next(rec.Plan, i, last, phone)
 	}
 	return rec, nil
 }
 
-func runStep(ctx context.Context, leg call.Leg, a call.Arrival, step call.Step, last, phone call.Result, tools Tools) (call.StepRecord, error) {
+// next is the step to run after step i ended with last, or -1. Who is in no conference goes on as the phones ended, where no step is for
+// him alone.
+func next(p call.Plan, i int, last, phone call.Result) int {
+	j := p.Next(i, last)
+	if j < 0 && last == call.NotJoined {
+		j = p.Next(i, phone)
+	}
+	return j
+}
+
+func runStep(ctx context.Context, leg call.Leg, rec call.Record, step call.Step, last, phone call.Result, tools Tools) (call.StepRecord, error) {
+	a := rec.Arrival
 	switch step.Kind {
+	case call.StepConference:
+		return conference.Run(ctx, leg, a, rec.ID, *step.Conference, tools.Conference)
 	case call.StepRing:
 		return devices.Run(ctx, leg, a, *step.Ring)
 	case call.StepMailbox:
 		return mailbox.Run(ctx, leg, a, *step.Mailbox, last, tools.Settings.Mailbox, tools.Resolver)
+	case call.StepSpool:
+		return recorder.Run(ctx, leg, a, *step.Spool, last, tools.Spool)
 	case call.StepNotice:
 		cause := step.Notice.Cause
 		if cause == "" {

@@ -68,7 +68,7 @@ func (d *dns) Worked(t mailbox.Target) { d.worked = append(d.worked, t.Addr.Stri
 func run(t *testing.T, leg *calltest.Leg, p *account.Profile, a call.Arrival) (call.Record, *dns, error) {
 	t.Helper()
 	d := &dns{}
-	rec := call.Record{ID: "r", Arrival: a, Plan: Plan(a, p, settings())}
+	rec := call.Record{ID: "r", Arrival: a, Plan: Plan(a, p, call.World{}, settings())}
 	rec, err := Run(context.Background(), leg, rec, Tools{Settings: settings(), Resolver: d})
 	return rec, d, err
 }
@@ -145,8 +145,8 @@ func TestVoicemailLearnsWhyAndFromWhom(t *testing.T) {
 	}
 	order := leg.Orders[1]
 	v := order.Voicemail
-	if v.Pilot != "+18056377243" || v.FQDN != "vm-a.example.net" || v.Target != "sip:+14155550100@pbx.example.net" || v.Cause != 486 {
-		t.Errorf("INVITE sip:%s@%s;target=%s;cause=%d", v.Pilot, v.FQDN, v.Target, v.Cause)
+	if v.User != "+18056377243" || v.FQDN != "vm-a.example.net" || v.Target != "sip:+14155550100@pbx.example.net" || v.Cause != 486 {
+		t.Errorf("INVITE sip:%s@%s;target=%s;cause=%d", v.User, v.FQDN, v.Target, v.Cause)
 	}
 	headers := map[string]string{}
 	for _, h := range order.Headers {
@@ -258,7 +258,7 @@ func TestLoopsAreRefusedAndStrangersHandedBack(t *testing.T) {
 
 // TestExplainShowsEveryBranchOfTheSamePlan holds explain to Plan.Next, the function that Run follows.
 func TestExplainShowsEveryBranchOfTheSamePlan(t *testing.T) {
-	p := Plan(arrival(), profile(account.Conditions{NoAnswer: true, Busy: true}), settings())
+	p := Plan(arrival(), profile(account.Conditions{NoAnswer: true, Busy: true}), call.World{}, settings())
 	got := map[call.Result]string{}
 	for _, b := range Branches(p) {
 		if b.Step == 1 {
@@ -287,11 +287,11 @@ func TestExplainShowsEveryBranchOfTheSamePlan(t *testing.T) {
 
 func TestAPlanIsPureAndItsFirstStepAlwaysRuns(t *testing.T) {
 	a, p := arrival(), profile(everything)
-	one, two := Plan(a, p, settings()), Plan(a, p, settings())
+	one, two := Plan(a, p, call.World{}, settings()), Plan(a, p, call.World{}, settings())
 	if !reflect.DeepEqual(one, two) {
 		t.Error("the same call has two plans")
 	}
-	for _, plan := range []call.Plan{one, Plan(a, nil, settings())} {
+	for _, plan := range []call.Plan{one, Plan(a, nil, call.World{}, settings())} {
 		first, ok := plan.First()
 		if !ok || len(first.On) != 0 {
 			t.Errorf("plan %+v has no first step that runs always", plan)

@@ -22,12 +22,17 @@ func Contract(t *testing.T, open func(t *testing.T, s Scene) (call.Leg, call.Rin
 		t.Run("a phone ends with "+string(result), func(t *testing.T) {
 			t.Parallel()
 			leg, order := open(t, Scene{Phone: result})
+			answers := 0
+			order.Answered = func() { answers++ }
 			attempt, err := leg.Ring(t.Context(), order)
 			if err != nil || attempt.Result != result {
 				t.Fatalf("Ring: %s, %v, want %s", attempt.Result, err, result)
 			}
 			if attempt.Target == "" || attempt.Started.IsZero() || attempt.Ended.Before(attempt.Started) {
 				t.Errorf("attempt %+v does not say who was tried, and when", attempt)
+			}
+			if want := map[call.Result]int{call.Answered: 1}[result]; answers != want {
+				t.Errorf("%d answers were told, want %d", answers, want)
 			}
 			if result == call.Answered {
 				return
@@ -85,6 +90,20 @@ func verbs(leg call.Leg) []verb {
 		plain("Waiting", func(ctx context.Context) error { return leg.Waiting(ctx, time.Second) }),
 		{"Announce", true, func(ctx context.Context) (call.Result, error) {
 			return leg.Announce(ctx, "tone_stream://%(50,0,440)", 5*time.Second)
+		}},
+		{"Record", true, func(ctx context.Context) (call.Result, error) {
+			r, err := leg.Record(ctx, call.RecordOrder{File: "/nowhere/message.wav", Longest: time.Second})
+			return r.Result, err
+		}},
+		{"Menu", true, func(ctx context.Context) (call.Result, error) {
+			in, err := leg.Menu(ctx, call.MenuOrder{Sounds: []string{"tone_stream://%(50,0,440)"}, Most: 1, Wait: time.Second})
+			return in.Result, err
+		}},
+		{"Hold", true, func(ctx context.Context) (call.Result, error) {
+			return leg.Hold(ctx, call.HoldOrder{Longest: time.Second})
+		}},
+		{"Join", true, func(ctx context.Context) (call.Result, error) {
+			return leg.Join(ctx, call.JoinOrder{Room: "sb-0123456789abcdef", Flags: []string{"join-only"}})
 		}},
 		plain("Refuse", func(ctx context.Context) error {
 			return leg.Refuse(ctx, call.Refusal{Code: 482, Phrase: "Loop Detected"})

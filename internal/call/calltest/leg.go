@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"strings"
 	"time"
 
@@ -27,6 +28,15 @@ type Leg struct {
 	GoneAt int
 	// LostAt has the switch vanish at the n-th verb, from 1; 0 = never.
 	LostAt int
+
+	// Says is how long a recording gets; 0 = the switch cannot record.
+	Says time.Duration
+	// Presses are the keys at one menu after the other; "" = none, and so at all behind them.
+	Presses []string
+	// NoPrompts has the switch play no menu.
+	NoPrompts bool
+	// Joins is how joining a conference ends; "" = Answered.
+	Joins call.Result
 
 	Did    []string         // what was done to the leg, in words
 	Orders []call.RingOrder // every ring, as ordered
@@ -78,6 +88,9 @@ func (l *Leg) Ring(_ context.Context, order call.RingOrder) (call.Attempt, error
 			}
 		}
 	}
+	if attempt.Result == call.Answered && order.Answered != nil {
+		order.Answered()
+	}
 	return attempt, nil
 }
 
@@ -102,6 +115,76 @@ func (l *Leg) Announce(_ context.Context, prompt string, _ time.Duration) (call.
 		return call.CallerGone, nil
 	}
 	return call.Ended, nil
+}
+
+// Record implements call.Leg.
+func (l *Leg) Record(_ context.Context, order call.RecordOrder) (call.Recording, error) {
+	gone, err := l.step("record %s", order.Prompt)
+	switch {
+	case err != nil:
+		return call.Recording{Result: call.Broken}, err
+	case gone:
+		return call.Recording{Result: call.CallerGone}, nil
+	case l.Says == 0:
+		return call.Recording{Result: call.NotRecorded, Note: "the disk is full"}, nil
+	}
+	return call.Recording{Result: call.Answered, Length: l.Says}, nil
+}
+
+// Menu implements call.Leg.
+func (l *Leg) Menu(_ context.Context, order call.MenuOrder) (call.Input, error) {
+	names := make([]string, len(order.Sounds))
+	for i, s := range order.Sounds {
+		names[i] = strings.TrimSuffix(path.Base(s), ".wav")
+	}
+	gone, err := l.step("menu %s", strings.Join(names, " "))
+	switch {
+	case err != nil:
+		return call.Input{Result: call.Broken}, err
+	case gone:
+		return call.Input{Result: call.CallerGone}, nil
+	case l.NoPrompts:
+		return call.Input{Result: call.NotPlayed, Note: "no such file"}, nil
+	case len(l.Presses) == 0:
+		return call.Input{Result: call.Ended}, nil
+	}
+	keys := l.Presses[0]
+	l.Presses = l.Presses[1:]
+	return call.Input{Result: call.Ended, Keys: keys}, nil
+}
+
+// Hold implements call.Leg.
+func (l *Leg) Hold(ctx context.Context, order call.HoldOrder) (call.Result, error) {
+	gone, err := l.step("hold")
+	if err != nil {
+		return call.Broken, err
+	}
+	if gone {
+		return call.CallerGone, nil
+	}
+	enough := time.NewTimer(order.Longest)
+	defer enough.Stop()
+	select {
+	case <-order.Until:
+	case <-enough.C:
+	case <-ctx.Done():
+		return call.Broken, ctx.Err()
+	}
+	return call.Ended, nil
+}
+
+// Join implements call.Leg.
+func (l *Leg) Join(_ context.Context, order call.JoinOrder) (call.Result, error) {
+	gone, err := l.step("join %s", order.Room)
+	switch {
+	case err != nil:
+		return call.Broken, err
+	case gone:
+		return call.CallerGone, nil
+	case l.Joins != "":
+		return l.Joins, nil
+	}
+	return call.Answered, nil
 }
 
 // End implements call.Leg.

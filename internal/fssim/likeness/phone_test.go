@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	voice "github.com/signalbox/signalbox/internal/sound"
 )
 
 // message is a SIP message as text: a start line, header lines, a body.
@@ -153,9 +155,13 @@ func (p *phone) sdp() string {
 }
 
 func (p *phone) send(to netip.AddrPort, first string, lines []string, body string) {
+	p.sendTyped(to, first, lines, "application/sdp", body)
+}
+
+func (p *phone) sendTyped(to netip.AddrPort, first string, lines []string, kind, body string) {
 	text := first + "\r\n" + strings.Join(lines, "\r\n") + "\r\n"
 	if body != "" {
-		text += "Content-Type: application/sdp\r\n"
+		text += "Content-Type: " + kind + "\r\n"
 	}
 	text += fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(body), body)
 	_, _ = p.conn.WriteToUDPAddrPort([]byte(text), to) // after the end of the test nobody listens
@@ -366,18 +372,41 @@ func (c *call) cancel() {
 
 func (c *call) request(method string) {
 	c.seq++
-	c.p.send(c.to, method+" "+c.target+" SIP/2.0", []string{"Via: SIP/2.0/UDP " + c.p.addr.String() + ";branch=z9hG4bK" + token(),
-		"From: " + c.local, "To: " + c.remote, "Call-ID: " + c.invite.get("Call-ID"), fmt.Sprintf("CSeq: %d %s", c.seq, method),
-		"Max-Forwards: 70"}, "")
+	c.p.send(c.to, method+" "+c.target+" SIP/2.0", c.inDialog(method), "")
 }
 
-// press presses a key as RFC 4733 has it, for 100 ms, the end three times.
-func (c *call) press(key byte) {
+// inDialog are the headers of a request inside the call.
+func (c *call) inDialog(method string) []string {
+	return []string{"Via: SIP/2.0/UDP " + c.p.addr.String() + ";branch=z9hG4bK" + token(),
+		"From: " + c.local, "To: " + c.remote, "Call-ID: " + c.invite.get("Call-ID"), fmt.Sprintf("CSeq: %d %s", c.seq, method), "Max-Forwards: 70"}
+}
+
+// listens is where the far end wants the voice.
+func (c *call) listens() netip.AddrPort {
 	var port int
 	for line := range strings.SplitSeq(c.sdp, "\n") {
 		_, _ = fmt.Sscanf(line, "m=audio %d", &port)
 	}
-	to := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(port))
+	return netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(port))
+}
+
+// speak sends a frame of voice.
+func (c *call) speak(frame []int16) {
+	packet := make([]byte, 12, 12+len(frame))
+	packet[0] = 0x80
+	c.packets++
+	binary.BigEndian.PutUint16(packet[2:], c.packets)
+	binary.BigEndian.PutUint32(packet[4:], uint32(c.packets)*uint32(len(frame)))
+	binary.BigEndian.PutUint32(packet[8:], 0x5eed)
+	for _, v := range frame {
+		packet = append(packet, voice.ToULaw(v))
+	}
+	_, _ = c.p.voice.WriteToUDPAddrPort(packet, c.listens())
+}
+
+// press presses a key as RFC 4733 has it, for 100 ms, the end three times.
+func (c *call) press(key byte) {
+	to := c.listens()
 	stamp := uint32(time.Now().UnixMilli()) * 8
 	packet := make([]byte, 16)
 	packet[0] = 0x80

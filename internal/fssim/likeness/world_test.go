@@ -99,7 +99,7 @@ func startSimulator(t *testing.T) *world {
 // startFreeSWITCH runs a real one with a copy of its vanilla configuration.
 func startFreeSWITCH(t *testing.T, binary string) *world {
 	w := &world{t: t, listener: listen(t)}
-	at, stop, err := lab.Vanilla{Program: binary, Dir: t.TempDir(), RTPPort: 31000}.Start(t.Context(), conf(w.listener.Addr().String()))
+	at, stop, err := lab.Vanilla{Program: binary, Dir: t.TempDir()}.Start(t.Context(), conf(w.listener.Addr().String()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -288,3 +288,15 @@ func Wait[T any](t testing.TB, what string, from <-chan T) T {
 	}
 	panic("unreachable")
 }
+
+// Until asks again and again until something is so.
+func Until(t testing.TB, what string, so func() bool) {
+	t.Helper()
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for end := time.Now().Add(Patience); !so(); <-again.C {
+		if time.Now().After(end) {
+			t.Fatalf("waited in vain until %s", what)
+		}
+	}
+}

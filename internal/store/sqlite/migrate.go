@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/pressly/goose/v3"
 
 	"github.com/signalbox/signalbox/internal/store"
+	"github.com/signalbox/signalbox/internal/store/sqlstore"
 )
 
 //go:embed migrations/*.sql
@@ -34,28 +36,27 @@ func Migrate(ctx context.Context, opt Options, version int64) (from, to int64, e
 	if err != nil {
 		return 0, 0, err
 	}
-	from, newest, err := p.GetVersions(ctx)
+	if from, to, err = sqlstore.Migrate(ctx, p, version); err != nil {
+		return from, to, fmt.Errorf("%s: %w", opt.Path, wrap(ctx, err))
+	}
+	return from, to, nil
+}
+
+// Versions returns the version of a file's schema and the newest that this program knows.
+func Versions(ctx context.Context, opt Options) (have, newest int64, err error) {
+	db, err := openFile(opt)
 	if err != nil {
-		return 0, 0, fmt.Errorf("schema of %s: %w", opt.Path, wrap(ctx, err))
+		return 0, 0, err
 	}
-	if from > newest {
-		return from, from, fmt.Errorf("schema of %s: %w: it has version %d, this program knows %d", opt.Path, store.ErrNewer, from, newest)
-	}
-	if version < 0 {
-		version = newest
-	}
-	switch {
-	case version > newest:
-		return from, from, fmt.Errorf("schema version %d is not known, the newest is %d", version, newest)
-	case version >= from:
-		_, err = p.UpTo(ctx, version)
-	default:
-		_, err = p.DownTo(ctx, version)
-	}
+	defer db.Close()
+	p, err := provider(db)
 	if err != nil {
-		return from, from, fmt.Errorf("migrating %s: %w", opt.Path, wrap(ctx, err))
+		return 0, 0, err
 	}
-	return from, version, nil
+	if have, newest, err = p.GetVersions(ctx); err != nil {
+		return 0, 0, fmt.Errorf("%s: %w", opt.Path, wrap(ctx, err))
+	}
+	return have, newest, nil
 }
 
 func provider(db *sql.DB) (*goose.Provider, error) {
@@ -66,46 +67,15 @@ func provider(db *sql.DB) (*goose.Provider, error) {
 	return goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithDisableGlobalRegistry(true))
 }
 
-// upToDate checks that the schema is the one this program knows.
-func upToDate(ctx context.Context, db *sql.DB) error {
-	p, err := provider(db)
-	if err != nil {
-		return err
-	}
-	have, newest, err := p.GetVersions(ctx)
-	switch {
-	case err != nil:
-		return wrap(ctx, err)
-	case have > newest:
-		return fmt.Errorf("%w: schema version %d, this program knows %d", store.ErrNewer, have, newest)
-	case have < newest:
-		return fmt.Errorf("schema version is %d, want %d: run signalbox migrate", have, newest)
-	}
-	return nil
-}
-
 // migrateUp brings the schema to the newest version.
-func migrateUp(ctx context.Context, db *sql.DB) error {
-	p, err := provider(db)
-	if err != nil {
-		return err
-	}
+func migrateUp(ctx context.Context, p *goose.Provider) error {
 	for try := 1; ; try++ {
-		have, newest, err := p.GetVersions(ctx)
-		if err == nil && have > newest {
-			return fmt.Errorf("%w: schema version %d, this program knows %d", store.ErrNewer, have, newest)
-		}
-		if err == nil && have == newest {
-			return nil
-		}
-		if err == nil {
-			_, err = p.Up(ctx)
-		}
-		if err == nil {
-			return nil
+		_, _, err := sqlstore.Migrate(ctx, p, -1)
+		if err == nil || errors.Is(err, store.ErrNewer) {
+			return err
 		}
 		if try == migrateTries || ctx.Err() != nil {
-			return fmt.Errorf("migrating: %w", wrap(ctx, err))
+			return wrap(ctx, err)
 		}
 		wait := time.NewTimer(time.Duration(try) * 50 * time.Millisecond)
 		select {

@@ -2,11 +2,10 @@
 //
 // The file is in WAL mode: one writer at a time and any number of readers, in this and in other processes. A Store
 // writes through one connection, so that its own writers queue here and only other processes' writers are waited for by
-// busy_timeout; it reads through a few others, each Profile and Export in one read transaction. Revision notices the
+// busy_timeout; it reads through a few others. Package sqlstore has the SQL. Revision notices the
 // writes of other processes by PRAGMA data_version. A file that is deleted or replaced while it is open is noticed at the next
 // use. The schema is made and changed by numbered migrations, forward and back, embedded in the program; a file of a newer
-// program is refused. Everything provisioned changes in one transaction, which raises the revision by one. The package is safe
-// for concurrent use and starts no goroutines of its own.
+// program is refused. The package is safe for concurrent use and starts no goroutines of its own.
 package sqlite
 
 import (
@@ -27,6 +26,7 @@ import (
 	sqlitelib "modernc.org/sqlite/lib"
 
 	"github.com/signalbox/signalbox/internal/store"
+	"github.com/signalbox/signalbox/internal/store/sqlstore"
 )
 
 // readers is how many reads run at once; more wait for their turn.
@@ -46,6 +46,7 @@ type Options struct {
 
 // Store is a store.Store over one SQLite file.
 type Store struct {
+	*sqlstore.Store
 	opt    Options
 	file   atomic.Pointer[file]
 	moving sync.Mutex // held while another file takes the place of the one that is open
@@ -57,11 +58,10 @@ type Store struct {
 	watcher     *sql.Conn     // kept, because data_version counts per connection
 	dataVersion int64
 	revision    int64 // as it was returned last
-	base        int64 // what is added to the file's own, so that it rises when the file is replaced
 
-	log        *zap.Logger
-	unreadable atomic.Int64
+	base atomic.Int64 // what is added to the file's own revision, so that it rises when the file is replaced
 
+	log  *zap.Logger
 	shut func() error
 }
 
@@ -104,6 +104,7 @@ func openOnce(ctx context.Context, opt Options) (*Store, error) {
 	if s.log == nil {
 		s.log = zap.NewNop()
 	}
+	s.Store = sqlstore.New(place{s}, sqlstore.Dialect{Now: "CAST(unixepoch('subsec') * 1000 AS INTEGER)", Prepare: true, Wrap: wrap}, s.log)
 	s.file.Store(f)
 	s.watch <- struct{}{}
 	s.shut = sync.OnceValue(func() error {
@@ -169,10 +170,14 @@ func prepare(ctx context.Context, db *sql.DB, keepSchema bool) error {
 	if mode != "wal" {
 		return fmt.Errorf("journal mode is %s, not WAL: is the file on a network file system?", mode)
 	}
-	if keepSchema {
-		return upToDate(ctx, db)
+	p, err := provider(db)
+	if err != nil {
+		return err
 	}
-	return migrateUp(ctx, db)
+	if keepSchema {
+		return wrap(ctx, sqlstore.UpToDate(ctx, p))
+	}
+	return migrateUp(ctx, p)
 }
 
 // Ping reports whether the file can be read.
@@ -239,19 +244,47 @@ func (s *Store) look(ctx context.Context, f *file) (int64, error) {
 		return 0, err
 	}
 	if replaced {
-		s.base = s.revision + 1
+		s.base.Store(s.revision + 1)
 	}
-	s.watched, s.dataVersion, s.revision = f, version, s.base+revision
+	s.watched, s.dataVersion, s.revision = f, version, s.base.Load()+revision
 	return s.revision, nil
 }
 
-// begin begins a read transaction: everything read in it is of one moment.
-func (s *Store) begin(ctx context.Context) (*sql.Tx, error) {
-	f, err := s.here(ctx)
+// Touched returns what changed after a revision. Of a file that was replaced since, everything did.
+func (s *Store) Touched(ctx context.Context, since int64) (store.Touched, error) {
+	revision, err := s.Revision(ctx)
+	if err != nil {
+		return store.Touched{}, err
+	}
+	base, f := s.base.Load(), s.file.Load()
+	if since < base {
+		return store.Touched{Revision: revision, All: true}, nil
+	}
+	t, err := s.Store.Touched(ctx, since-base)
+	t.Revision += base
+	if s.file.Load() != f {
+		t = store.Touched{Revision: revision, All: true}
+	}
+	return t, err
+}
+
+// place is where package sqlstore finds the file.
+type place struct{ s *Store }
+
+func (p place) Reader(ctx context.Context) (*sql.DB, error) {
+	f, err := p.s.here(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return f.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	return f.read, nil
+}
+
+func (p place) Writer(ctx context.Context) (*sql.DB, error) {
+	f, err := p.s.here(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return f.write, nil
 }
 
 // wrap gives errors of the driver the meaning of package store.

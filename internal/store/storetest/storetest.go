@@ -1,6 +1,7 @@
 // Package storetest is the contract of package store: every implementation runs it, with its real database.
 //
 // Run opens a fresh and empty store for each of its tests; Fleet opens two over the same data, as two processes would.
+// Each port has its tests in a list of its own, in a file of its name, which Run joins.
 // The package keeps nothing between tests, and may be used from several tests at once.
 package storetest
 
@@ -50,12 +51,15 @@ func Small() account.Document {
 	}
 }
 
+// test is one test of the contract.
+type test struct {
+	name string
+	run  func(*testing.T, store.Store)
+}
+
 // Run runs the contract. open opens a fresh, empty store that lives as long as its test.
 func Run(t *testing.T, open func(t *testing.T) store.Store) {
-	for _, test := range []struct {
-		name string
-		run  func(*testing.T, store.Store)
-	}{
+	for _, test := range slices.Concat(rowTests, fleetTests, pilotTests, lampTests, spoolTests, apiTests, directoryTests, contactTests, outboxTests, roomTests, []test{
 		{"EmptyStoreKnowsNobody", empty},
 		{"ProfileIsAllACallNeeds", profile},
 		{"ApplyTwiceChangesNothing", twice},
@@ -76,7 +80,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"GivenUpCallsEndAtOnce", givenUp},
 		{"ManyAtOnce", concurrent},
 		{"ShutStoreSaysSo", shut},
-	} {
+	}) {
 		t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })
 	}
 }
@@ -162,7 +166,7 @@ func empty(t *testing.T, s store.Store) {
 	if _, err := s.Record(t.Context(), "none"); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("record: %v, want ErrNotFound", err)
 	}
-	if d, err := s.Export(t.Context()); err != nil || !reflect.DeepEqual(d, account.Document{}) {
+	if d, err := s.Export(t.Context(), ""); err != nil || !reflect.DeepEqual(d, account.Document{Tenant: account.OperatorTenant}) {
 		t.Errorf("export: %+v, %v", d, err)
 	}
 	must(t, s.Ping(t.Context()))
@@ -178,7 +182,7 @@ func profile(t *testing.T, s store.Store) {
 	}
 	got := get(t, s, Alice)
 	want := account.Profile{
-		Account: account.Account{ID: "alice", Name: "Alice Example"},
+		Account: account.Account{Tenant: account.OperatorTenant, ID: "alice", Name: "Alice Example"},
 		Number:  Alice,
 		Devices: []account.Device{
 			{Kind: account.DeviceRegistered, Profile: "internal", User: "1000", Host: "pbx.example.net"},
@@ -188,6 +192,7 @@ func profile(t *testing.T, s store.Store) {
 		Voicemail: &account.Voicemail{Pilot: "*86", Conditions: account.Conditions{NoAnswer: true, Busy: true}},
 		Systems: []account.VoicemailSystem{{FQDN: "vm-a.example.net", Transport: "tcp", Profile: "external"},
 			{FQDN: "vm-b.example.net", Transport: "udp", Profile: "external"}},
+		Weights: []account.PilotSystem{{FQDN: "vm-a.example.net", Priority: 10}, {FQDN: "vm-b.example.net", Priority: 20}},
 		Version: got.Version,
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -217,7 +222,7 @@ func twice(t *testing.T, s store.Store) {
 
 func export(t *testing.T, s store.Store) {
 	apply(t, s, Small())
-	d, err := s.Export(t.Context())
+	d, err := s.Export(t.Context(), "")
 	must(t, err)
 	must(t, d.Validate())
 	d.Prune = true
@@ -228,7 +233,7 @@ func export(t *testing.T, s store.Store) {
 
 func bad(t *testing.T, s store.Store) {
 	apply(t, s, Small())
-	before, err := s.Export(t.Context())
+	before, err := s.Export(t.Context(), "")
 	must(t, err)
 	d := account.Document{
 		Accounts: []account.AccountEntry{{ID: "carol"}},
@@ -239,7 +244,7 @@ func bad(t *testing.T, s store.Store) {
 	if !errors.As(err, &invalid) || !strings.Contains(err.Error(), "numbers[0].voicemail.pilot") {
 		t.Errorf("error is %v, want an Invalid that names numbers[0].voicemail.pilot", err)
 	}
-	after, err := s.Export(t.Context())
+	after, err := s.Export(t.Context(), "")
 	must(t, err)
 	if !reflect.DeepEqual(before, after) {
 		t.Errorf("a refused document changed the store to %+v", after)
@@ -350,6 +355,15 @@ func recordRepeated(t *testing.T, s store.Store) {
 	must(t, s.Open(t.Context(), r))
 	if got, err := s.Record(t.Context(), "c1"); err != nil || got.Note != "newer" {
 		t.Errorf("note is %q (%v), want that of the newest update", got.Note, err)
+	}
+	again := newer
+	again.Updated, again.Note, again.UUID, again.Node = now.Add(3*time.Second), "again", "another uuid", "n2"
+	must(t, s.Open(t.Context(), again)) // the first Open may have come true though its answer did not
+	if got, err := s.Record(t.Context(), "c1"); err != nil || !reflect.DeepEqual(got, again) {
+		t.Errorf("after a second Open the record is %+v (%v), want its newer state", got, err)
+	}
+	if got, err := s.OpenRecords(t.Context(), "n2"); err != nil || len(got) != 1 {
+		t.Errorf("%d open records of the node the record is on now, want 1 (%v)", len(got), err)
 	}
 	if got, err := s.Records(t.Context(), 0); err != nil || len(got) != 1 {
 		t.Errorf("%d records, want 1 (%v)", len(got), err)

@@ -10,7 +10,10 @@
 //	    |                                  \
 //	talk, over                  none left: voicemail-down
 //
+// A caller who dialled the pilot takes the same way, without a phone before it: his line is named when the switch has authenticated
+// it, and nobody otherwise.
+//
 // Offer is pure. Run is straight-line code on the caller's leg and is called by the one goroutine that owns the call.
-// Invariants: the user row names only the pilot; every attempt is in the record; the A-leg is answered only by the
+// Invariants: the user row names only the pilot; a system that placed the call is never offered it; every attempt is in the record; the A-leg is answered only by the
 // voicemail system; the total time is bounded, and when it is spent the next step speaks to the caller.
 package mailbox

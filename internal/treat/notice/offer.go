@@ -11,21 +11,41 @@ const DefaultDownPrompt = "tone_stream://%(330,0,950);%(330,0,1400);%(330,1000,1
 
 // Settings are the operator's choices for announcements.
 type Settings struct {
-	DownPrompt string // played when the voicemail system cannot be reached; DefaultDownPrompt when empty
+	DownPrompt      string // played when the voicemail system cannot be reached; DefaultDownPrompt when empty
+	SuspendedPrompt string // played for a subscriber who is suspended; "" = none
 }
 
-// Offer says how the call ends when everything before it failed.
-func Offer(_ call.Arrival, _ account.Profile, s Settings) []call.Step {
+// Down tells a caller that no voicemail system took the call.
+func Down(s Settings) call.Step {
 	prompt := s.DownPrompt
 	if prompt == "" {
 		prompt = DefaultDownPrompt
 	}
+	return call.Step{
+		Kind: call.StepNotice, On: []call.Result{call.VoicemailDown, call.NotRecorded},
+		Reason: call.Reason{Name: "voicemail-down", Sentence: "no target of the voicemail system took the call: the caller hears an announcement, not silence"},
+		Notice: &call.Notice{Prompt: prompt},
+	}
+}
+
+// Unserved ends a call at once whom nothing is left to be offered, for a reason.
+func Unserved(reason call.Reason, s Settings) call.Step {
+	step := call.Step{Kind: call.StepNotice, Reason: reason, Notice: &call.Notice{Cause: Cause(call.NoAnswer)}}
+	if reason.Name == "suspended" {
+		step.Notice.Prompt = s.SuspendedPrompt
+	}
+	return step
+}
+
+// Offer says how the call ends when everything before it failed.
+func Offer(_ call.Arrival, p account.Profile, s Settings) []call.Step {
+	if p.Account.State == account.Suspended {
+		step := Unserved(call.Reason{Name: "suspended", Sentence: "the account is suspended: nothing is deposited, the mailbox stays"}, s)
+		step.On = []call.Result{call.NoAnswer, call.Busy, call.NotRegistered, call.Unreachable, call.Declined}
+		return []call.Step{step}
+	}
 	return []call.Step{
-		{
-			Kind: call.StepNotice, On: []call.Result{call.VoicemailDown},
-			Reason: call.Reason{Name: "voicemail-down", Sentence: "no target of the voicemail system took the call: the caller hears an announcement, not silence"},
-			Notice: &call.Notice{Prompt: prompt},
-		},
+		Down(s),
 		{
 			Kind: call.StepNotice, On: []call.Result{call.Busy},
 			Reason: call.Reason{Name: "busy", Sentence: "the subscriber is busy and has no voicemail for that: the caller's network is told so"},
@@ -37,7 +57,7 @@ func Offer(_ call.Arrival, _ account.Profile, s Settings) []call.Step {
 			Notice: &call.Notice{Cause: Cause(call.Declined)},
 		},
 		{
-			Kind: call.StepNotice, On: []call.Result{call.NoAnswer, call.NotRegistered, call.Unreachable},
+			Kind: call.StepNotice, On: []call.Result{call.NoAnswer, call.NotRegistered, call.Unreachable, call.FromVoicemail},
 			Reason: call.Reason{Name: "unavailable", Sentence: "the subscriber did not answer and has no voicemail for that: the caller's network is told so"},
 			Notice: &call.Notice{Cause: Cause(call.NoAnswer)},
 		},

@@ -1,0 +1,248 @@
+package rooms
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"go.uber.org/zap"
+
+	"github.com/signalbox/signalbox/dialplan/encode"
+	"github.com/signalbox/signalbox/esl"
+	freeswitchconf "github.com/signalbox/signalbox/freeswitch-conf"
+	"github.com/signalbox/signalbox/internal/account"
+	"github.com/signalbox/signalbox/internal/fsw"
+	"github.com/signalbox/signalbox/internal/store"
+)
+
+// AcceptKey is what a host presses who has been called, so that his carrier's voicemail never gets in.
+const AcceptKey = '1'
+
+// Fetch says how the host is called.
+type Fetch struct {
+	Devices []account.Device // rung at once, unless the room's rules name a number
+	Name    string           // shown on his phone, beside his own number; free text
+}
+
+// FetchResult is how a call to the host ended.
+type FetchResult struct {
+	Joined bool
+	Why    string // not joined, in FreeSWITCH's word; "" = joined
+}
+
+// What Fetch says besides the causes of FreeSWITCH.
+const (
+	noDevice   = "NO_DEVICE"
+	noAnswer   = "NO_ANSWER"
+	fetchAgain = 300 * time.Millisecond
+	// beginFetch bounds what is done until the host's phone rings: a caller hears nothing meanwhile.
+	beginFetch = 2 * time.Second
+	// acceptSlack is what a call to the host takes longer than he is called.
+	acceptSlack = 3 * time.Second
+)
+
+// Fetch has the host called into his room, once whoever asks: the others wait for how it ends. A host who has not come is not called again
+// before the time for him to accept is over. The channel gets one result; a room that ends meanwhile counts as not joined.
+func (m *Manager) Fetch(ctx context.Context, id string, f Fetch) (<-chan FetchResult, error) {
+	ctx, cancel := context.WithTimeout(ctx, beginFetch)
+	defer cancel()
+	kept, err := m.opt.Store.Room(ctx, id)
+	if errors.Is(err, store.ErrNotFound) || err == nil && !kept.Closed.IsZero() {
+		return nil, ErrEnded
+	}
+	if err != nil {
+		return nil, err
+	}
+	accept := kept.Accept
+	if accept <= 0 {
+		accept = account.DefaultAcceptTimeout
+	}
+	n := m.nodes[kept.Node]
+	if n == nil || !n.sw.Up() {
+		return nil, ErrNode
+	}
+	now := time.Now().UTC()
+	since := now.Add(-accept)
+	mine, err := m.opt.Store.ClaimDial(ctx, id, m.opt.Instance, now, now.Add(accept+acceptSlack))
+	if err != nil {
+		return nil, err
+	}
+	if mine {
+		since = now
+		if err := m.dial(ctx, n, kept, f, accept); err != nil {
+			return nil, err
+		}
+	}
+	result := make(chan FetchResult, 1)
+	if !m.spawn(func(ctx context.Context) { result <- m.awaitHost(ctx, kept, since, now.Add(accept+acceptSlack)) }) {
+		result <- FetchResult{Why: noAnswer}
+	}
+	return result, nil
+}
+
+// dial calls the host.
+func (m *Manager) dial(ctx context.Context, n *node, kept store.Room, f Fetch, accept time.Duration) error {
+	p := store.Participant{ID: newID(), Room: kept.ID, UUID: uuid.NewString(), Node: kept.Node, Number: kept.Number, Verified: true, Host: true,
+		Name: kept.HostName, Entered: time.Now().UTC()}
+	call := fsw.ConferenceCall{
+		Leg: p.UUID, From: kept.Number, Name: f.Name, Answer: accept, Key: AcceptKey, Mark: kept.ID,
+		Room: encode.Conference{Room: kept.Name(), Profile: Profile, Flags: []string{"moderator"}},
+	}
+	if kept.Dial != "" {
+		call.Gateway, call.Number = m.opt.Gateway, kept.Dial
+	} else {
+		call.Devices = f.Devices
+	}
+	var err error
+	if call.Prompt, err = n.sw.File(ctx, freeswitchconf.PromptHostAccept.File(kept.Language)); err != nil {
+		m.log.Warn("the host is called without a word", zap.String("conference", kept.ID), zap.Error(err))
+	}
+	if err := m.opt.Store.PutParticipant(ctx, p); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	r := m.remember(kept)
+	r.people[p.ID], r.dialing = &p, true
+	m.mu.Unlock()
+	m.spawn(func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, accept+2*acceptSlack)
+		defer cancel()
+		err := errNoDevice
+		if call.Gateway != "" || len(call.Devices) > 0 {
+			err = n.sw.CallIntoConference(ctx, call)
+		}
+		m.inRoom(kept.ID, func(r *room) { r.dialing = false })
+		if err == nil {
+			m.opt.Meter.Fetched("joined")
+			return
+		}
+		why := fetchFailed(err)
+		m.opt.Meter.Fetched(why)
+		m.log.Info("the host did not come", zap.String("conference", kept.ID), zap.String("cause", why))
+		m.notCome(ctx, p, why)
+	})
+	return nil
+}
+
+// Invite calls somebody into an open room by the gateway, from the host's number; he gets in by pressing a key. It does not wait for that.
+func (m *Manager) Invite(ctx context.Context, id string, g Guest) error {
+	if m.opt.Gateway == "" {
+		return ErrNoGateway
+	}
+	kept, err := m.opt.Store.Room(ctx, id)
+	if errors.Is(err, store.ErrNotFound) || err == nil && !kept.Closed.IsZero() {
+		return ErrEnded
+	}
+	if err != nil {
+		return err
+	}
+	n := m.nodes[kept.Node]
+	if n == nil || !n.sw.Up() {
+		return ErrNode
+	}
+	if err := m.place(ctx, kept); err != nil {
+		return err
+	}
+	p := store.Participant{ID: newID(), Room: id, UUID: uuid.NewString(), Node: kept.Node, Number: g.Number, Verified: g.Verified,
+		Contact: g.Contact, Name: g.Name, Clip: g.Clip, Entered: time.Now().UTC()}
+	call := fsw.ConferenceCall{
+		Leg: p.UUID, Gateway: m.opt.Gateway, Number: g.Number, From: kept.Number, Name: kept.HostName, Answer: account.DefaultAcceptTimeout, Key: AcceptKey,
+		Mark: kept.ID, Room: encode.Conference{Room: kept.Name(), Profile: Profile, Flags: []string{"join-only"}},
+	}
+	if call.Prompt, err = n.sw.File(ctx, freeswitchconf.PromptHostAccept.File(kept.Language)); err != nil {
+		return err
+	}
+	m.load(ctx, kept)
+	m.keep(ctx, p)
+	if !m.spawn(func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, call.Answer+2*acceptSlack)
+		defer cancel()
+		if err := n.sw.CallIntoConference(ctx, call); err != nil {
+			m.log.Info("who was called into a conference did not come", zap.String("conference", id), zap.Error(err))
+			m.Gone(ctx, Ticket{Room: id, UUID: p.UUID}, fetchFailed(err))
+		}
+	}) {
+		return ErrNode
+	}
+	return nil
+}
+
+// place says whether one more may be called into a room, beside those who are in it and those who are on the way.
+func (m *Manager) place(ctx context.Context, kept store.Room) error {
+	people, err := m.people(ctx, kept)
+	if err != nil {
+		return err
+	}
+	in, coming := 0, 0
+	for _, p := range people {
+		switch {
+		case p.Present():
+			in++
+		case p.Left.IsZero():
+			coming++
+		}
+	}
+	switch {
+	case kept.MaxMembers > 0 && in+coming >= kept.MaxMembers, len(people) >= maxPeople:
+		return ErrFull
+	case coming >= maxCalls:
+		return ErrCalls
+	}
+	return nil
+}
+
+// notCome says that a host who was called has not come.
+func (m *Manager) notCome(ctx context.Context, p store.Participant, why string) {
+	p.Left, p.Reason = time.Now().UTC(), why
+	m.inRoom(p.Room, func(r *room) { r.unreached = r.most == 0 })
+	m.keep(ctx, p)
+	m.closeEmpty(ctx, p.Room, hostUnreached)
+	m.changed(p.Room)
+}
+
+var errNoDevice = errors.New(noDevice)
+
+// awaitHost waits until the host is in, or has not come.
+func (m *Manager) awaitHost(ctx context.Context, kept store.Room, since, until time.Time) FetchResult {
+	ctx, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	w := m.Watch(kept.ID)
+	defer m.Unwatch(w)
+	again := time.NewTicker(fetchAgain)
+	defer again.Stop()
+	for {
+		now, people, err := m.Roster(ctx, kept.ID)
+		if err == nil && !now.Closed.IsZero() {
+			return FetchResult{Why: now.Why}
+		}
+		for _, p := range people {
+			switch {
+			case !p.Host || err != nil:
+			case p.Present():
+				return FetchResult{Joined: true}
+			case !p.Left.IsZero() && p.Joined.IsZero() && !p.Entered.Before(since):
+				return FetchResult{Why: p.Reason}
+			}
+		}
+		select {
+		case <-w.Changed:
+		case <-again.C:
+		case <-ctx.Done():
+			return FetchResult{Why: noAnswer}
+		}
+	}
+}
+
+// fetchFailed is the cause for which a host did not come.
+func fetchFailed(err error) string {
+	var refused *esl.ReplyError
+	switch {
+	case errors.Is(err, errNoDevice):
+		return noDevice
+	case errors.As(err, &refused):
+		return strings.TrimPrefix(strings.TrimSpace(refused.Text), "-ERR ")
+	}
+	return noAnswer
+}

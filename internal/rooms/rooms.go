@@ -1,0 +1,588 @@
+package rooms
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/signalbox/signalbox/internal/account"
+	"github.com/signalbox/signalbox/internal/store"
+	"github.com/signalbox/signalbox/internal/tel"
+)
+
+// Why somebody cannot come into a room.
+var (
+	ErrLocked = errors.New("the conference is locked")
+	ErrFull   = errors.New("the conference is full")
+	ErrKicked = errors.New("the host has sent this caller out of the conference")
+	ErrEnded  = errors.New("the conference has ended")
+	// ErrAnew means that the room was closed, but no conference has ended in it: whoever was asked meanwhile may open another one.
+	ErrAnew = errors.New("the room was closed before anybody came into it, or its media server was lost")
+	// ErrUnreached means that the host was called a moment ago, for somebody else, and did not come.
+	ErrUnreached = errors.New("the host was not reached")
+	ErrCalls     = errors.New("too many people are being called into the conference: wait until they have answered")
+	// ErrNode means that this sidecar has no link to the node of the room.
+	ErrNode = errors.New("the conference is on a node that this sidecar is not linked to")
+)
+
+const (
+	// maxPeople is how many may have come into one room, or tried to, over all its time; only the host gets in then, and who is back.
+	maxPeople = 4096
+	// maxCalls is how many people are called into a room at once.
+	maxCalls = 16
+	// emptyFor is how long a room may be without anybody in it or on the way: after that nobody comes any more.
+	emptyFor = 3 * time.Minute
+	// quick bounds a question to the store that a caller waits for.
+	quick = 50 * time.Millisecond
+	// writes bounds everything else that the store is asked.
+	writes = 5 * time.Second
+)
+
+// Host is whose conference it is.
+type Host struct {
+	Tenant, Account string
+	Number          tel.Number // by which he was called
+	Name, Language  string
+}
+
+// State is a host's room as one caller finds it; the zero value is no room.
+type State struct {
+	ID, Name, Node                         string
+	Open, HostPresent, Waits, Locked, Full bool
+	Members                                int
+	Kicked                                 bool // this caller may not come back
+	Calling                                bool // the host is being called
+}
+
+// Opening asks for a room.
+type Opening struct {
+	Host     Host
+	By       string // host, attendee or api
+	Settings account.Conference
+	Node     string // where it is made, when it has to be
+}
+
+// Guest asks to come into a room.
+type Guest struct {
+	Record, UUID, Node  string
+	Number              tel.Number
+	Withheld, Verified  bool
+	Contact, Name, Clip string // "" = a guest
+	IsHost              bool
+}
+
+// Ticket lets one leg into a room, as call.Leg's verb Join does.
+type Ticket struct {
+	Room        string // ID
+	Name        string // in FreeSWITCH
+	Node        string // the room's
+	Host        tel.Number
+	Participant string // ID
+	UUID        string // of the leg
+	Flags       []string
+	MaxMembers  int // that FreeSWITCH lets in
+	IsHost      bool
+	IsBack      bool
+	HostPresent bool
+}
+
+// Profile is the profile of our rooms in FreeSWITCH. One that an operator did not write counts as one without sounds.
+const Profile = "signalbox"
+
+// Options of a Manager.
+type Options struct {
+	Store    store.Rooms
+	Files    store.VoiceFiles // nil = no file is removed
+	Instance string           // this process
+	Switches []Switch
+	AloneFor time.Duration // a room whose members but one have left is ended after it; 0 = 2 minutes
+	// Gateway is FreeSWITCH's by which numbers are called into rooms; "" = they are not.
+	Gateway string
+	// Recordings is the folder of recordings on the switch; "" = nothing is recorded.
+	Recordings string
+	Voice      Voice // speaks names that are not recorded; zero = nobody does
+	Meter      Meter // nil = nobody hears
+	Logger     *zap.Logger
+}
+
+// Meter hears what happens in rooms.
+type Meter interface {
+	// Opened and Closed are told of rooms, with by whom and why.
+	Opened(by string)
+	Closed(why string)
+	// Entered is told how each request to come in ended: in, locked, full, kicked, ended, failed.
+	Entered(result string)
+	// Fetched is told how each call to a host ended.
+	Fetched(result string)
+	// Announced is told how many people each announcement was about, and how long the first of them waited.
+	Announced(people int, waited time.Duration)
+	// Dropped is told of what found no room in a queue: event, announcement, decision.
+	Dropped(what string)
+}
+
+// Manager keeps rooms.
+type Manager struct {
+	opt   Options
+	log   *zap.Logger
+	nodes map[string]*node
+
+	decisions chan store.Access
+
+	mu    sync.Mutex
+	rooms map[string]*room // open ones that this process has seen, by ID
+	live  map[*Watch]struct{}
+
+	work    sync.WaitGroup // goroutines of rooms
+	closing chan struct{}  // closed when Run ends
+	base    context.Context
+}
+
+// room is an open room in memory. Its fields are under the Manager's lock.
+type room struct {
+	store.Room
+	uuid      string // of the conference in FreeSWITCH; "" = it is not there yet
+	began     time.Time
+	people    map[string]*store.Participant // by ID, also those who left
+	speaks    *speaker
+	alone     *time.Timer          // ends it
+	why       map[string]string    // members go, by UUID, when they do not go by themselves
+	grace     *time.Timer          // ends it, after the host has left
+	ending    string               // why it is being ended
+	stars     map[string]time.Time // when a leg pressed the key that begins a command, by UUID
+	hadHost   bool
+	most      int // that were in it at once
+	dialing   bool
+	unreached bool // the host was called and did not come, and nobody has come since
+	asking    int  // callers who have opened the room and have not entered it yet
+}
+
+// New makes a Manager; Run follows the nodes.
+func New(o Options) *Manager {
+	if o.AloneFor <= 0 {
+		o.AloneFor = 2 * time.Minute
+	}
+	if o.Meter == nil {
+		o.Meter = silent{}
+	}
+	m := &Manager{
+		opt: o, log: o.Logger, nodes: map[string]*node{}, rooms: map[string]*room{}, live: map[*Watch]struct{}{},
+		decisions: make(chan store.Access, maxDecisions), closing: make(chan struct{}), base: context.Background(),
+	}
+	if m.log == nil {
+		m.log = zap.NewNop()
+	}
+	for _, sw := range o.Switches {
+		m.nodes[sw.Name()] = newNode(sw)
+	}
+	return m
+}
+
+type silent struct{}
+
+func (silent) Opened(string)                {}
+func (silent) Closed(string)                {}
+func (silent) Entered(string)               {}
+func (silent) Fetched(string)               {}
+func (silent) Announced(int, time.Duration) {}
+func (silent) Dropped(string)               {}
+
+// newID is a random 64 bits in hex.
+func newID() string {
+	b := make([]byte, 8)
+	_, _ = rand.Read(b) // it never fails
+	return hex.EncodeToString(b)
+}
+
+// State returns a host's room as a caller finds it; caller "" = withheld. A store that is silent for 50 ms counts as no room.
+func (m *Manager) State(ctx context.Context, host Host, caller tel.Number) (State, error) {
+	ctx, cancel := context.WithTimeout(ctx, quick)
+	defer cancel()
+	kept, err := m.opt.Store.RoomOf(ctx, host.Tenant, host.Account)
+	if errors.Is(err, store.ErrNotFound) {
+		return State{}, nil
+	}
+	if err != nil {
+		return State{}, err
+	}
+	return m.stateOf(ctx, kept, caller)
+}
+
+// stateOf is the state of an open room.
+func (m *Manager) stateOf(ctx context.Context, kept store.Room, caller tel.Number) (State, error) {
+	s := State{ID: kept.ID, Name: kept.Name(), Node: kept.Node, Open: true, Waits: kept.Waits, Locked: kept.Locked, Calling: kept.DialUntil.After(time.Now())}
+	people, err := m.people(ctx, kept)
+	if err != nil {
+		return State{}, err
+	}
+	for _, p := range people {
+		if p.Present() {
+			s.Members++
+			s.HostPresent = s.HostPresent || p.Host
+		}
+	}
+	s.Full = kept.MaxMembers > 0 && s.Members >= kept.MaxMembers
+	if caller != "" {
+		if s.Kicked, err = m.opt.Store.Barred(ctx, kept.ID, caller); err != nil {
+			return State{}, err
+		}
+	}
+	return s, nil
+}
+
+// people are the participants of a room: as this process sees them while it follows the room's node, else as the keeper wrote them.
+func (m *Manager) people(ctx context.Context, kept store.Room) ([]store.Participant, error) {
+	list, err := m.opt.Store.Participants(ctx, kept.ID)
+	if err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := m.rooms[kept.ID]
+	if n := m.nodes[kept.Node]; r == nil || n == nil || !n.sw.Up() {
+		return list, nil
+	}
+	seen := make([]store.Participant, 0, len(list))
+	for _, p := range list {
+		if here := r.people[p.ID]; here != nil && here.UUID == p.UUID {
+			p = *here
+		}
+		seen = append(seen, p)
+	}
+	for _, p := range r.people {
+		if !slices.ContainsFunc(list, func(x store.Participant) bool { return x.ID == p.ID }) {
+			seen = append(seen, *p)
+		}
+	}
+	return seen, nil
+}
+
+// Open returns the host's room and makes it when there is none; created says so. It is a row in the store; FreeSWITCH makes its
+// conference when the first one comes in. Enter or Abandon follows.
+func (m *Manager) Open(ctx context.Context, o Opening) (State, bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, writes)
+	defer cancel()
+	want := store.Room{
+		ID: newID(), Tenant: o.Host.Tenant, Account: o.Host.Account, Number: o.Host.Number, HostName: o.Host.Name, Language: o.Host.Language,
+		Node: o.Node, By: o.By, Opened: time.Now().UTC(), Quiet: o.Settings.Quiet, Waits: o.Settings.Room == account.RoomOpen,
+		MaxMembers: o.Settings.MaxMembers, EndsWith: o.Settings.HostLeaves == account.LeavesEnd, Grace: o.Settings.Grace,
+		Accept: o.Settings.AcceptTimeout, Dial: o.Settings.ForwardDial, Recording: o.Settings.Record && m.opt.Recordings != "",
+	}
+	if n := m.nodes[o.Node]; n != nil {
+		want.Core = n.sw.CoreUUID()
+	}
+	kept, created, err := m.opt.Store.OpenRoom(ctx, want)
+	if err != nil {
+		return State{}, false, err
+	}
+	if created {
+		m.opt.Meter.Opened(o.By)
+		m.log.Info("conference opened", zap.String("conference", kept.ID), zap.String("account", kept.Account), zap.String("node", kept.Node), zap.String("by", kept.By))
+		m.changed(kept.ID)
+	}
+	m.load(ctx, kept)
+	m.inRoom(kept.ID, func(r *room) { r.asking++ })
+	s, err := m.stateOf(ctx, kept, "")
+	if err != nil { // nobody knows of the room, and so nobody abandons it
+		m.Abandon(ctx, kept.ID)
+	}
+	return s, created, err
+}
+
+// remember keeps an open room in memory. The caller holds the lock.
+func (m *Manager) remember(kept store.Room) *room {
+	r := m.rooms[kept.ID]
+	if r == nil {
+		r = &room{Room: kept, began: time.Now(), people: map[string]*store.Participant{}, why: map[string]string{}, stars: map[string]time.Time{}}
+		m.rooms[kept.ID] = r
+	}
+	return r
+}
+
+// Enter checks that a guest may come in now and gives him a ticket. Whoever left less than a minute ago with the same number is
+// the same participant.
+func (m *Manager) Enter(ctx context.Context, id string, g Guest) (Ticket, error) {
+	ctx, cancel := context.WithTimeout(ctx, writes)
+	defer cancel()
+	t, err := m.enter(ctx, id, g)
+	m.opt.Meter.Entered(entered(err))
+	return t, err
+}
+
+func entered(err error) string {
+	for result, is := range map[string]error{"locked": ErrLocked, "full": ErrFull, "kicked": ErrKicked, "ended": ErrEnded} {
+		if errors.Is(err, is) {
+			return result
+		}
+	}
+	if err != nil {
+		return "failed"
+	}
+	return "in"
+}
+
+func (m *Manager) enter(ctx context.Context, id string, g Guest) (Ticket, error) {
+	kept, err := m.opt.Store.Room(ctx, id)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return Ticket{}, ErrEnded
+	case err == nil && !kept.Closed.IsZero():
+		m.forget(id)
+		return Ticket{}, m.over(ctx, kept)
+	case err != nil:
+		return Ticket{}, err
+	}
+	number := g.Number
+	if g.Withheld {
+		number = ""
+	}
+	s, err := m.stateOf(ctx, kept, number)
+	if err != nil {
+		return Ticket{}, err
+	}
+	people, err := m.people(ctx, kept)
+	if err != nil {
+		return Ticket{}, err
+	}
+	now := time.Now().UTC()
+	p, back := returning(people, number, g.IsHost, now)
+	if !back {
+		p, back = m.dropped(ctx, kept, people, number, g.IsHost)
+	}
+	switch {
+	case g.IsHost:
+	case s.Kicked:
+		return Ticket{}, ErrKicked
+	case s.Locked:
+		return Ticket{}, ErrLocked
+	case s.Full && !p.Present(), !back && len(people) >= maxPeople: // who has lost his leg has a place
+		return Ticket{}, ErrFull
+	}
+	p.Room, p.UUID, p.Node, p.Record, p.Number, p.Verified, p.Host = id, g.UUID, g.Node, g.Record, number, g.Verified, g.IsHost
+	p.Contact, p.Name, p.Clip, p.Member = g.Contact, g.Name, g.Clip, 0
+	p.Joined, p.Left, p.Reason, p.Muted = time.Time{}, time.Time{}, "", false
+	if !back {
+		p.ID, p.Entered = newID(), now
+	}
+	if err := m.opt.Store.PutParticipant(ctx, p); err != nil {
+		return Ticket{}, err
+	}
+	m.mu.Lock()
+	r := m.remember(kept)
+	r.people[p.ID] = &p
+	r.asking = max(r.asking-1, 0)
+	m.mu.Unlock()
+	return Ticket{
+		Room: id, Name: kept.Name(), Node: kept.Node, Host: kept.Number, Participant: p.ID, UUID: g.UUID, IsBack: back, HostPresent: s.HostPresent,
+		Flags: flags(kept, g.IsHost, s.Members > 0), MaxMembers: places(kept), IsHost: g.IsHost,
+	}, nil
+}
+
+// over is why nobody comes into a room that is closed. A sidecar closes an empty room without knowing whom another one still asks.
+func (m *Manager) over(ctx context.Context, kept store.Room) error {
+	switch kept.Why {
+	case mediaLost:
+		return ErrAnew
+	case nobodyCame, everybody, hostUnreached:
+	default:
+		return ErrEnded
+	}
+	people, err := m.opt.Store.Participants(ctx, kept.ID)
+	switch {
+	case err != nil:
+		return err
+	case slices.ContainsFunc(people, func(p store.Participant) bool { return !p.Joined.IsZero() }):
+		return ErrEnded
+	case kept.DialUntil.After(time.Now()):
+		return ErrUnreached
+	}
+	return ErrAnew
+}
+
+// forget takes a room that is closed out of memory.
+func (m *Manager) forget(id string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if r := m.rooms[id]; r != nil {
+		r.stopTimers()
+		delete(m.rooms, id)
+	}
+}
+
+// places are how many FreeSWITCH lets into a room: one more than Enter does, which is the host's. 0 = any number.
+func places(r store.Room) int {
+	if r.MaxMembers <= 0 {
+		return 0
+	}
+	return r.MaxMembers + 1
+}
+
+// flags are those of a member.
+func flags(r store.Room, host, running bool) []string {
+	var f []string
+	if running { // the conference is there: one that has gone meanwhile is not made anew
+		f = append(f, "join-only")
+	}
+	if host {
+		f = append(f, "moderator")
+	}
+	if r.Waits {
+		f = append(f, "wait-mod")
+	}
+	return f
+}
+
+// Arrive lets the leg of a participant in that another node has sent here, instead of the one he came with.
+func (m *Manager) Arrive(ctx context.Context, id, participant, leg, node string) (Ticket, error) {
+	ctx, cancel := context.WithTimeout(ctx, writes)
+	defer cancel()
+	kept, people, err := m.Roster(ctx, id)
+	if errors.Is(err, store.ErrNotFound) || err == nil && !kept.Closed.IsZero() {
+		return Ticket{}, ErrEnded
+	}
+	if err != nil {
+		return Ticket{}, err
+	}
+	if !m.same(kept.Node, node) {
+		return Ticket{}, ErrNode
+	}
+	members := 0
+	var p store.Participant
+	for _, x := range people {
+		if x.Present() {
+			members++
+		}
+		if x.ID == participant && x.Joined.IsZero() && x.Left.IsZero() {
+			p = x
+		}
+	}
+	switch { // what Enter looked at is some time ago, and here he can still be told
+	case p.ID == "":
+		return Ticket{}, ErrNobody
+	case p.Host:
+	case kept.Locked:
+		return Ticket{}, ErrLocked
+	case kept.MaxMembers > 0 && members >= kept.MaxMembers:
+		return Ticket{}, ErrFull
+	}
+	p.UUID, p.Node = leg, kept.Node
+	m.load(ctx, kept)
+	m.keep(ctx, p)
+	return Ticket{Room: id, Name: kept.Name(), Node: node, Participant: p.ID, UUID: leg, Flags: flags(kept, p.Host, members > 0), MaxMembers: places(kept), IsHost: p.Host}, nil
+}
+
+// same reports whether two nodes are one FreeSWITCH.
+func (m *Manager) same(a, b string) bool {
+	one, other := m.nodes[a], m.nodes[b]
+	return a == b || one != nil && other != nil && one.sw.CoreUUID() != "" && one.sw.CoreUUID() == other.sw.CoreUUID()
+}
+
+// Abandon says that a caller who opened a room does not come into it.
+func (m *Manager) Abandon(ctx context.Context, id string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writes)
+	defer cancel()
+	m.inRoom(id, func(r *room) { r.asking = max(r.asking-1, 0) })
+	m.closeEmpty(ctx, id, nobodyCame)
+}
+
+// Gone says that a leg with a ticket does not come into the room, or is not in it any more; it may be said more than once. That somebody
+// left who was in is taken from FreeSWITCH alone. A room that nobody else is in, or on the way into, is closed.
+func (m *Manager) Gone(ctx context.Context, t Ticket, reason string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writes)
+	defer cancel()
+	p, err := m.opt.Store.ParticipantOf(ctx, t.Room, t.UUID)
+	if err != nil {
+		if !errors.Is(err, store.ErrNotFound) {
+			m.log.Warn("participant's end not kept; the room is looked at again", zap.String("conference", t.Room), zap.Error(err))
+		}
+		return
+	}
+	m.mu.Lock()
+	if r := m.rooms[t.Room]; r != nil {
+		if here := r.people[p.ID]; here != nil && here.UUID == t.UUID {
+			p = *here
+		}
+	}
+	m.mu.Unlock()
+	if p.Present() && m.nodes[p.Node] != nil {
+		return // FreeSWITCH tells when he is out: our connection to his leg may have been lost while he talks on
+	}
+	if p.Left.IsZero() {
+		p.Left, p.Reason = time.Now().UTC(), reason
+		m.keep(ctx, p)
+	}
+	m.closeEmpty(ctx, t.Room, "everybody left")
+	m.changed(t.Room)
+}
+
+// keep keeps what has become of a participant, here and in the store.
+func (m *Manager) keep(ctx context.Context, p store.Participant) {
+	m.mu.Lock()
+	if r := m.rooms[p.Room]; r != nil {
+		r.people[p.ID] = &p
+	}
+	m.mu.Unlock()
+	if err := m.opt.Store.PutParticipant(ctx, p); err != nil {
+		m.log.Warn("participant not kept", zap.String("conference", p.Room), zap.Error(err))
+	}
+}
+
+// closeEmpty closes a room that nobody is in or on the way into, and whose host is not being called.
+func (m *Manager) closeEmpty(ctx context.Context, id, why string) {
+	kept, err := m.opt.Store.Room(ctx, id)
+	if err == nil && !kept.Closed.IsZero() {
+		m.forget(id)
+	}
+	if err != nil || !kept.Closed.IsZero() {
+		return
+	}
+	people, err := m.people(ctx, kept)
+	if err != nil {
+		return
+	}
+	m.mu.Lock()
+	r := m.rooms[id]
+	busy := r != nil && (r.dialing || r.asking > 0)
+	if r != nil && r.unreached {
+		why = hostUnreached
+	}
+	m.mu.Unlock()
+	if busy || slices.ContainsFunc(people, func(p store.Participant) bool { return p.Left.IsZero() }) {
+		return
+	}
+	m.close(ctx, id, why)
+}
+
+// close closes a room's record.
+func (m *Manager) close(ctx context.Context, id, why string) {
+	m.mu.Lock()
+	if r := m.rooms[id]; r != nil && r.ending != "" {
+		why = r.ending
+	}
+	m.mu.Unlock()
+	open, err := m.opt.Store.CloseRoom(ctx, id, why, time.Now().UTC())
+	if err != nil {
+		m.log.Warn("conference not closed; it is tried again", zap.String("conference", id), zap.Error(err))
+		return
+	}
+	m.forget(id)
+	if open {
+		m.opt.Meter.Closed(why)
+		m.log.Info("conference closed", zap.String("conference", id), zap.String("why", why))
+	}
+	m.changed(id)
+}
+
+func (r *room) stopTimers() {
+	for _, t := range []*time.Timer{r.alone, r.grace} {
+		if t != nil {
+			t.Stop()
+		}
+	}
+	r.alone, r.grace = nil, nil
+}
