@@ -20,6 +20,7 @@ func attacks(ctx context.Context, args []string) error {
 	f.IntVar(&o.Rate, "rate", 50, "calls a second of the calm callers")
 	f.DurationVar(&o.Duration, "duration", 10*time.Second, "of each attack")
 	f.DurationVar(&o.Settle, "settle", 45*time.Second, "how long memory has to be given back at the end")
+	f.StringVar(&o.Only, "only", "", "play the calm and this attack alone, by its `name`")
 	f.BoolVar(&o.Keep, "keep", false, "leave the temp folder with configuration and logs behind")
 	if err := f.Parse(args); err != nil {
 		return err

@@ -22,6 +22,7 @@ func loads(ctx context.Context, args []string) error {
 	f.DurationVar(&o.Duration, "duration", time.Minute, "for how long")
 	f.DurationVar(&o.Talk, "talk", 600*time.Millisecond, "how long each caller talks")
 	f.BoolVar(&o.Voice, "voice", false, "callers send voice packets while they talk")
+	f.DurationVar(&o.Greeting, "greeting", 0, "with -voice: how long the voicemail system speaks when it has answered, in whole seconds")
 	f.IntVar(&o.Unanswered, "unanswered", 20, "percent of the phones that ring until they are given up; the others refuse")
 	f.IntVar(&o.Subscribers, "subscribers", 500, "numbers that are called in turn")
 	f.BoolVar(&o.Keep, "keep", false, "leave the temp folders with configuration, store and logs behind")

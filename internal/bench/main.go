@@ -19,6 +19,8 @@ const usage = `Usage: go run ./internal/bench COMMAND [flags]
   events   events decoded and delivered per CPU second, beside eslgo
   attack   what calm callers notice while others attack the proxy
   proxies  what a call costs in the proxy, beside Kamailio
+  store    look-ups of profiles with up to a million users, in SQLite and PostgreSQL
+  rooms    conferences of many hosts at once: what the sidecar takes beside FreeSWITCH, how soon one is in
   load     calls that go to voicemail, many a second, for long: what grows, what is slow
 
 Each has --help. Example: go run ./internal/bench events --rounds 5
@@ -27,7 +29,7 @@ Each has --help. Example: go run ./internal/bench events --rounds 5
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	commands := map[string]func(context.Context, []string) error{"events": events, "feed": feed, "load": loads, "proxies": proxyCosts, "attack": attacks}
+	commands := map[string]func(context.Context, []string) error{"events": events, "feed": feed, "load": loads, "proxies": proxyCosts, "attack": attacks, "store": storeCosts, "rooms": roomLoads}
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
 		fmt.Fprint(os.Stderr, usage)
 		os.Exit(1)

@@ -117,6 +117,9 @@ func readConfig(text string) error {
 			es.Password = "stands in the file"
 		}
 	}
+	if d := &c.Directory; d.PasswordFile != "" {
+		d.Password = "stands-in-the-file"
+	}
 	for i := range c.Token.Keys {
 		if key := &c.Token.Keys[i]; key.SecretFile != "" {
 			key.Secret = config.Secret(strings.Repeat("f", 32))

@@ -15,7 +15,7 @@ func TestSimStories(t *testing.T)  { onSimulator(t, labStories()) }
 func TestRealStories(t *testing.T) { onFreeSWITCH(t, labStories()) }
 
 // labStories are the stories that "signalbox lab" tells.
-func labStories() chapter { return chapter{acts: []act{lab.Stories()}, voice: 18000} }
+func labStories() chapter { return chapter{acts: []act{lab.Stories()}} }
 
 func TestSimCalls(t *testing.T)  { onSimulator(t, calls(t)) }
 func TestRealCalls(t *testing.T) { onFreeSWITCH(t, calls(t)) }
@@ -27,7 +27,7 @@ func calls(t *testing.T) chapter {
 		acts = append(acts, append(sippCalls(), sippShapes()...), load())
 	}
 	return chapter{
-		acts: acts, voice: 19000, files: operatorSettings,
+		acts: acts, files: operatorSettings,
 		numbers: []string{nobodysNumber, olderNumber, newerNumber},
 		after:   commandsWouldRun,
 		provision: func(d *account.Document, stages map[string]*lab.Stage) {

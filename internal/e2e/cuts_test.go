@@ -21,7 +21,6 @@ func TestRealCuts(t *testing.T) { onFreeSWITCH(t, cuts(t)) }
 func cuts(t *testing.T) chapter {
 	var cutter *fswtest.Cutter
 	return chapter{
-		voice: 21000,
 		acts: []act{{{
 			Name: "connection-cut", Title: "The connection of a call breaks, at this message and that: who talks goes on, who waits has the operator's extension.",
 			Line: lab.Line{Operator: true}, Play: func(ctx context.Context, s *lab.Stage) { playCuts(ctx, s, cutter) },

@@ -26,7 +26,7 @@ func deaths(t *testing.T) chapter {
 	billing := newBilling(t)
 	return chapter{
 		after: billing.hasEverything,
-		acts:  []act{killed().act(), frozen().act(), strangers(), reloads()}, voice: 17000, files: operatorSettings, numbers: []string{nobodysNumber}, unknown: "event socket command HTTP",
+		acts:  []act{killed().act(), frozen().act(), strangers(), reloads()}, files: operatorSettings, numbers: []string{nobodysNumber}, unknown: "event socket command HTTP",
 		configure: func(yaml string) string {
 			yaml = edit(t, yaml, "sidecar:\n", "sidecar:\n  drain: 2s\n")
 			yaml = edit(t, yaml, "http:", "records: {http: {url: \""+billing.URL+"\"}}\nhttp:")
@@ -49,6 +49,7 @@ func ring(ctx context.Context, s *lab.Stage) (caller, phone *lab.Call) {
 	c := s.Call()
 	in := s.Rings(ctx, s.Phone, 1)
 	s.Status(ctx, c, 180, 183)
+	s.Opened(ctx, 1)
 	return c, in
 }
 
@@ -59,6 +60,7 @@ func talk(ctx context.Context, s *lab.Stage) (caller, phone *lab.Call) {
 	in := s.Rings(ctx, s.Phone, 1)
 	s.WaitAnswered(ctx, c)
 	s.Talk(ctx, c, in)
+	s.Opened(ctx, 1)
 	return c, in
 }
 
@@ -69,6 +71,7 @@ func message(ctx context.Context, s *lab.Stage) (caller, mail *lab.Call) {
 	in := s.Rings(ctx, s.Mail[0], 1)
 	s.WaitAnswered(ctx, c)
 	s.Talk(ctx, c, in)
+	s.Opened(ctx, 1)
 	return c, in
 }
 
@@ -80,6 +83,7 @@ func prompt(ctx context.Context, s *lab.Stage) *lab.Call {
 	if s.Rig.Real() {
 		s.Must(c.WaitHeardAnything(ctx, 10))
 	}
+	s.Opened(ctx, 1)
 	return c
 }
 
@@ -102,6 +106,10 @@ func endedUnseen(ctx context.Context, s *lab.Stage, result call.Result) {
 
 // toOperator waits for the operator's extension, looks for what we left on the channel, and ends the call.
 func toOperator(ctx context.Context, s *lab.Stage, c *lab.Call, since time.Time, within time.Duration) {
+	operatorHas(ctx, s, c, since, within, untouchedChannel)
+}
+
+func operatorHas(ctx context.Context, s *lab.Stage, c *lab.Call, since time.Time, within time.Duration, channel func(context.Context, *lab.Stage, *lab.Call)) {
 	limit, cancel := context.WithTimeout(ctx, time.Until(since.Add(within)))
 	defer cancel()
 	op := s.Rings(limit, s.Operator, 1)
@@ -109,7 +117,8 @@ func toOperator(ctx context.Context, s *lab.Stage, c *lab.Call, since time.Time,
 	s.Tell("the operator's own extension answers after %.2f s", time.Since(since).Seconds())
 	s.Talk(ctx, c, op)
 	s.Clean(op)
-	untouchedChannel(ctx, s, c)
+	channel(ctx, s, c)
+	s.Talk(ctx, c, op)
 	op.Hangup()
 	s.Ended(ctx, c, "them")
 }

@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -92,7 +94,7 @@ func TestRealDoctor(t *testing.T) {
 		t.Skip("SIGNALBOX_FREESWITCH names no freeswitch binary: this was NOT tested on a real switch")
 	}
 	dir := t.TempDir()
-	at, stop, err := lab.Vanilla{Program: binary, Dir: dir, RTPPort: 45000}.Start(t.Context(), lab.Dropins{})
+	at, stop, err := lab.Vanilla{Program: binary, Dir: dir}.Start(t.Context(), lab.Dropins{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,6 +105,24 @@ func TestRealDoctor(t *testing.T) {
 	p.states("vanilla", p.examine(nil), map[string]doctor.Status{"include": fail, "modules": ok, "version": ok, "clock": ok, "codecs": ok, "rights-api": ok, "rights-events": ok,
 		"event-socket-access": ok, "sip-profile": ok, "sip-profile-access": ok, "sessions-per-second": ok, "max-sessions": ok, "conf-tree": warn})
 	p.rendered()
+	voicemail := func(o *doctor.Options) {
+		o.Systems = []doctor.System{{FQDN: "vm.example.net"}}
+		o.Lookup = func(context.Context, string, string) ([]string, error) { return []string{"192.0.2.7:5060"}, nil }
+	}
+	if c := p.examine(voicemail)["include-phones"]; c.Status != doctor.Warn || len(c.Add) == 0 || !strings.Contains(c.Add[0], "--with phones") {
+		p.t.Errorf("phones cannot dial their voicemail, and that is not said: %+v", c)
+	}
+	text, err := fs.ReadFile(freeswitchconf.Files, "dialplan/default/00_signalbox_voicemail.xml")
+	if err == nil {
+		err = os.WriteFile(filepath.Join(p.conf, "dialplan", "default", "00_signalbox_voicemail.xml"), text, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.api("reloadxml")
+	if c := p.examine(voicemail)["include-phones"]; c.Status != doctor.OK {
+		p.t.Errorf("phones can dial their voicemail: %+v", c)
+	}
 	well := map[string]doctor.Status{"include": ok, "include-socket": ok, "include-reached": ok, "conf-loaded": ok, "event-socket-access": ok, "sip-profile-access": ok}
 	p.states("with our files", p.examine(nil), well)
 
@@ -179,18 +199,34 @@ func (p patient) users(well map[string]doctor.Status) {
 	undo := p.edit("directory/default/signalbox.xml", commented, `<param name="esl-password" value="of-its-own"/>`)
 	as := func(o *doctor.Options) { o.User, o.Password = "signalbox@"+p.at.Domain, "of-its-own" }
 	checks := p.examine(as)
-	for _, name := range []string{"event-socket", "version", "rights-api", "rights-events"} {
+	for _, name := range []string{"event-socket", "version", "modules", "rights-api", "rights-events"} {
 		if checks[name].Status != doctor.OK {
 			p.t.Errorf("our user: %s is %s: %s", name, checks[name].Status, checks[name].Detail)
 		}
 	}
+	more := p.edit("directory/default/signalbox.xml", `,module_exists`, ``)
+	checks = p.examine(as)
 	if c := checks["modules"]; c.Status != doctor.Skip || !strings.Contains(c.Detail, "may not ask") {
-		p.t.Errorf("our user may ask more than it should: %+v", c)
+		p.t.Errorf("a user who may not ask for modules: %+v", c)
 	}
-	more := p.edit("directory/default/signalbox.xml", `status,show,uuid_exists,`, `status,`)
+	more()
+	more = p.edit("directory/default/signalbox.xml", `status,show,uuid_exists,`, `status,`)
 	checks = p.examine(as)
 	if c := checks["rights-api"]; c.Status != doctor.Fail || !strings.Contains(c.Detail, "show, uuid_exists") {
 		p.t.Errorf("a user with fewer rights: %+v", c)
+	}
+	more()
+	more = p.edit("directory/default/signalbox.xml", `,originate,`, `,`)
+	checks = p.examine(as)
+	if c := checks["rights-api"]; c.Status != doctor.Warn || !strings.Contains(c.Detail, "may not use originate: messages that were taken while voicemail was down") ||
+		len(c.Add) == 0 || !strings.Contains(c.Add[0], "originate") {
+		p.t.Errorf("a user who may not originate: %+v", c)
+	}
+	more()
+	more = p.edit("directory/default/signalbox.xml", ` MESSAGE_QUERY DTMF CUSTOM sofia::register`, ` DTMF CUSTOM`)
+	checks = p.examine(as)
+	if c := checks["rights-events"]; c.Status != doctor.Warn || !strings.Contains(c.Detail, "may not subscribe to MESSAGE_QUERY, sofia::register: ") {
+		p.t.Errorf("a user who does not hear of messages: %+v", c)
 	}
 	more()
 	more = p.edit("directory/default/signalbox.xml", `CHANNEL_HANGUP_COMPLETE `, ``)

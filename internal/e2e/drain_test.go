@@ -28,7 +28,7 @@ func drains(t *testing.T) chapter {
 	return chapter{
 		acts: []act{stopped().act(), {
 			{Name: "second-signal", Title: "A second SIGTERM ends the process at once: who waits goes to the operator's extension.", Alone: true, Line: lab.Line{Operator: true}, Play: playSecondSignal},
-		}}, voice: 27500, files: operatorSettings,
+		}}, files: operatorSettings,
 		configure: func(yaml string) string {
 			return edit(t, yaml, "sidecar:\n", "sidecar:\n  drain: "+drainTime.String()+"\n")
 		},

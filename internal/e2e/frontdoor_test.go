@@ -17,6 +17,8 @@ type frontDoor struct {
 	Addr netip.AddrPort
 	// behind says where a datagram goes (nil: a connection, of which nothing is read yet).
 	behind func(datagram []byte) netip.AddrPort
+	// rewrite changes datagrams on their way in; nil = it does not. It is set before anything comes.
+	rewrite func(datagram []byte) []byte
 
 	udp *net.UDPConn
 	tcp *net.TCPListener
@@ -88,7 +90,11 @@ func (f *frontDoor) datagrams() {
 			f.known[from] = out
 			f.wg.Go(func() { f.answers(out, from) })
 		}
-		_, _ = out.WriteToUDPAddrPort(buf[:n], f.behind(buf[:n]))
+		datagram := buf[:n]
+		if f.rewrite != nil {
+			datagram = f.rewrite(datagram)
+		}
+		_, _ = out.WriteToUDPAddrPort(datagram, f.behind(datagram))
 	}
 }
 

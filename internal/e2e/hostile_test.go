@@ -228,7 +228,7 @@ func edited(ctx context.Context, s *lab.Stage, user string) {
 	db, err := sql.Open("sqlite", filepath.Join(s.Rig.Dir(), "lab.db")+"?_pragma=busy_timeout(2000)")
 	s.Must(err)
 	defer func() { _ = db.Close() }()
-	changed, err := db.ExecContext(ctx, `UPDATE devices SET user = ? WHERE number = ?`, user, s.Number)
+	changed, err := db.ExecContext(ctx, `UPDATE numbers SET entry = json_set(entry, '$.devices[0].user', ?) WHERE key = ?`, user, s.Number)
 	s.Must(err)
 	rows, err := changed.RowsAffected()
 	s.Must(err)

@@ -49,24 +49,14 @@ func hasKamailio(t *testing.T) string {
 	return ""
 }
 
-// freeAt finds a port of an address that is free over UDP and TCP.
+// freeAt finds a port of an address that is free over UDP and TCP, and that nobody gets from the kernel by chance.
 func freeAt(t *testing.T, ip netip.Addr) string {
 	t.Helper()
-	for range 20 {
-		udp, err := net.ListenPacket("udp4", ip.String()+":0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		addr := udp.LocalAddr().String()
-		tcp, err := net.Listen("tcp4", addr)
-		_ = udp.Close()
-		if err == nil {
-			_ = tcp.Close()
-			return addr
-		}
+	at, err := lab.FreePort(ip)
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatalf("no free port at %s", ip)
-	return ""
+	return at.String()
 }
 
 // newChain starts everything: one proxy for each of proxies, the addresses of an example by which it is known.

@@ -24,11 +24,17 @@ func links(t *testing.T) chapter {
 	story := func(name, title string, play func(ctx context.Context, s *lab.Stage, f *forwarder)) lab.Story {
 		return lab.Story{Name: name, Title: title, Alone: true, Line: lab.Line{Operator: true}, Play: func(ctx context.Context, s *lab.Stage) { play(ctx, s, between) }}
 	}
+	conference := func(s lab.Story) lab.Story {
+		s.Line = lab.Line{Host: true}
+		return s
+	}
 	return chapter{
+		numbers: []string{lab.AccessNumber},
 		acts: []act{{
 			story("link-cut", "The link is reset: a call that outlived its sidecar goes on, and its end is seen once.", playLinkCut),
+			conference(story("link-down-at-arrival", "A call forwarded to a host comes while the link is down, or silent: the caller hears the offer within 4 s, and reaches voicemail.", playLinkDownAtArrival)),
 			story("link-half-open", "Packets of the link vanish: calls go on, new ones work, and the link is up again soon after they pass.", playLinkHalfOpen),
-		}}, voice: 26500,
+		}},
 		configure: func(yaml string) string {
 			where := regexp.MustCompile(`event_socket: \{addr: "([^"]+)"`)
 			between.target = where.FindStringSubmatch(yaml)[1]
@@ -55,6 +61,32 @@ func playLinkCut(ctx context.Context, s *lab.Stage, f *forwarder) {
 	s.Check(r.Result == call.Answered && r.Cause == "NORMAL_CLEARING", "the record says %s %s %q", r.Result, r.Cause, r.Note)
 	s.NextCallWorks(ctx, 1)
 	s.Check(f.seen(uuid) == 1, "the end of the call was told %d times on the link, want once", f.seen(uuid))
+}
+
+func playLinkDownAtArrival(ctx context.Context, s *lab.Stage, f *forwarder) {
+	up, down := lines(s, "sidecar", "event socket link is up"), lines(s, "sidecar", "event socket link is down")
+	// toVoicemail presses a key in the offer, and is with voicemail behind it.
+	toVoicemail := func(n int, key string) {
+		began := time.Now()
+		c := offered(ctx, s, s.Forwarded(s.From, "user-busy"))
+		s.Check(time.Since(began) < 4*time.Second, "the caller heard nothing for %s", time.Since(began))
+		s.Must(c.Press(ctx, key, lab.KeysAsEvents))
+		s.Leaves(ctx, c, s.Rings(ctx, s.Mail[0], n))
+		s.Steps(s.Record(ctx, n), "conference not-joined", "mailbox answered")
+	}
+	f.refuse(true)
+	logged(ctx, s, "sidecar", down+1, "event socket link is down")
+	s.Deed(lab.ColSidecar, "the link to the switch is down")
+	toVoicemail(1, "2")
+	toVoicemail(2, "1") // the host cannot be called
+	f.refuse(false)
+	logged(ctx, s, "sidecar", up+1, "event socket link is up")
+	f.swallow(true)
+	s.Deed(lab.ColSidecar, "the link is up, and silent")
+	toVoicemail(3, "2")
+	f.swallow(false)
+	f.cut()
+	logged(ctx, s, "sidecar", up+2, "event socket link is up")
 }
 
 func playLinkHalfOpen(ctx context.Context, s *lab.Stage, f *forwarder) {
@@ -84,7 +116,7 @@ func playLinkHalfOpen(ctx context.Context, s *lab.Stage, f *forwarder) {
 	s.Check(f.seen(uuid) == 1, "the end of the call was told %d times on the link, want once", f.seen(uuid))
 }
 
-// forwarder stands between the sidecar and the Event Socket of the switch: it can reset its connections, or swallow what comes, and
+// forwarder stands between the sidecar and the Event Socket of the switch: it can reset its connections, refuse them, or swallow what comes, and
 // it counts the ends of calls that pass. Its goroutines end with the test.
 type forwarder struct {
 	listener net.Listener
@@ -94,6 +126,7 @@ type forwarder struct {
 	mu       sync.Mutex
 	conns    []*net.TCPConn
 	swallows bool
+	refuses  bool
 	ends     map[string]int // by UUID
 }
 
@@ -117,6 +150,13 @@ func (f *forwarder) accept() {
 		near, err := f.listener.Accept()
 		if err != nil {
 			return
+		}
+		f.mu.Lock()
+		refuses := f.refuses
+		f.mu.Unlock()
+		if refuses {
+			_ = near.Close()
+			continue
 		}
 		far, err := net.DialTimeout("tcp", f.target, time.Second)
 		if err != nil {
@@ -190,6 +230,16 @@ func (f *forwarder) swallow(yes bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.swallows = yes
+}
+
+// refuse resets every connection and takes none for long, until it is said again.
+func (f *forwarder) refuse(yes bool) {
+	f.mu.Lock()
+	f.refuses = yes
+	f.mu.Unlock()
+	if yes {
+		f.cut()
+	}
 }
 
 // seen says how often the end of a call was told.

@@ -20,7 +20,7 @@ func proxies(t *testing.T) chapter {
 	return chapter{
 		acts: []act{proxyKilled().act(), {
 			{Name: "invite-of-ten-kilobytes", Title: "On its own host FreeSWITCH takes a large INVITE by UDP, so that a restart of the proxy does not lose its answer.", Play: playLarge},
-		}}, voice: 24500,
+		}},
 		provision: func(d *account.Document, _ map[string]*lab.Stage) {
 			for i := range d.Numbers {
 				d.Numbers[i].NoAnswer = account.Duration(longRing)

@@ -26,6 +26,7 @@ func seams(t *testing.T) chapter {
 	stories := act{
 		{Name: "ivr-then-subscriber", Title: "The operator's IVR answers and transfers to a subscriber: they talk as long as they like.", Play: playIVR},
 		{Name: "ivr-then-subscriber-next", Title: "The same caller again: the IVR's number is handed back, the subscriber's is ours.", Play: playIVR},
+		{Name: "talking-caller-transferred", Title: "The operator transfers a caller who talks to somewhere else: his record ends there, he stays.", Play: playTransferred},
 		{Name: "early-media-and-no-answer", Title: "A phone plays early media and nobody answers: voicemail, as with any phone.", Play: func(ctx context.Context, s *lab.Stage) {
 			s.Phone.Behave(lab.Behaviour{Early: true})
 			playVoicemailFor(ctx, s, 408, "no-answer", "ring no-answer")
@@ -46,7 +47,7 @@ func seams(t *testing.T) chapter {
 		{Name: "announcement-not-there", Title: "The announcement's file is not there: the caller hears the information tone, not silence.", Line: lab.Line{Targets: [2]lab.TargetState{lab.TargetDead, lab.TargetDead}}, Play: playNoPrompt},
 	}
 	return chapter{
-		acts: []act{stories}, voice: 16000, files: ivr,
+		acts: []act{stories}, files: ivr,
 		configure: func(yaml string) string {
 			return edit(t, yaml, "voicemail: {progress_timeout: 2s}", `voicemail: {progress_timeout: 2s, down_prompt: "/no/such/sorry.wav"}`)
 		},
@@ -93,6 +94,25 @@ func playIVR(ctx context.Context, s *lab.Stage) {
 	s.Ended(ctx, c, "them")
 	s.Untouched(s.Operator)
 	s.Steps(s.Record(ctx, 1), "ring answered")
+}
+
+func playTransferred(ctx context.Context, s *lab.Stage) {
+	s.Phone.Behave(lab.Answers(0))
+	c := s.Call()
+	in := s.Rings(ctx, s.Phone, 1)
+	s.WaitAnswered(ctx, c)
+	s.Talk(ctx, c, in)
+	uuid, err := s.Rig.Leg(ctx, c)
+	s.Must(err)
+	_, err = s.Rig.API(ctx, "uuid_transfer "+uuid+" 'park:' inline")
+	s.Must(err)
+	transferred := time.Now()
+	s.Ended(ctx, in, "them")
+	r := s.Record(ctx, 1)
+	s.Steps(r, "ring answered")
+	s.Check(r.Ended.Sub(transferred) < 3*time.Second, "the record ends %s after the transfer", r.Ended.Sub(transferred))
+	s.Check(c.EndedBy() == "", "the caller was ended by %q", c.EndedBy())
+	c.Hangup()
 }
 
 // playVoicemailFor places a call that the phone does not take, and leaves a message.

@@ -3,7 +3,6 @@ package e2e
 import (
 	"context"
 	"fmt"
-	"net"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -33,16 +32,19 @@ const (
 	stranger = "127.0.0.3"
 )
 
+// sippPort is a port that SIPp may bind.
+func sippPort(s *lab.Stage) string {
+	addr, err := lab.FreeAddr()
+	s.Must(err)
+	return fmt.Sprint(addr.Port())
+}
+
 // sipp has SIPp place n calls to the story's number, rate of them in a second, and fails unless each went as the scenario
 // says. It returns the Call-IDs' common end.
 func sipp(ctx context.Context, s *lab.Stage, from, scenario string, n, rate int, further ...string) (id string) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	hold, err := net.ListenPacket("udp4", from+":0")
-	s.Must(err)
-	_, port, err := net.SplitHostPort(hold.LocalAddr().String())
-	s.Must(err)
-	s.Must(hold.Close())
+	port := sippPort(s)
 	id = "sipp-" + port
 	errors := filepath.Join(s.Rig.Dir(), id+".log")
 	args := append([]string{
@@ -148,6 +150,10 @@ func sippShapes() act {
 			id := sipp(ctx, s, carrier, "reinvite", 1, 1)
 			s.Ended(ctx, s.Rings(ctx, s.Phone, 1), "them")
 			allSteps(s, recordsOf(ctx, s, id, 1), "ring answered")
+		}},
+		{Name: "sipp-requires-100rel", Title: "FreeSWITCH has not what the caller requires, and says so: 420.", Play: func(ctx context.Context, s *lab.Stage) {
+			newScript("requires-100rel").calls("Require: 100rel").has("Unsupported", "100rel").refused(420).play(ctx, s, "udp", nil)
+			s.Untouched(s.Phone)
 		}},
 		{Name: "sipp-is-no-trunk", Title: "A caller from an address that is no trunk: 403, the switch never sees the call.", Play: func(ctx context.Context, s *lab.Stage) {
 			sipp(ctx, s, stranger, "refused", 1, 1)

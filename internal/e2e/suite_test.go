@@ -35,8 +35,12 @@ func run(m *testing.M) int {
 		fmt.Fprintf(os.Stderr, "building signalbox: %v\n%s", err, out)
 		return 1
 	}
-	// A chapter mostly waits: how many run at once is no question of processors.
-	if err := flag.Set("test.parallel", "4"); err != nil {
+	// A chapter mostly waits: how many run at once is no question of processors, unless each starts a FreeSWITCH.
+	parallel := "8"
+	if os.Getenv("SIGNALBOX_FREESWITCH") != "" {
+		parallel = "5"
+	}
+	if err := flag.Set("test.parallel", parallel); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -46,12 +50,14 @@ func run(m *testing.M) int {
 // chapter is what is played on one rig.
 type chapter struct {
 	acts      []act
-	voice     uint16 // first port for voice on a real switch, so that instances do not meet
+	reliable  bool // provisional responses to who supports that (RFC 3262)
+	ipv6      bool // a real switch listens at ::1 too
 	configure func(yaml string) string
 	provision func(d *account.Document, stages map[string]*lab.Stage)
 	files     func(files lab.Dropins, stages map[string]*lab.Stage)
-	numbers   []string // further numbers that must not stand in a log
-	unknown   string   // the one thing that a story asks of the simulator on purpose, though no switch knows it
+	second    func(files lab.Dropins) // makes a second switch; see lab.RigOptions
+	numbers   []string                // further numbers that must not stand in a log
+	unknown   string                  // the one thing that a story asks of the simulator on purpose, though no switch knows it
 	after     func(ctx context.Context, t *testing.T, rig *lab.Rig)
 }
 
@@ -61,7 +67,7 @@ type act []lab.Story
 // onSimulator and onFreeSWITCH play a chapter.
 func onSimulator(t *testing.T, c chapter) {
 	t.Parallel()
-	perform(t, c, lab.RigOptions{})
+	perform(t, c, lab.RigOptions{Reliable: c.reliable})
 }
 
 func onFreeSWITCH(t *testing.T, c chapter) {
@@ -70,7 +76,7 @@ func onFreeSWITCH(t *testing.T, c chapter) {
 	if binary == "" {
 		t.Skip("SIGNALBOX_FREESWITCH names no freeswitch binary: this was NOT tested on a real switch")
 	}
-	perform(t, c, lab.RigOptions{StartSwitch: lab.Vanilla{Program: binary, Dir: t.TempDir(), RTPPort: c.voice}.Start})
+	perform(t, c, lab.RigOptions{StartSwitch: lab.Vanilla{Program: binary, Dir: t.TempDir(), Reliable: c.reliable, IPv6: c.ipv6}.Start})
 }
 
 func perform(t *testing.T, c chapter, o lab.RigOptions) {
@@ -79,7 +85,7 @@ func perform(t *testing.T, c chapter, o lab.RigOptions) {
 	for _, a := range c.acts {
 		stories = append(stories, a...)
 	}
-	o.Program, o.Provision, o.Files = program, c.provision, c.files
+	o.Program, o.Provision, o.Files, o.Second = program, c.provision, c.files, c.second
 	o.Configure = func(yaml string) string {
 		yaml = edit(t, yaml, "log: {level: debug, format: console}", "log: {level: info, format: json}")
 		if c.configure != nil {

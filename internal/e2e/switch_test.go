@@ -17,7 +17,7 @@ func TestRealSwitch(t *testing.T) { onFreeSWITCH(t, switches(t)) }
 // switches is what becomes of calls, records and the next call when FreeSWITCH itself freezes, or is killed and started again.
 func switches(t *testing.T) chapter {
 	return chapter{
-		acts: []act{switchFrozen().act(), switchKilled().act()}, voice: 25500, files: operatorSettings,
+		acts: []act{switchFrozen().act(), switchKilled().act()}, files: operatorSettings,
 		provision: func(d *account.Document, _ map[string]*lab.Stage) {
 			for i := range d.Numbers {
 				d.Numbers[i].NoAnswer = account.Duration(longRing)
@@ -103,7 +103,7 @@ func switchFrozen() *stroke {
 				at := x.Ended()
 				s.Check(at.IsZero() || at.After(thawed), "%s was ended while the switch was frozen: %q", x.Agent().Name(), x.EndedBy())
 			}
-			toOperator(ctx, s, c, struck, fallbackTime)
+			operatorHas(ctx, s, c, struck, fallbackTime, harmlessGuard)
 			s.Check(in.Cancelled(), "the phone rings on: it ended with %q", in.EndedBy())
 			r := s.Record(ctx, 1)
 			s.Check(r.Result == call.Broken && r.Note != "", "the record says %s %q, want broken and why", r.Result, r.Note)

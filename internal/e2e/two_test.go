@@ -28,7 +28,7 @@ func twoSidecars(t *testing.T) chapter {
 		acts: []act{
 			{{Name: "second-sidecar-starts", Title: "The second sidecar is provisioned like the first; calls go to the first.", Alone: true, Play: p.start}},
 			p.killed().act(), p.frozen().act(),
-		}, voice: 23500,
+		},
 		files: func(files lab.Dropins, stages map[string]*lab.Stage) {
 			operatorSettings(files, stages)
 			const first, second = "dialplan/public/05_signalbox.xml", "two-sidecars/05_signalbox_second.xml"

@@ -22,9 +22,11 @@ var (
 // The loopback addresses of the lab. Callers have one of their own, because the proxy tells a carrier from a FreeSWITCH by
 // the address it sends from.
 var (
-	loopback        = netip.AddrFrom4([4]byte{127, 0, 0, 1})
-	carrierLoopback = netip.AddrFrom4([4]byte{127, 0, 0, 2})
-	deviceLoopback  = netip.AddrFrom4([4]byte{127, 0, 0, 3})
+	loopback         = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	carrierLoopback  = netip.AddrFrom4([4]byte{127, 0, 0, 2})
+	mailLoopback     = netip.AddrFrom4([4]byte{127, 0, 0, 4})
+	deviceLoopback   = netip.AddrFrom4([4]byte{127, 0, 0, 3})
+	verifiedLoopback = netip.AddrFrom4([4]byte{127, 0, 0, 5}) // of a carrier that verifies its callers, and is believed
 )
 
 // Names says who stands at an address, so that a trace can name the parties. Safe for concurrent use.
@@ -79,8 +81,11 @@ func Refuses(status int) Behaviour { return Behaviour{Status: status} }
 type AgentOptions struct {
 	Name      string     // the party's name in the trace: "caller", "voicemail-2"
 	IP        netip.Addr // loopback address; zero = 127.0.0.1
+	VoiceIP   netip.Addr // where it sends and takes voice; zero = IP
 	Port      uint16     // for UDP and TCP; 0 = a free one
 	Voice     byte       // what its voice packets consist of; must not be 0
+	Hz        float64    // its voice is this tone instead, and its telephone has keys; 0 = neither
+	ALaw      bool       // with Hz: it speaks G.711 A-law, as a PBX may; else µ-law
 	Behaviour Behaviour  // towards incoming calls
 	Trace     *Trace     // nil = kept by nobody
 	Names     *Names     // nil = addresses stand for themselves
@@ -99,6 +104,8 @@ type Agent struct {
 	// Owned by loop.
 	behaviour Behaviour
 	calls     []*Call
+	notices   []*Message // NOTIFYs outside of calls
+	texts     []*Message // MESSAGEs
 	clients   map[string]*clientTx
 	servers   map[string]*serverTx
 	waiters   []*waiter
@@ -120,6 +127,9 @@ func NewAgent(o AgentOptions) (*Agent, error) {
 	}
 	if !o.IP.IsValid() {
 		o.IP = loopback
+	}
+	if !o.VoiceIP.IsValid() {
+		o.VoiceIP = o.IP
 	}
 	if o.Voice == 0 {
 		return nil, fmt.Errorf("lab: agent %s has no voice: give it one byte that is not 0", o.Name)

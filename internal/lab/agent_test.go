@@ -216,7 +216,7 @@ func TestStreamIsCutIntoMessages(t *testing.T) {
 	one := "OPTIONS sip:a@b SIP/2.0\r\nContent-Length: 4\r\n\r\nbody"
 	r := bufio.NewReaderSize(strings.NewReader("\r\n\r\n"+one+one), maxMessage)
 	for range 2 {
-		got, err := readMessage(r)
+		got, err := ReadMessage(r)
 		if err != nil || string(got) != one {
 			t.Fatalf("%q, %v", got, err)
 		}
@@ -225,7 +225,7 @@ func TestStreamIsCutIntoMessages(t *testing.T) {
 		"A: b\r\nContent-Length: -1\r\n\r\n", "A: b\r\nl: 99999999\r\n\r\n", "A: b\r\nContent-Length: x\r\n\r\n",
 		strings.Repeat("A: b\r\n", maxMessage/5), "A: b\r\nContent-Length: 3\r\n\r\nab",
 	} {
-		if _, err := readMessage(bufio.NewReaderSize(strings.NewReader(bad), maxMessage)); err == nil {
+		if _, err := ReadMessage(bufio.NewReaderSize(strings.NewReader(bad), maxMessage)); err == nil {
 			t.Errorf("%.40q was taken", bad)
 		}
 	}

@@ -114,13 +114,18 @@ func (a *Another) Records(ctx context.Context) ([]call.Record, error) { return a
 func FreeAddr() (netip.AddrPort, error) { return freePort() }
 
 // Reinvite sends an INVITE inside the dialog of an answered call and waits for its answer.
-func (c *Call) Reinvite(ctx context.Context) error {
+func (c *Call) Reinvite(ctx context.Context) error { return c.renegotiate(ctx, "INVITE") }
+
+// Update is the same by UPDATE (RFC 3311).
+func (c *Call) Update(ctx context.Context) error { return c.renegotiate(ctx, "UPDATE") }
+
+func (c *Call) renegotiate(ctx context.Context, method string) error {
 	answers := make(chan *Message, 8)
 	c.agent.do(func() {
 		c.seq++
 		seq := c.seq
-		c.sendBody("INVITE", seq, offerSDP(c.agent.opts.Name, c.media.addr), func(m *Message) {
-			if m != nil && m.Status() >= 200 && m.Status() < 300 {
+		c.sendBody(method, seq, c.agent.sdp(c.media), func(m *Message) {
+			if m != nil && method == "INVITE" && m.Status() >= 200 && m.Status() < 300 {
 				c.send("ACK", seq, nil)
 			}
 			if m == nil || m.Status() >= 200 {
@@ -134,13 +139,13 @@ func (c *Call) Reinvite(ctx context.Context) error {
 	select {
 	case m := <-answers:
 		if m == nil {
-			return fmt.Errorf("%w: %s: the re-INVITE is answered; nobody did", ErrNever, c.agent.opts.Name)
+			return fmt.Errorf("%w: %s: the %s inside the dialog is answered; nobody did", ErrNever, c.agent.opts.Name, method)
 		}
 		if m.Status() != 200 {
-			return fmt.Errorf("the re-INVITE of %s was answered %d %s", c.agent.opts.Name, m.Status(), m.Phrase())
+			return fmt.Errorf("the %s of %s inside the dialog was answered %d %s", method, c.agent.opts.Name, m.Status(), m.Phrase())
 		}
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("%w: %s: the re-INVITE is answered (%w)", ErrNever, c.agent.opts.Name, context.Cause(ctx))
+		return fmt.Errorf("%w: %s: the %s inside the dialog is answered (%w)", ErrNever, c.agent.opts.Name, method, context.Cause(ctx))
 	}
 }

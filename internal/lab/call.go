@@ -18,9 +18,11 @@ type Invite struct {
 	Headers []string // further lines, "Name: value"
 	Via     hop      // where the INVITE is sent: the proxy
 	Host    string   // host of the Request-URI; "" = that of Via
+	At      string   // host of From; "" = where the agent listens
 
 	placed  func(callID string) // is told before the INVITE leaves, so that nothing of the call is missed
 	Hops    string              // Max-Forwards of every request of the call; "" = 70
+	As      *Registration       // whose password answers a challenge; nil = a challenge ends the call
 	HoldACK bool                // a 2xx is not acknowledged until Call.Acknowledge
 }
 
@@ -53,6 +55,7 @@ type Call struct {
 	cancelled  bool // the CANCEL was sent, or came
 	acked      bool
 	holdACK    bool
+	as         *Registration // until the challenge is answered
 	media      *media
 	bye        *Message
 }
@@ -64,16 +67,16 @@ func (a *Agent) Place(inv Invite) (*Call, error) {
 			return nil, fmt.Errorf("lab: a line break in %q", line)
 		}
 	}
-	media, err := openMedia(a.opts.IP, a.opts.Voice, a.kick)
+	media, err := openMedia(a.opts.VoiceIP, a.opts.Voice, a.opts.Hz, a.opts.ALaw, a.kick)
 	if err != nil {
 		return nil, err
 	}
 	if inv.Host == "" {
 		inv.Host = inv.Via.addr.String()
 	}
-	c := &Call{agent: a, id: token() + "@lab", localTag: token(), branch: "z9hG4bK" + token(), via: inv.Via, media: media, seq: 1, holdACK: inv.HoldACK, hops: inv.Hops}
+	c := &Call{agent: a, id: token() + "@lab", localTag: token(), branch: "z9hG4bK" + token(), via: inv.Via, media: media, seq: 1, holdACK: inv.HoldACK, hops: inv.Hops, as: inv.As}
 	uri := "sip:" + inv.To + "@" + inv.Host
-	c.localURI = "<sip:" + inv.From + "@" + a.ep.addr.String() + ">"
+	c.localURI = "<sip:" + inv.From + "@" + cmp.Or(inv.At, a.ep.addr.String()) + ">"
 	if inv.Display != "" {
 		c.localURI = inv.Display + " " + c.localURI
 	}
@@ -86,7 +89,7 @@ func (a *Agent) Place(inv Invite) (*Call, error) {
 	for _, h := range inv.Headers {
 		b.line("%s", h)
 	}
-	raw := b.finish("application/sdp", offerSDP(a.opts.Name, media.addr))
+	raw := b.finish("application/sdp", a.sdp(media))
 	if c.invite, err = ParseMessage(raw); err != nil {
 		media.close()
 		return nil, err
@@ -137,12 +140,45 @@ func (c *Call) answeredBy(m *Message) {
 		}
 	case status < 300:
 		c.connected(m)
+	case status == 407 && c.as != nil:
+		c.ackRefusal(m)
+		c.answerChallenge(m)
 	default:
 		c.ackRefusal(m)
 		if c.ended.IsZero() {
 			c.finish(fmt.Sprint(status))
 		}
 	}
+}
+
+// answerChallenge sends the INVITE once more, with the password.
+func (c *Call) answerChallenge(m *Message) {
+	as := *c.as
+	c.as = nil
+	credentials, err := authorize(m.Get("proxy-authenticate"), as, "INVITE", c.invite.URI())
+	if err != nil {
+		c.finish(fmt.Sprint(m.Status()))
+		return
+	}
+	c.seq++
+	c.branch = "z9hG4bK" + token()
+	head, body, _ := strings.Cut(c.invite.Raw, "\r\n\r\n")
+	var lines []string
+	for line := range strings.SplitSeq(head, "\r\n") {
+		switch name, _, _ := strings.Cut(line, ":"); name {
+		case "Via":
+			line = fmt.Sprintf("Via: SIP/2.0/%s %s;branch=%s;rport", strings.ToUpper(c.via.network), c.agent.ep.addr, c.branch)
+		case "CSeq":
+			line = fmt.Sprintf("CSeq: %d INVITE", c.seq)
+		}
+		lines = append(lines, line)
+	}
+	raw := []byte(strings.Join(append(lines, "Proxy-Authorization: "+credentials), "\r\n") + "\r\n\r\n" + body)
+	if c.invite, err = ParseMessage(raw); err != nil {
+		c.finish(fmt.Sprint(m.Status()))
+		return
+	}
+	c.client = c.agent.begin(c.branch, "INVITE", c.via, raw, c.answeredBy)
 }
 
 // connected acknowledges a 2xx, each time it comes. A 2xx that crossed our CANCEL is hung up at once.
@@ -186,6 +222,11 @@ func (c *Call) send(method string, seq uint32, answer func(*Message)) {
 
 // sendBody is send with a session description; "" is none.
 func (c *Call) sendBody(method string, seq uint32, sdp string, answer func(*Message)) {
+	c.sendTyped(method, seq, "application/sdp", sdp, answer)
+}
+
+// sendTyped is sendBody for any type of body.
+func (c *Call) sendTyped(method string, seq uint32, kind, body string, answer func(*Message)) {
 	next := c.target
 	if len(c.routes) > 0 {
 		next = addressURI(c.routes[0])
@@ -205,10 +246,10 @@ func (c *Call) sendBody(method string, seq uint32, sdp string, answer func(*Mess
 	for _, r := range c.routes {
 		b.line("Route: %s", r)
 	}
-	if sdp != "" {
+	if body != "" {
 		b.line("Contact: <%s>", c.agent.contact(to.network))
 	}
-	raw := b.finish("application/sdp", sdp)
+	raw := b.finish(kind, body)
 	if answer == nil {
 		c.agent.transmit(to, raw, "")
 		return
@@ -255,7 +296,7 @@ func (a *Agent) invited(tx *serverTx) {
 		a.reinvited(tx)
 		return
 	}
-	media, err := openMedia(a.opts.IP, a.opts.Voice, a.kick)
+	media, err := openMedia(a.opts.VoiceIP, a.opts.Voice, a.opts.Hz, a.opts.ALaw, a.kick)
 	if err != nil {
 		a.reply(tx, 503, err.Error(), "", "")
 		return
@@ -278,7 +319,7 @@ func (a *Agent) invited(tx *serverTx) {
 		a.reply(tx, 180, "", c.localTag, "")
 	}
 	if b.Early {
-		a.reply(tx, 183, "", c.localTag, offerSDP(a.opts.Name, c.media.addr))
+		a.reply(tx, 183, "", c.localTag, a.sdp(c.media))
 	}
 	tx.moved = b.Moved
 	if b.Status == 0 {
@@ -303,7 +344,7 @@ func (c *Call) conclude(status int, phrase string) {
 	}
 	c.answered = time.Now()
 	c.media.start()
-	c.agent.reply(c.server, status, phrase, c.localTag, offerSDP(c.agent.opts.Name, c.media.addr))
+	c.agent.reply(c.server, status, phrase, c.localTag, c.agent.sdp(c.media))
 }
 
 func (a *Agent) reinvited(tx *serverTx) {
@@ -316,7 +357,7 @@ func (a *Agent) reinvited(tx *serverTx) {
 		c.media.aim(sdp)
 	}
 	c.server = tx
-	a.reply(tx, 200, "", "", offerSDP(a.opts.Name, c.media.addr))
+	a.reply(tx, 200, "", "", a.sdp(c.media))
 }
 
 // find gives the call a request inside a dialog belongs to.

@@ -31,15 +31,23 @@ type endpoint struct {
 	wg     sync.WaitGroup
 }
 
+// family is a network for the address's own family alone.
+func family(network string, ip netip.Addr) string {
+	if ip.Is4() {
+		return network + "4"
+	}
+	return network + "6"
+}
+
 // listenBoth takes a port of a loopback address that is free for UDP and for TCP.
 func listenBoth(ip netip.Addr, port uint16) (*net.UDPConn, *net.TCPListener, error) {
 	var last error
 	for range 50 {
-		udp, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(ip, port)))
+		udp, err := net.ListenUDP(family("udp", ip), net.UDPAddrFromAddrPort(netip.AddrPortFrom(ip, port)))
 		if err != nil {
 			return nil, nil, fmt.Errorf("listening for SIP: %w", err)
 		}
-		tcp, err := net.ListenTCP("tcp4", net.TCPAddrFromAddrPort(udp.LocalAddr().(*net.UDPAddr).AddrPort()))
+		tcp, err := net.ListenTCP(family("tcp", ip), net.TCPAddrFromAddrPort(udp.LocalAddr().(*net.UDPAddr).AddrPort()))
 		if err == nil {
 			return udp, tcp, nil
 		}
@@ -120,7 +128,7 @@ func (e *endpoint) readTCP(c net.Conn, peer netip.AddrPort) {
 	}()
 	r := bufio.NewReaderSize(c, maxMessage)
 	for {
-		raw, err := readMessage(r)
+		raw, err := ReadMessage(r)
 		if err != nil {
 			return
 		}
@@ -128,8 +136,8 @@ func (e *endpoint) readTCP(c net.Conn, peer netip.AddrPort) {
 	}
 }
 
-// readMessage takes one SIP message off a stream (RFC 3261 18.3).
-func readMessage(r *bufio.Reader) ([]byte, error) {
+// ReadMessage takes one SIP message off a stream (RFC 3261 18.3).
+func ReadMessage(r *bufio.Reader) ([]byte, error) {
 	var raw []byte
 	length := 0
 	for {

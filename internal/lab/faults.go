@@ -14,6 +14,7 @@ const fallbackTime = 4 * time.Second
 func faultStories() []Story {
 	line := Line{Operator: true}
 	return []Story{
+		{Name: "message-delivered-later", Title: "No voicemail system is there: the message is taken here, and delivered when it is up again.", Alone: true, Line: Line{Phone: PhoneAbsent, Targets: [2]TargetState{TargetRefuses, TargetRefuses}}, Play: playLaterDelivery},
 		{Name: "sidecar-killed-while-two-talk", Title: "The sidecar is killed while two people talk: they notice nothing, and afterwards all is in order.", Alone: true, Line: line, Play: playKilledTalking},
 		{Name: "sidecar-killed-while-phone-rings", Title: "The sidecar is killed while the phone rings: the operator's own extension takes the call.", Alone: true, Line: line, Play: playKilledRinging},
 		{Name: "sidecar-killed-before-it-speaks", Title: "The sidecar has accepted FreeSWITCH's connection but said nothing when it is killed: the operator's own extension takes the call.", Alone: true, Line: line, Play: playKilledSpeechless},
@@ -56,6 +57,7 @@ func (s *Stage) startSidecar(ctx context.Context) {
 
 func playKilledTalking(ctx context.Context, s *Stage) {
 	c, in := conversation(ctx, s, 1)
+	s.opened(ctx, 1)
 	s.killSidecar()
 	s.talk(ctx, c, in)
 	in.Hangup()
@@ -74,6 +76,7 @@ func playKilledRinging(ctx context.Context, s *Stage) {
 	c := s.call()
 	in := s.rings(ctx, s.Phone, 1)
 	s.status(ctx, c, 180, 183)
+	s.opened(ctx, 1)
 	s.killSidecar()
 	fallback(ctx, s, c, 1)
 	s.must(in.WaitEnded(ctx))
@@ -91,6 +94,7 @@ func playKilledMailbox(ctx context.Context, s *Stage) {
 	mail := s.rings(ctx, s.Mail[0], 1)
 	s.must(c.WaitAnswered(ctx))
 	s.talk(ctx, c, mail)
+	s.opened(ctx, 1)
 	s.killSidecar()
 	s.talk(ctx, c, mail)
 	mail.Hangup()
@@ -120,6 +124,7 @@ func playKilledAnnouncing(ctx context.Context, s *Stage) {
 	early := s.status(ctx, c, 183)
 	s.check(early.Body() != "", "the 183 brings no early media")
 	s.tell("every voicemail server is dead: the announcement plays")
+	s.opened(ctx, 1)
 	s.killSidecar()
 	fallback(ctx, s, c, 1)
 	s.startSidecar(ctx)

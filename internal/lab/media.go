@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/signalbox/signalbox/internal/sound"
 )
 
 // frame is 20 ms of PCMU, frameTime its length.
@@ -24,6 +26,10 @@ const (
 // frames with the other one's voice has heard him.
 type media struct {
 	voice byte
+	aLaw  bool       // of a tone, and of keys in the voice
+	tone  sound.Tone // owned by write; a tone in the place of the byte, when singing
+	keys  keyboard
+	ear   Ear
 	conn  *net.UDPConn
 	addr  netip.AddrPort
 	heard [256]atomic.Int64
@@ -33,18 +39,20 @@ type media struct {
 	mu     sync.Mutex
 	remote netip.AddrPort
 	talk   bool
+	sings  bool
+	hz     float64 // 0 = silence
 
 	done chan struct{}
 	wg   sync.WaitGroup
 }
 
 // openMedia opens a socket and begins to listen; nothing is sent before both start and aim. kick is called after each frame.
-func openMedia(ip netip.Addr, voice byte, kick func()) (*media, error) {
-	conn, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(ip, 0)))
+func openMedia(ip netip.Addr, voice byte, hz float64, aLaw bool, kick func()) (*media, error) {
+	conn, err := net.ListenUDP(family("udp", ip), net.UDPAddrFromAddrPort(netip.AddrPortFrom(ip, 0)))
 	if err != nil {
 		return nil, fmt.Errorf("opening a socket for voice: %w", err)
 	}
-	m := &media{voice: voice, conn: conn, addr: conn.LocalAddr().(*net.UDPAddr).AddrPort(), kick: kick, done: make(chan struct{})}
+	m := &media{voice: voice, sings: hz != 0, hz: hz, aLaw: aLaw, conn: conn, addr: conn.LocalAddr().(*net.UDPAddr).AddrPort(), kick: kick, done: make(chan struct{})}
 	m.wg.Add(2)
 	go m.read()
 	go m.write()
@@ -73,6 +81,13 @@ func (m *media) aim(remote netip.AddrPort) {
 	m.remote = remote
 }
 
+// sing changes the tone.
+func (m *media) sing(hz float64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.sings, m.hz = true, hz
+}
+
 // start begins to talk.
 func (m *media) start() {
 	m.mu.Lock()
@@ -90,7 +105,11 @@ func (m *media) read() {
 		}
 		if voice, ok := frameVoice(buf[:max(n, 0)]); ok && err == nil {
 			m.heard[voice].Add(1)
-			m.last[voice].Store(time.Now().UnixNano())
+			now := time.Now()
+			m.last[voice].Store(now.UnixNano())
+			if kind := buf[1] & 0x7f; kind == 0 || kind == 8 {
+				m.ear.takeG711(buf[12:n], kind == 8, now)
+			}
 			m.kick()
 		}
 	}
@@ -126,11 +145,9 @@ func (m *media) write() {
 	packet := make([]byte, 12+frameBytes)
 	packet[0], packet[1] = 0x80, 0 // version 2, payload type 0 = PCMU
 	binary.BigEndian.PutUint32(packet[8:], uint32(m.voice)<<16|uint32(m.addr.Port()))
-	for i := 12; i < len(packet); i++ {
-		packet[i] = m.voice
-	}
 	var seq uint16
 	var stamp uint32
+	var samples [frameBytes]int16
 	for {
 		select {
 		case <-m.done:
@@ -138,15 +155,62 @@ func (m *media) write() {
 		case <-tick.C:
 		}
 		m.mu.Lock()
-		remote, talk := m.remote, m.talk
+		remote, talk, sings, hz := m.remote, m.talk, m.sings, m.hz
 		m.mu.Unlock()
+		if sings {
+			m.kick() // who is sent nothing is woken by nothing else
+		}
 		if !talk || !remote.IsValid() {
 			continue
+		}
+		send := func(p []byte) { _, _ = m.conn.WriteToUDPAddrPort(p, remote) } // nobody there any more: the next one will tell
+		key, hush := m.keys.next()
+		if key != nil && !key.inBand {
+			if key.sent == 1 {
+				key.stamp = stamp
+			}
+			key.event(packet, &seq, send)
+			stamp += frameBytes
+			continue
+		}
+		switch {
+		case key != nil:
+			key.tone.Next(samples[:])
+			m.encode(packet, samples[:])
+		case hush, sings && hz == 0:
+			m.encode(packet, make([]int16, frameBytes))
+		case sings:
+			m.tone.Level, m.tone.Hz = toneLevel, []float64{hz}
+			m.tone.Next(samples[:])
+			m.encode(packet, samples[:])
+		default:
+			fill(packet[12:], m.voice)
 		}
 		binary.BigEndian.PutUint16(packet[2:], seq)
 		binary.BigEndian.PutUint32(packet[4:], stamp)
 		seq, stamp = seq+1, stamp+frameBytes
-		_, _ = m.conn.WriteToUDPAddrPort(packet, remote) // nobody there any more: the next one will tell
+		send(packet)
+	}
+}
+
+// encode writes samples into a packet.
+func (m *media) encode(packet []byte, samples []int16) {
+	packet[1] = 0
+	for i, v := range samples {
+		packet[12+i] = sound.ToULaw(v)
+	}
+	if !m.aLaw {
+		return
+	}
+	packet[1] = 8
+	for i, v := range samples {
+		packet[12+i] = sound.ToALaw(v)
+	}
+}
+
+func fill(out []byte, b byte) {
+	for i := range out {
+		out[i] = b
 	}
 }
 
@@ -161,9 +225,24 @@ func (m *media) total() (n int64) {
 	return n
 }
 
-// offerSDP is the session description of an agent: PCMU and PCMA, nothing else, so that FreeSWITCH need not transcode.
+// sdp is the session description of an agent in a call: PCMU and nothing else, so that FreeSWITCH need not transcode; one with a tone has keys too, and may be of the
+// other law.
+func (a *Agent) sdp(m *media) string {
+	plain := offerSDP(a.opts.Name, m.addr)
+	if a.opts.Hz == 0 {
+		return plain
+	}
+	if a.opts.ALaw {
+		plain = strings.NewReplacer("RTP/AVP 0\r\n", "RTP/AVP 8\r\n", "rtpmap:0 PCMU", "rtpmap:8 PCMA").Replace(plain)
+	}
+	return strings.NewReplacer("RTP/AVP 8\r\n", fmt.Sprintf("RTP/AVP 8 %d\r\n", eventPayload), "RTP/AVP 0\r\n", fmt.Sprintf("RTP/AVP 0 %d\r\n", eventPayload),
+		"a=ptime:", fmt.Sprintf("a=rtpmap:%d telephone-event/8000\r\na=fmtp:%[1]d 0-15\r\na=ptime:", eventPayload)).Replace(plain)
+}
+
+// offerSDP is the session description of an agent without keys.
 func offerSDP(name string, addr netip.AddrPort) string {
-	return "v=0\r\no=" + name + " 1 1 IN IP4 " + addr.Addr().String() + "\r\ns=lab\r\nc=IN IP4 " + addr.Addr().String() +
+	at := family("IN IP", addr.Addr()) + " " + addr.Addr().String()
+	return "v=0\r\no=" + name + " 1 1 " + at + "\r\ns=lab\r\nc=" + at +
 		"\r\nt=0 0\r\nm=audio " + strconv.Itoa(int(addr.Port())) + " RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\na=ptime:20\r\na=sendrecv\r\n"
 }
 
@@ -174,10 +253,10 @@ func readSDP(body string) (netip.AddrPort, bool) {
 	for line := range strings.Lines(body) {
 		line = strings.TrimRight(line, "\r\n")
 		switch {
-		case strings.HasPrefix(line, "c=IN IP4 ") && !seenMedia:
-			host = strings.TrimPrefix(line, "c=IN IP4 ")
-		case strings.HasPrefix(line, "c=IN IP4 ") && mediaHost == "":
-			mediaHost = strings.TrimPrefix(line, "c=IN IP4 ")
+		case (strings.HasPrefix(line, "c=IN IP4 ") || strings.HasPrefix(line, "c=IN IP6 ")) && !seenMedia:
+			host = line[len("c=IN IP4 "):]
+		case (strings.HasPrefix(line, "c=IN IP4 ") || strings.HasPrefix(line, "c=IN IP6 ")) && mediaHost == "":
+			mediaHost = line[len("c=IN IP4 "):]
 		case strings.HasPrefix(line, "m=audio ") && !seenMedia:
 			seenMedia = true
 			if f := strings.Fields(line); len(f) > 1 {

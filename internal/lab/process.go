@@ -88,10 +88,13 @@ func (p *Process) ended() error {
 	return errors.New("exit status 0")
 }
 
-// Signal sends a signal.
+// Signal sends a signal. After SIGSTOP it returns when the process has stopped, which each of its threads does for itself.
 func (p *Process) Signal(s syscall.Signal) error {
 	if err := p.cmd.Process.Signal(s); err != nil {
 		return fmt.Errorf("signal %s to %s (process %d): %w", s, p.Name, p.PID(), err)
+	}
+	if s == syscall.SIGSTOP {
+		awaitStopped(p.PID())
 	}
 	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -22,7 +21,7 @@ import (
 )
 
 // maxStories bounds the stories of one rig: each has a user of FreeSWITCH's vanilla directory, 1001 to 1019, if it needs one.
-const maxStories = 40
+const maxStories = 60
 
 const (
 	eventSocketPassword = "lab-ClueCon"
@@ -48,11 +47,22 @@ func (r *Rig) newStage(i int, story Story) (s *Stage, err error) {
 			s.close()
 		}
 	}()
+	hz := 0.0
 	agent := func(name string, voice byte, ip netip.Addr, b Behaviour) (*Agent, error) {
-		return NewAgent(AgentOptions{Name: name, Voice: voice, IP: ip, Trace: s.Trace, Names: r.names, Behaviour: b})
+		return NewAgent(AgentOptions{Name: name, Voice: voice, IP: ip, Trace: s.Trace, Names: r.names, Behaviour: b, Hz: hz})
 	}
-	if s.Caller, err = agent(ColCaller, voiceCaller, carrierLoopback, Behaviour{}); err != nil {
+	caller := AgentOptions{Name: ColCaller, Voice: voiceCaller, IP: carrierLoopback, Trace: s.Trace, Names: r.names}
+	if story.Line.Host {
+		caller.Hz = HzAnna
+	}
+	if story.Line.IPv6 {
+		caller.VoiceIP = netip.IPv6Loopback()
+	}
+	if s.Caller, err = NewAgent(caller); err != nil {
 		return nil, fmt.Errorf("%w: callers send from %s, which Linux has; elsewhere give the loopback interface this address", err, carrierLoopback)
+	}
+	if hz = story.Line.PhoneTone; story.Line.Host {
+		hz = HzHost
 	}
 	if story.Line.Phone == PhoneURI || story.Line.Phone == PhoneRegistered {
 		if s.Phone, err = agent(ColPhone, voicePhone, loopback, Behaviour{}); err != nil {
@@ -64,8 +74,14 @@ func (r *Rig) newStage(i int, story Story) (s *Stage, err error) {
 			return nil, err
 		}
 	}
+	hz = 0
 	if s.Operator, err = agent(ColOperator, voiceOperator, loopback, answersAtOnce()); err != nil {
 		return nil, err
+	}
+	if story.Line.Notifies {
+		if s.Notifier, err = agent(ColVoicemail, voiceMailA, mailLoopback, Behaviour{}); err != nil {
+			return nil, err
+		}
 	}
 	for n, state := range story.Line.Targets {
 		if err = s.newTarget(n, state, agent); err != nil {
@@ -117,7 +133,11 @@ func (s *Stage) newTarget(n int, state TargetState, agent func(string, byte, net
 		return nil
 	}
 	b := map[TargetState]Behaviour{TargetAnswers: answersAtOnce(), TargetRefuses: Refuses(503), TargetSilent: {}}[state]
-	if s.Mail[n], err = agent(name, []byte{voiceMailA, voiceMailB}[n], loopback, b); err != nil {
+	ip := loopback
+	if s.Line.IPv6 {
+		ip = netip.IPv6Loopback()
+	}
+	if s.Mail[n], err = agent(name, []byte{voiceMailA, voiceMailB}[n], ip, b); err != nil {
 		return err
 	}
 	s.mail[n] = s.Mail[n].Addr().String()
@@ -135,53 +155,38 @@ func (s *Stage) publish() error {
 		}
 		host := fmt.Sprintf("target-%d.%s", n+1, s.FQDN)
 		srv = append(srv, fmt.Sprintf("5 IN SRV %d 0 %s %s.", 10*(n+1), port, host))
-		if err := dns.Set(host, "5 IN A 127.0.0.1"); err != nil {
+		address := "5 IN A 127.0.0.1"
+		if s.Line.IPv6 {
+			address = "5 IN AAAA ::1"
+		}
+		if err := dns.Set(host, address); err != nil {
 			return err
 		}
 	}
 	return dns.Set("_sip._udp."+s.FQDN, srv...)
 }
 
-// The ports that processes of the lab listen on lie below those the kernel gives out by itself, so that nobody gets one of them by
-// chance while its process is dead.
-const (
-	firstPort = 10240
-	lastPort  = 16000
-)
-
-// freePort finds a port of 127.0.0.1 that nothing uses now, for UDP and for TCP. The processes that are to listen there are
-// others than ours, so it cannot be held.
-func freePort() (netip.AddrPort, error) {
-	var last error
-	for range 200 {
-		udp, tcp, err := listenBoth(loopback, uint16(firstPort+rand.IntN(lastPort-firstPort)))
-		if err != nil {
-			last = err
-			continue
-		}
-		addr := udp.LocalAddr().(*net.UDPAddr).AddrPort()
-		return addr, errors.Join(udp.Close(), tcp.Close())
-	}
-	return netip.AddrPort{}, fmt.Errorf("finding a free port from %d to %d: %w", firstPort, lastPort, last)
-}
-
 // configuration is the YAML file of proxy and sidecar.
 func (r *Rig) configuration() string {
+	node := func(name string, at SwitchAt) string {
+		return fmt.Sprintf("  - name: %s\n    sip: %s\n    device_sip: %s\n    event_socket: {addr: %q, password: %q}\n", name, at.External, at.Internal, at.EventSocket, at.Password)
+	}
+	nodes := node(FirstNode, r.at)
+	if r.second.External.IsValid() {
+		nodes += node(SecondNode, r.second)
+	}
 	return fmt.Sprintf(`# written by signalbox lab
 region: DE
 domain: lab.example.test
 store:
   sqlite: %s
 nodes:
-  - name: lab-switch
-    sip: %s
-    device_sip: %s
-    event_socket: {addr: %q, password: %q}
-proxy:
+%sproxy:
   listen: ["udp:%s", "tcp:%s", "tls:%s"]
   tls: {cert: cert.pem, key: key.pem, ca: ca.pem}
   trunks:
     - {name: lab-carrier, prefixes: [%s/32], screening: enforce}
+    - {name: lab-verifying-carrier, prefixes: [%s/32], trust_verstat: true}
   devices: {listen: ["udp:%s", "tcp:%s"], flow_key: %s}
 sidecar:
   listen: %s
@@ -191,11 +196,13 @@ screening:
   deny: [{number: %q, reason: "a story of the lab"}]
 dns:
   servers: [%q]
+  allow_loopback: true
 voicemail: {progress_timeout: 2s}
+conference: {access_numbers: [%q]}
 http: {listen: "127.0.0.1:0", proxy_listen: "127.0.0.1:0"}
 log: {level: debug, format: console}
-`, filepath.Join(r.dir, "lab.db"), r.at.External, r.at.Internal, r.at.EventSocket, r.at.Password, r.proxyAddr, r.proxyAddr, r.proxyTLS, carrierLoopback,
-		r.devices, r.devices, token()+token()+token()+token(), r.sidecar, token()+token()+token()+token(), deniedCaller, r.dns.Addr())
+`, filepath.Join(r.dir, "lab.db"), nodes, r.proxyAddr, r.proxyAddr, r.proxyTLS, carrierLoopback, verifiedLoopback,
+		r.devices, r.devices, token()+token()+token()+token(), r.sidecar, token()+token()+token()+token(), deniedCaller, r.dns.Addr(), AccessNumber)
 }
 
 // document is what the operator provisions.
@@ -205,6 +212,12 @@ func (r *Rig) document(stages []*Stage) account.Document {
 		system := account.SystemEntry{FQDN: s.FQDN}
 		if s.Line.TLS {
 			system.Transport = "tls"
+		}
+		if s.Line.IPv6 {
+			system.Profile = "external-ipv6"
+		}
+		if s.Line.Notifies {
+			system.Notifies = []netip.Prefix{netip.PrefixFrom(mailLoopback, 32)}
 		}
 		d.VoicemailSystems = append(d.VoicemailSystems, system)
 		d.Pilots = append(d.Pilots, account.PilotEntry{Number: s.Pilot, Systems: []account.PilotSystemEntry{{FQDN: s.FQDN, Priority: 10}}})
@@ -221,6 +234,13 @@ func (r *Rig) document(stages []*Stage) account.Document {
 			Number: s.Number, Account: id, Devices: []account.DeviceEntry{device}, NoAnswer: account.Duration(noAnswerTime),
 			Voicemail: &account.VoicemailEntry{Pilot: s.Pilot},
 		})
+		if s.Line.Host {
+			d.Numbers[len(d.Numbers)-1].Conference = &account.ConferenceEntry{Room: account.RoomFetch,
+				MenuTimeout: account.Duration(2 * time.Second), AcceptTimeout: account.Duration(6 * time.Second)}
+			d.Contacts = append(d.Contacts,
+				account.ContactEntry{Account: id, ID: "anna", Name: "Anna Schmidt", Numbers: []string{s.From}},
+				account.ContactEntry{Account: id, ID: "ben", Name: "Ben Weiß", Numbers: []string{s.Second()}})
+		}
 	}
 	return d
 }
@@ -229,8 +249,18 @@ func (r *Rig) document(stages []*Stage) account.Document {
 func (r *Rig) provision(ctx context.Context, stages []*Stage) error {
 	r.config = filepath.Join(r.dir, "signalbox.yaml")
 	document, settings := r.document(stages), r.configuration()
+	for _, s := range stages {
+		r.numbers = append(r.numbers, s.Number)
+	}
 	if r.opts.Provision != nil {
 		r.opts.Provision(&document, r.Stages)
+	}
+	for _, n := range document.Numbers {
+		for _, s := range stages {
+			if s.Number == n.Number {
+				s.row = n
+			}
+		}
 	}
 	if r.opts.Configure != nil {
 		settings = r.opts.Configure(settings)

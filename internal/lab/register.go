@@ -53,7 +53,7 @@ func (a *Agent) Register(ctx context.Context, r Registration) error {
 				finish(m)
 				return
 			}
-			authorization, err := authorize(m.Get("www-authenticate"), r)
+			authorization, err := authorize(m.Get("www-authenticate"), r, "REGISTER", "sip:"+r.Domain)
 			if err != nil {
 				finish(m)
 				return
@@ -73,13 +73,13 @@ func (a *Agent) Register(ctx context.Context, r Registration) error {
 	return nil
 }
 
-func authorize(challenge string, r Registration) (string, error) {
+func authorize(challenge string, r Registration, method, uri string) (string, error) {
 	c, err := digest.ParseChallenge(challenge)
 	if err != nil {
 		return "", fmt.Errorf("reading the challenge %q: %w", challenge, err)
 	}
 	credentials, err := digest.Digest(c, digest.Options{
-		Method: "REGISTER", URI: "sip:" + r.Domain, Username: r.User, Password: r.Password, Count: 1,
+		Method: method, URI: uri, Username: r.User, Password: r.Password, Count: 1,
 	})
 	if err != nil {
 		return "", fmt.Errorf("answering the challenge: %w", err)

@@ -173,6 +173,9 @@ func recordLines(i, n int, r call.Record) []string {
 		line := fmt.Sprintf("%s%-8s %s", label, step.Kind, step.Result)
 		if !step.Ended.IsZero() {
 			line += fmt.Sprintf(" after %.1f s", step.Ended.Sub(step.Started).Seconds())
+			if step.Note != "" {
+				line += ": " + step.Note
+			}
 		}
 		lines = append(lines, line)
 		label = "           "

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -33,7 +35,7 @@ type SwitchAt struct {
 	External     netip.AddrPort `json:"external"` // carrier-side profile
 	Internal     netip.AddrPort `json:"internal"` // profile where phones register
 	Domain       string         `json:"domain"`   // of FreeSWITCH's directory
-	UserPassword string         `json:"-"`        // of users 1001 to 1019 there, 1234 in vanilla
+	UserPassword string         `json:"-"`        // of users 1001 to 1019 there
 	PID          int            `json:"-"`        // its process id; 0 = the lab did not start it
 
 	process *Process                                    // nil = a switch that is not the lab's to kill
@@ -49,6 +51,12 @@ type RigOptions struct {
 	// StartSwitch starts a real switch with the drop-in files in its conf folder, and returns where it is reached and how to
 	// end it. nil = the simulator.
 	StartSwitch func(ctx context.Context, files Dropins) (SwitchAt, func(), error)
+	// Second changes what is put into the conf folder of a second switch, the node SecondNode, which is started like the first one; nil =
+	// there is none.
+	Second func(files Dropins)
+	// Reliable has the simulator send provisional responses reliably (RFC 3262) to who supports that. A real switch is told by
+	// whoever starts it.
+	Reliable bool
 	// Mischief is the seed of a bad day on the simulator; 0 = a good one.
 	Mischief uint64
 	// Configure changes the configuration file of proxy and sidecar before it is written; nil = as it is.
@@ -61,6 +69,12 @@ type RigOptions struct {
 	Keep bool
 }
 
+// The names of the nodes in the configuration.
+const (
+	FirstNode  = "lab-switch"
+	SecondNode = "second-switch"
+)
+
 // Rig is everything that stands around the stories: switch, store, proxy and sidecar as processes, the test DNS, the stages.
 type Rig struct {
 	Sidecar *Process
@@ -71,7 +85,8 @@ type Rig struct {
 	dir       string
 	config    string
 	at        SwitchAt
-	realVoice bool // the switch sends and relays voice itself
+	second    SwitchAt // its External is not valid where there is none
+	realVoice bool     // the switch sends and relays voice itself
 	proxyAddr netip.AddrPort
 	devices   netip.AddrPort // where the proxy takes phones
 	proxyTLS  netip.AddrPort
@@ -81,6 +96,7 @@ type Rig struct {
 	names     *Names
 	watch     *watch
 	store     *records
+	numbers   []string   // of the stages, in their order
 	processes []*Process // every one ever started, for their output
 	undo      []func()
 	frozen    bool
@@ -173,17 +189,31 @@ func (r *Rig) startSwitch(ctx context.Context, files Dropins) error {
 	} else {
 		r.realVoice = true
 	}
-	at, stop, err := start(ctx, files)
-	if err != nil {
+	one := func(files Dropins, into *SwitchAt) error {
+		at, stop, err := start(ctx, files)
+		if err != nil {
+			return err
+		}
+		*into = at
+		if stop != nil {
+			r.undo = append(r.undo, stop)
+		}
+		r.names.Set(at.External, ColSwitch)
+		r.names.Set(at.Internal, ColSwitch)
+		return nil
+	}
+	if err := one(files, &r.at); err != nil {
 		return err
 	}
-	r.at = at
-	if stop != nil {
-		r.undo = append(r.undo, stop)
+	if r.opts.Second != nil {
+		others := maps.Clone(files)
+		r.opts.Second(others)
+		if err := one(others, &r.second); err != nil {
+			return err
+		}
 	}
-	r.names.Set(at.External, ColSwitch)
-	r.names.Set(at.Internal, ColSwitch)
-	if r.watch, err = openWatch(ctx, at); err != nil {
+	var err error
+	if r.watch, err = openWatch(ctx, r.at); err != nil {
 		return err
 	}
 	r.undo = append(r.undo, func() { r.watch.close() })
@@ -192,13 +222,19 @@ func (r *Rig) startSwitch(ctx context.Context, files Dropins) error {
 
 // simulate starts the simulator as a process of its own.
 func (r *Rig) simulate(ctx context.Context, files Dropins) (SwitchAt, func(), error) {
-	conf := filepath.Join(r.dir, "conf")
+	conf, err := newFolder(r.dir, "conf")
+	if err != nil {
+		return SwitchAt{}, nil, err
+	}
 	if err := errors.Join(skeleton().Write(conf), files.Write(conf)); err != nil {
 		return SwitchAt{}, nil, err
 	}
 	const domain, password = "lab.example.test", "1234"
 	args := []string{"simulator", "--conf", conf, "--password", eventSocketPassword, "--domain", domain,
 		"--mischief", strconv.FormatUint(r.opts.Mischief, 10)}
+	if r.opts.Reliable {
+		args = append(args, "--reliable")
+	}
 	for user := range maxStories {
 		args = append(args, "--user", fmt.Sprintf("%d:%s", 1001+user, password))
 	}
@@ -218,15 +254,31 @@ func (r *Rig) simulate(ctx context.Context, files Dropins) (SwitchAt, func(), er
 	}
 	at.Password, at.Domain, at.UserPassword, at.PID, at.process = eventSocketPassword, domain, password, p.PID(), p
 	args = append(args, "--event-socket", at.EventSocket, "--external", at.External.String(), "--internal", at.Internal.String())
+	running := p
 	at.again = func(ctx context.Context) (*Process, error) {
 		p, err := r.spawn("switch", args...)
 		if err != nil {
 			return nil, err
 		}
+		running = p
 		_, err = p.FirstLine(ctx)
 		return p, err
 	}
-	return at, func() { r.at.process.Stop(stopTime) }, nil
+	return at, func() { running.Stop(stopTime) }, nil
+}
+
+// newFolder makes a folder that was not there: "name", or "name-2" for the second one.
+func newFolder(in, name string) (string, error) {
+	folder := filepath.Join(in, name)
+	err := os.Mkdir(folder, 0o700)
+	if errors.Is(err, fs.ErrExist) {
+		folder += "-2"
+		err = os.Mkdir(folder, 0o700)
+	}
+	if err != nil {
+		return "", fmt.Errorf("making a folder for a switch: %w", err)
+	}
+	return folder, nil
 }
 
 func (r *Rig) spawn(name string, args ...string) (*Process, error) {

@@ -125,7 +125,7 @@ func TestStoriesOnAFreeSWITCHThatRunsAlready(t *testing.T) {
 	}
 	defer stop()
 	conf := filepath.Join(dir, "freeswitch", "conf")
-	there := Existing{EventSocket: at.EventSocket, Password: at.Password, External: at.External, Internal: at.Internal, UserPassword: "1234", Conf: conf}
+	there := Existing{EventSocket: at.EventSocket, Password: at.Password, External: at.External, Internal: at.Internal, UserPassword: at.UserPassword, Conf: conf}
 	playOn(t, RigOptions{Program: program(t), Sidecar: sidecar.String(), StartSwitch: there.Start}, "registered-phone-answers", "number-nobody-owns")
 	left, err := filepath.Glob(filepath.Join(conf, "dialplan", "public", "*lab*"))
 	if err != nil || len(left) != 0 {

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/signalbox/signalbox/internal/account"
 	"github.com/signalbox/signalbox/internal/call"
 )
 
@@ -30,14 +31,17 @@ type Stage struct {
 	Phone    *Agent    // nil for PhoneAbsent and PhoneNobody
 	Mail     [2]*Agent // nil where a target is dead
 	Operator *Agent
+	Notifier *Agent // nil unless the voicemail system tells of messages
 	Trace    *Trace
 
-	user   string // of FreeSWITCH's directory
-	dead   []*deadPort
-	fronts []*tlsFront
-	mail   [2]string // addresses of the voicemail targets
-	calls  []string  // Call-IDs of the calls placed, oldest first
-	last   *Call     // the newest of them
+	row     account.NumberEntry // of Number, as it was provisioned at first
+	parties []*Agent            // further ones, made by Party
+	user    string              // of FreeSWITCH's directory
+	dead    []*deadPort
+	fronts  []*tlsFront
+	mail    [2]string // addresses of the voicemail targets
+	calls   []string  // Call-IDs of the calls placed, oldest first
+	last    *Call     // the newest of them
 }
 
 // failure carries a failed check out of a story.
@@ -152,19 +156,30 @@ func (s *Stage) untouched(agents ...*Agent) {
 }
 
 // clean checks what must never leave towards anybody: our token, and a header injected by text.
-func (s *Stage) clean(c *Call) {
-	for _, name := range c.Invite().Names() {
+func (s *Stage) clean(c *Call) { s.cleanInvite(c.Invite(), c.agent.Name()) }
+
+func (s *Stage) cleanInvite(m *Message, to string) {
+	for _, name := range m.Names() {
 		low := strings.ToLower(name)
-		s.check(!strings.HasPrefix(low, "x-signalbox"), "the INVITE to %s carries our token in %s", c.agent.Name(), name)
-		s.check(low != "x-evil", "the caller's text became a header of the INVITE to %s", c.agent.Name())
+		s.check(!strings.HasPrefix(low, "x-signalbox"), "the INVITE to %s carries our token in %s", to, name)
+		s.check(low != "x-evil", "the caller's text became a header of the INVITE to %s", to)
 	}
 }
 
 // record waits until the record of the n-th call of this story, counted from 1, is closed, and returns it.
 func (s *Stage) record(ctx context.Context, n int) call.Record {
-	ctx, cancel := context.WithTimeoutCause(ctx, 10*time.Second, errors.New("the record is not closed"))
+	return s.recordWhere(ctx, n, "the record is not closed", func(r call.Record) bool { return !r.Open() })
+}
+
+// opened waits until the store has the record of the n-th call of this story: who kills the sidecar sooner takes it with him.
+func (s *Stage) opened(ctx context.Context, n int) {
+	s.recordWhere(ctx, n, "the record is not opened", func(call.Record) bool { return true })
+}
+
+func (s *Stage) recordWhere(ctx context.Context, n int, otherwise string, is func(call.Record) bool) call.Record {
+	ctx, cancel := context.WithTimeoutCause(ctx, 10*time.Second, errors.New(otherwise))
 	defer cancel()
-	var last string
+	last := "the store has none"
 	for {
 		recs, err := s.Rig.records(ctx)
 		if err != nil {
@@ -172,7 +187,7 @@ func (s *Stage) record(ctx context.Context, n int) call.Record {
 		}
 		for _, r := range recs {
 			if r.Arrival.CallID == s.calls[n-1] {
-				if !r.Open() {
+				if is(r) {
 					return r
 				}
 				last = fmt.Sprintf("it is open, result %q, steps %d", r.Result, len(r.Steps))
@@ -206,9 +221,13 @@ func (s *Stage) steps(r call.Record, want ...string) {
 
 // mailbox checks the INVITE a voicemail target got: pilot, name, target, cause, diversion, history, caller.
 func (s *Stage) mailbox(c *Call, cause int, reason string) {
-	m := c.Invite()
+	s.deposit(c.Invite(), s.FQDN, cause, reason)
+}
+
+// deposit checks an INVITE that must be the deposit of one of the story's calls at a voicemail system.
+func (s *Stage) deposit(m *Message, fqdn string, cause int, reason string) {
 	uri := m.URI()
-	s.check(strings.HasPrefix(uri, "sip:"+s.Pilot+"@"+s.FQDN), "the voicemail system was called as %s, want sip:%s@%s", uri, s.Pilot, s.FQDN)
+	s.check(strings.HasPrefix(uri, "sip:"+s.Pilot+"@"+fqdn), "the voicemail system was called as %s, want sip:%s@%s", uri, s.Pilot, fqdn)
 	s.check(strings.Contains(uri, ";cause="+fmt.Sprint(cause)), "the Request-URI %s has not cause=%d", uri, cause)
 	s.check(strings.Contains(uri, ";target=sip:") && strings.Contains(uri, strings.TrimPrefix(s.Number, "+")),
 		"the Request-URI %s does not name %s as target", uri, s.Number)
@@ -218,7 +237,7 @@ func (s *Stage) mailbox(c *Call, cause int, reason string) {
 	history := splitList(m.All("history-info"))
 	s.check(len(history) >= 2, "History-Info is %q, want the subscriber and the mailbox", history)
 	s.check(strings.Contains(m.Get("from"), strings.TrimPrefix(s.From, "+")), "the voicemail system sees the caller as %s, want %s", m.Get("from"), s.From)
-	s.clean(c)
+	s.cleanInvite(m, fqdn)
 }
 
 // window is a shorter time for one part of a story.
@@ -228,7 +247,7 @@ func window(ctx context.Context, d time.Duration, what string) (context.Context,
 
 // close ends the stage's agents.
 func (s *Stage) close() {
-	for _, a := range []*Agent{s.Caller, s.Phone, s.Mail[0], s.Mail[1], s.Operator} {
+	for _, a := range append([]*Agent{s.Caller, s.Phone, s.Mail[0], s.Mail[1], s.Operator, s.Notifier}, s.parties...) {
 		if a != nil {
 			a.Close()
 		}

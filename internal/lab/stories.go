@@ -27,11 +27,20 @@ func quietStories() []Story {
 		{Name: "impossible-caller-refused", Title: "The caller's number cannot exist: refused before any media, FreeSWITCH never sees the call.", Play: playImpossible},
 		{Name: "deny-listed-caller-refused", Title: "The caller is on the deny list: refused before any media.", Play: playDenied},
 		{Name: "caller-gives-up", Title: "Ada hangs up while it rings: the phone stops, and nothing goes to voicemail.", Play: playGivesUp},
+		{Name: "caller-gives-up-at-voicemail", Title: "Ada hangs up while the voicemail system rings: it stops too, and gets no empty message.", Line: Line{Phone: PhoneAbsent}, Play: playGivesUpAtVoicemail},
+		{Name: "voicemail-calls-back", Title: "The voicemail system itself calls the subscriber, who is busy: it is not sent to itself.", Play: playVoicemailCallsBack},
 		{Name: "hostile-caller-name", Title: "The caller's name is written to break a switch: the phone rings with a harmless one, the call works.", Play: playHostileName},
 		{Name: "withheld-caller", Title: "The caller withholds the number: it stands nowhere in what the phone gets.", Play: playWithheld},
 		{Name: "forwarded-call-to-voicemail", Title: "The call was diverted twice before it came: voicemail gets the whole history, our subscriber on top.", Play: playForwarded},
 		{Name: "long-signed-invite", Title: "An INVITE of more than 3 kB, signed twice: it reaches the phone, the signatures do not, and the hangup comes back.", Play: playLong},
+		{Name: "pilot-moved", Title: "The operator moves a pilot to another system: the next call goes there, and no subscriber was touched.", Line: Line{Phone: PhoneAbsent}, Play: playMovedPilot},
+		{Name: "profile-changed", Title: "What is provisioned changes while the phone is registered: the next call, a second later, knows.", Line: Line{Phone: PhoneRegistered}, Play: playChangedProfile},
+		{Name: "suspended-subscriber", Title: "A suspended subscriber gets no messages; when he is active again he does.", Line: Line{Phone: PhoneAbsent}, Play: playSuspended},
+		{Name: "pilot-from-outside", Title: "The pilot is dialled from a line that is not its subscriber's: the system asks for mailbox and PIN.", Line: Line{Phone: PhoneAbsent}, Play: playPilotFromOutside},
+		{Name: "own-voicemail", Title: "The subscriber dials the pilot from the own phone: the system is told whose line it is.", Line: Line{Phone: PhoneRegistered}, Play: playOwnVoicemail},
+		{Name: "message-lamp", Title: "The voicemail system tells of messages: the lamp of every registered phone follows.", Line: Line{Phone: PhoneRegistered, Notifies: true}, Play: playLamp},
 		{Name: "number-nobody-owns", Title: "A number that no account owns goes on to the operator's own extension, untouched.", Line: Line{Phone: PhoneNobody, Operator: true}, Play: playNobodyOwns},
+		{Name: "private-diverter", Title: "One of two who diverted the call keeps his number private: neither the phone nor voicemail learns it.", Play: playPrivateDiverter},
 	}
 }
 
@@ -170,7 +179,11 @@ func playVoicemailByTLS(ctx context.Context, s *Stage) {
 	s.untouched(s.Mail[0])
 	r := s.record(ctx, 1)
 	s.steps(r, "ring busy", "mailbox answered")
-	s.check(strings.Contains(r.Steps[1].Attempts[0].Target, "by TLS through the proxy"), "the attempt reads %q", r.Steps[1].Attempts[0].Target)
+	attempts := r.Steps[1].Attempts
+	s.check(len(attempts) == 2 && strings.HasSuffix(attempts[0].Target, "/tls by TLS through the proxy") && attempts[0].Note == "certificate" && attempts[0].Result == call.Unreachable,
+		"the record has the attempts %+v, want one that fails for somebody else's certificate first", attempts)
+	s.check(attempts[1].Result == call.Answered && attempts[1].Target != attempts[0].Target, "the second attempt is %+v", attempts[1])
+	s.tell("the record has both attempts: %s (%s), %s", attempts[0].Target, attempts[0].Note, attempts[1].Target)
 }
 
 func playFirstTargetDown(ctx context.Context, s *Stage) {
@@ -247,6 +260,30 @@ func playGivesUp(ctx context.Context, s *Stage) {
 	s.steps(r, "ring caller-gone")
 	s.untouched(s.Mail[:]...)
 	s.tell("the phone stops at once, nothing goes to voicemail")
+}
+
+func playGivesUpAtVoicemail(ctx context.Context, s *Stage) {
+	s.Mail[0].Behave(ringsOnly())
+	c := s.call()
+	mail := s.rings(ctx, s.Mail[0], 1)
+	s.tell("the voicemail system rings, Ada gives up")
+	c.Cancel()
+	s.ended(ctx, c, "487")
+	s.must(mail.WaitEnded(ctx))
+	s.check(mail.Cancelled() && mail.Answered().IsZero(), "the voicemail system was not cancelled, it ended with %s", mail.EndedBy())
+	s.steps(s.record(ctx, 1), "ring not-registered", "mailbox caller-gone")
+	s.untouched(s.Mail[1])
+	s.tell("it is cancelled before it answers, and its second server hears nothing")
+}
+
+func playVoicemailCallsBack(ctx context.Context, s *Stage) {
+	s.Phone.Behave(Refuses(486))
+	c := s.Place(Invite{Display: `"Call return"`, At: s.FQDN})
+	s.rings(ctx, s.Phone, 1)
+	s.ended(ctx, c, "486")
+	s.untouched(s.Mail[:]...)
+	s.steps(s.record(ctx, 1), "ring busy", "notice ended")
+	s.tell("the call says that it comes from %s: it ends with 486, and nobody deposits anything", s.FQDN)
 }
 
 func playHostileName(ctx context.Context, s *Stage) {
@@ -328,6 +365,36 @@ func playForwarded(ctx context.Context, s *Stage) {
 	r := s.record(ctx, 1)
 	s.check(len(r.Arrival.Diversions) == 2, "the record has %d diversions, want both of the call: %+v", len(r.Arrival.Diversions), r.Arrival.Diversions)
 	s.tell("voicemail sees all three, newest first, and the history continued")
+}
+
+func playPrivateDiverter(ctx context.Context, s *Stage) {
+	const private, open = "493023125901", "493023125902"
+	s.Phone.Behave(Refuses(486))
+	c := s.callWith(Invite{Display: `"Ada"`, Headers: []string{
+		"Diversion: <sip:+" + open + "@carrier.example>;reason=no-answer;counter=1",
+		"Diversion: \"Olga\" <sip:+" + private + "@carrier.example>;reason=unconditional;counter=1;privacy=full",
+		"History-Info: <sip:+" + private + "@carrier.example?Privacy=history>;index=1",
+		"History-Info: <sip:+" + open + "@carrier.example>;index=1.1",
+		"P-Charging-Vector: icid-value=" + private + ";icid-generated-at=192.0.2.1",
+	}})
+	in := s.rings(ctx, s.Phone, 1)
+	mail := s.rings(ctx, s.Mail[0], 1)
+	s.mailbox(mail, 486, "user-busy")
+	for name, m := range map[string]*Message{"the phone": in.Invite(), "voicemail": mail.Invite()} {
+		for line := range strings.Lines(m.Raw) {
+			s.check(!strings.Contains(line, private) && !strings.Contains(line, "Olga"), "%s is told of who is private: %s", name, line)
+		}
+		s.check(strings.Contains(m.Raw, open), "%s is not told of ...902, who is not private", name)
+	}
+	history := strings.Join(splitList(mail.Invite().All("history-info")), ", ")
+	s.check(strings.Contains(history, "anonymous.invalid") && strings.Contains(history, "index=1.1"), "the history does not say that somebody was there: %s", history)
+	s.must(c.WaitAnswered(ctx))
+	s.talk(ctx, c, mail)
+	c.Hangup()
+	s.ended(ctx, mail, "them")
+	r := s.record(ctx, 1)
+	s.check(len(r.Arrival.Diversions) == 2 && r.Arrival.Diversions[1].Number == "+"+private, "the record has not both diversions: %+v", r.Arrival.Diversions)
+	s.tell("phone and voicemail know that two have diverted the call, and the number of one; the operator's record has both")
 }
 
 func playLong(ctx context.Context, s *Stage) {

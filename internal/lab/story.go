@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/signalbox/signalbox/internal/call"
@@ -38,8 +39,14 @@ type Line struct {
 	Targets [2]TargetState
 	At      [2]netip.AddrPort // where a user agent that is not the lab's stands for a target; it says itself what it does
 	// TLS reaches the voicemail system by TLS through the proxy: its first target shows a certificate for another domain.
-	TLS      bool
-	Operator bool // the operator's own extension for the number appears in the ladder
+	TLS bool
+	// IPv6 has the voicemail system and the caller's voice at ::1; FreeSWITCH calls the system from its profile external-ipv6.
+	IPv6 bool
+	// PhoneTone makes the phone's voice a tone, as that of a Party, and gives it keys; 0 = neither.
+	PhoneTone float64
+	Notifies  bool // the voicemail system tells of messages, from an address of its own
+	Host      bool // the subscriber has a conference, and the caller is Anna in the address book; caller and phone have keys, and tones for voices
+	Operator  bool // the operator's own extension for the number appears in the ladder
 }
 
 // Story is one call, or a few, with what a user would notice about it.
@@ -78,7 +85,7 @@ type Result struct {
 
 // Stories are all stories, in the order in which they are told. Those that run alone come last.
 func Stories() []Story {
-	return append(quietStories(), faultStories()...)
+	return slices.Concat(quietStories(), hostStories(), faultStories())
 }
 
 // Select picks stories by name, in the order of Stories; no names = all.

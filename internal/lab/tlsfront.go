@@ -66,6 +66,9 @@ func (a *authority) issue(domain string) (tls.Certificate, error) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
 }
 
+// Certificate makes a certificate for a domain, signed by the authority that the rig's proxy trusts (ca.pem in Dir).
+func (r *Rig) Certificate(domain string) (tls.Certificate, error) { return r.authority.issue(domain) }
+
 // write puts the authority's certificate and one for the proxy into a folder, as proxy.tls wants them.
 func (a *authority) write(dir, domain string) error {
 	cert, err := a.issue(domain)

@@ -119,6 +119,12 @@ func (a *Agent) request(m *Message, from hop) {
 	case "BYE":
 		a.byed(tx)
 	case "OPTIONS", "INFO", "NOTIFY", "MESSAGE", "UPDATE":
+		switch m.Method() {
+		case "NOTIFY":
+			a.notices = append(a.notices, m)
+		case "MESSAGE":
+			a.texts = append(a.texts, m)
+		}
 		a.reply(tx, 200, "", "", "")
 	default:
 		a.reply(tx, 501, "", "", "")

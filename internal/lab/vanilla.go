@@ -20,7 +20,11 @@ type Vanilla struct {
 	Program string // the freeswitch binary
 	Conf    string // its vanilla conf folder; "" = etc/freeswitch beside the program's folder, or /etc/freeswitch
 	Dir     string // where copy, logs and databases go; the caller removes it
-	RTPPort uint16 // first of 1,000 ports for voice; 0 = some. Instances beside each other need their own
+	RTPPort uint16 // first of 1,000 ports for voice; 0 = those of a block that no other instance has
+	// Reliable has the carrier-side profile send provisional responses reliably (RFC 3262) to who supports that.
+	Reliable bool
+	// IPv6 keeps the profile external-ipv6, at ::1 and the port of external.
+	IPv6 bool
 }
 
 // ErrNoVanilla means that no vanilla configuration was found.
@@ -41,13 +45,30 @@ func (v Vanilla) Start(ctx context.Context, files Dropins) (SwitchAt, func(), er
 			return SwitchAt{}, nil, err
 		}
 	}
-	conf := filepath.Join(v.Dir, "freeswitch", "conf")
-	if err := errors.Join(copyTree(from, conf), ports.edit(conf, v.RTPPort), files.Write(conf)); err != nil {
+	voice := func() {}
+	if v.RTPPort == 0 {
+		if v.RTPPort, voice, err = voicePorts(); err != nil {
+			return SwitchAt{}, nil, err
+		}
+	}
+	started := false
+	defer func() {
+		if !started {
+			voice()
+		}
+	}()
+	home, err := newFolder(v.Dir, "freeswitch")
+	if err != nil {
+		return SwitchAt{}, nil, err
+	}
+	conf := filepath.Join(home, "conf")
+	if err := errors.Join(copyTree(from, conf), v.edit(conf, ports), files.Write(conf)); err != nil {
 		return SwitchAt{}, nil, fmt.Errorf("copying the vanilla configuration: %w", err)
 	}
-	args := []string{"-nonat", "-nf", "-nc", "-np", "-conf", conf}
-	for _, folder := range []string{"log", "db", "run"} {
-		path := filepath.Join(v.Dir, "freeswitch", folder)
+	// Certificates for DTLS and WebSockets, made anew where none came with the configuration, belong to the copy as well.
+	args := []string{"-nonat", "-nf", "-nc", "-np", "-conf", conf, "-certs", filepath.Join(conf, "tls")}
+	for _, folder := range []string{"log", "db", "run", "storage"} {
+		path := filepath.Join(home, folder)
 		if err := os.MkdirAll(path, 0o700); err != nil {
 			return SwitchAt{}, nil, fmt.Errorf("making a folder for FreeSWITCH: %w", err)
 		}
@@ -55,11 +76,11 @@ func (v Vanilla) Start(ctx context.Context, files Dropins) (SwitchAt, func(), er
 	}
 	at := SwitchAt{
 		EventSocket: ports.eventSocket.String(), Password: eventSocketPassword, External: ports.external, Internal: ports.internal,
-		Domain: loopback.String(), UserPassword: "1234",
+		Domain: loopback.String(), UserPassword: vanillaPassword,
 	}
 	var running *Process
 	at.again = func(ctx context.Context) (*Process, error) {
-		p, err := Spawn(v.Dir, "freeswitch", v.Program, args...)
+		p, err := Spawn(v.Dir, filepath.Base(home), v.Program, args...)
 		if err != nil {
 			return nil, err
 		}
@@ -73,14 +94,20 @@ func (v Vanilla) Start(ctx context.Context, files Dropins) (SwitchAt, func(), er
 	if at.process, err = at.again(ctx); err != nil {
 		return SwitchAt{}, nil, err
 	}
-	at.PID = running.PID()
-	return at, func() { running.Stop(vanillaStop) }, nil
+	at.PID, started = running.PID(), true
+	return at, func() {
+		running.Stop(vanillaStop)
+		voice()
+	}, nil
 }
+
+// vanillaPassword is not vanilla's own, with which every call of a phone sleeps for 10 s.
+const vanillaPassword = "4321"
 
 // vanillaStop is what a FreeSWITCH has to end before it is killed.
 const vanillaStop = 5 * time.Second
 
-// ready waits until the switch answers on its Event Socket and both SIP profiles listen.
+// ready waits until the switch has loaded all its modules and both SIP profiles listen: it answers on the Event Socket long before.
 func (v Vanilla) ready(ctx context.Context, p *Process, at SwitchAt) error {
 	r := &Rig{}
 	return r.until(ctx, p, func() error {
@@ -89,8 +116,11 @@ func (v Vanilla) ready(ctx context.Context, p *Process, at SwitchAt) error {
 			return err
 		}
 		defer func() { _ = conn.Close() }()
-		if _, err := conn.API(ctx, "status"); err != nil {
+		switch ready, err := conn.API(ctx, "fsctl ready_check"); {
+		case err != nil:
 			return err
+		case strings.TrimSpace(ready) != "true":
+			return fmt.Errorf("FreeSWITCH loads its modules: ready_check says %q", ready)
 		}
 		return errors.Join(dialOnce(ctx, at.Internal.String()), dialOnce(ctx, at.External.String()))
 	})
@@ -136,18 +166,15 @@ func copyTree(from, to string) error {
 
 // edit changes a copy of the vanilla configuration: addresses, ports and passwords, and the modules that would speak to
 // somebody outside.
-func (p vanillaPorts) edit(conf string, firstRTP uint16) error {
+func (v Vanilla) edit(conf string, p vanillaPorts) error {
 	set := func(name, value string) string { return `<X-PRE-PROCESS cmd="set" data="` + name + "=" + value + `"/>` }
 	param := func(name string, value any) string { return fmt.Sprintf(`<param name="%s" value="%v"/>`, name, value) }
-	rtp := int(firstRTP)
-	if rtp == 0 {
-		rtp = 16384 + 2*int(p.external.Port()%4096) // instances beside each other rarely meet
-	}
 	edits := map[string][]string{
 		"vars.xml": {
-			"<include>", "<include>\n  " + set("local_ip_v4", loopback.String()),
+			"<include>", "<include>\n  " + set("local_ip_v4", loopback.String()) + "\n  " + set("local_ip_v6", "::1"),
 			`<X-PRE-PROCESS cmd="stun-set" data="external_rtp_ip=stun:stun.freeswitch.org"/>`, set("external_rtp_ip", loopback.String()),
 			`<X-PRE-PROCESS cmd="stun-set" data="external_sip_ip=stun:stun.freeswitch.org"/>`, set("external_sip_ip", loopback.String()),
+			set("default_password", "1234"), set("default_password", vanillaPassword),
 			set("internal_sip_port", "5060"), set("internal_sip_port", fmt.Sprint(p.internal.Port())),
 			set("external_sip_port", "5080"), set("external_sip_port", fmt.Sprint(p.external.Port())),
 		},
@@ -156,9 +183,12 @@ func (p vanillaPorts) edit(conf string, firstRTP uint16) error {
 			param("password", "ClueCon"), param("password", eventSocketPassword),
 		},
 		"autoload_configs/switch.conf.xml": {param("sessions-per-second", 30), param("sessions-per-second", 300), // a lab's stories begin all at once
-			"</settings>", param("rtp-start-port", rtp) + "\n" + param("rtp-end-port", rtp+1000) + "\n</settings>"},
+			"</settings>", param("rtp-start-port", v.RTPPort) + "\n" + param("rtp-end-port", v.RTPPort+voiceBlock-2) + "\n</settings>"},
 		"autoload_configs/modules.conf.xml": {`<load module="mod_signalwire"/>`, "", `<load module="mod_verto"/>`, "", `<load module="mod_enum"/>`, ""},
 		"sip_profiles/internal.xml":         {`<param name="ws-binding"  value=":5066"/>`, "", `<param name="wss-binding" value=":7443"/>`, ""},
+	}
+	if v.Reliable {
+		edits["sip_profiles/external.xml"] = []string{"</settings>", param("enable-100rel", true) + "\n</settings>"}
 	}
 	for name, pairs := range edits {
 		path := filepath.Join(conf, filepath.FromSlash(name))
@@ -177,7 +207,11 @@ func (p vanillaPorts) edit(conf string, firstRTP uint16) error {
 			return err
 		}
 	}
-	for _, profile := range []string{"internal-ipv6.xml", "external-ipv6.xml"} {
+	unwanted := []string{"internal-ipv6.xml"}
+	if !v.IPv6 {
+		unwanted = append(unwanted, "external-ipv6.xml")
+	}
+	for _, profile := range unwanted {
 		if err := os.Remove(filepath.Join(conf, "sip_profiles", profile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}

@@ -7,7 +7,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/signalbox/signalbox/internal/account"
 	"github.com/signalbox/signalbox/internal/call"
+	"github.com/signalbox/signalbox/internal/resolve/resolvetest"
 )
 
 // What follows are the verbs and checks of a story for those who tell stories in other packages. A check that fails ends the
@@ -61,6 +63,30 @@ func (s *Stage) follow(callID string) { s.Rig.watch.follow(callID, s.Trace) }
 
 // Place places a call as inv says. What inv leaves empty is the story's: its number, its caller, the proxy over UDP.
 func (s *Stage) Place(inv Invite) *Call {
+	return s.PlaceBy(s.Caller, inv)
+}
+
+// Party is a further caller, at the carrier's address, whose voice is a tone and whose telephone has keys. hz sets him apart from the others:
+// 50 Hz and more from each, and no multiple of another. He answers calls at once.
+func (s *Stage) Party(name string, hz float64) *Agent {
+	return s.party(AgentOptions{Name: name, Hz: hz})
+}
+
+// PBX is Party for a private exchange, which speaks A-law.
+func (s *Stage) PBX(name string, hz float64) *Agent {
+	return s.party(AgentOptions{Name: name, Hz: hz, ALaw: true})
+}
+
+func (s *Stage) party(o AgentOptions) *Agent {
+	o.Voice, o.IP, o.Trace, o.Names, o.Behaviour = voiceCaller, carrierLoopback, s.Trace, s.Rig.names, answersAtOnce()
+	a, err := NewAgent(o)
+	s.must(err)
+	s.parties = append(s.parties, a)
+	return a
+}
+
+// PlaceBy is Place for any agent of the story.
+func (s *Stage) PlaceBy(a *Agent, inv Invite) *Call {
 	if inv.To == "" {
 		inv.To = s.Number
 	}
@@ -71,7 +97,7 @@ func (s *Stage) Place(inv Invite) *Call {
 		inv = inv.Through("udp", s.Rig.proxyAddr)
 	}
 	inv.placed = s.follow
-	c, err := s.Caller.Place(inv)
+	c, err := a.Place(inv)
 	s.must(err)
 	s.calls, s.last = append(s.calls, c.id), c
 	return c
@@ -97,6 +123,9 @@ func (s *Stage) Ended(ctx context.Context, c *Call, by string) { s.ended(ctx, c,
 // Talk proves that two parties hear each other now.
 func (s *Stage) Talk(ctx context.Context, a, b *Call) { s.talk(ctx, a, b) }
 
+// Leaves waits until a caller who was answered before hears voicemail, and ends the call.
+func (s *Stage) Leaves(ctx context.Context, c, mail *Call) { s.leaves(ctx, c, mail) }
+
 // Untouched checks that agents got no call at all; nil agents have none.
 func (s *Stage) Untouched(agents ...*Agent) { s.untouched(agents...) }
 
@@ -106,8 +135,49 @@ func (s *Stage) Clean(c *Call) { s.clean(c) }
 // Mailbox checks the INVITE a voicemail target got: pilot, name, target, cause, diversion, history, caller.
 func (s *Stage) Mailbox(c *Call, cause int, reason string) { s.mailbox(c, cause, reason) }
 
+// Deposit checks the INVITE that a voicemail system other than the lab's got, as Mailbox does.
+func (s *Stage) Deposit(m *Message, fqdn string, cause int, reason string) {
+	s.deposit(m, fqdn, cause, reason)
+}
+
+// Apply has the operator's command change what is provisioned, and waits until it counts.
+func (s *Stage) Apply(ctx context.Context, d account.Document) { s.apply(ctx, d) }
+
+// Row is the number's row as it was provisioned at first.
+func (s *Stage) Row() account.NumberEntry { return s.row }
+
+// Register has the phone register at the switch, for so many seconds; 0 = no longer.
+func (s *Stage) Register(ctx context.Context, seconds int) {
+	s.must(s.Phone.Register(ctx, s.Rig.registration(s.user, seconds)))
+}
+
+// RegisterAs has the phone register at the switch as another user, with a password; the error says how it was refused.
+func (s *Stage) RegisterAs(ctx context.Context, user, password string, seconds int) error {
+	r := s.Rig.registration(user, seconds)
+	r.Password = password
+	return s.Phone.Register(ctx, r)
+}
+
+// RegisterByProxy is Register through the proxy, by TCP.
+func (s *Stage) RegisterByProxy(ctx context.Context, seconds int) {
+	s.must(s.Phone.Register(ctx, s.Rig.registrationByProxy(s.user, seconds)))
+}
+
+// Notify has the voicemail system, which must notify, say how many messages the story's number has, as "2/1 (0/0)".
+func (s *Stage) Notify(ctx context.Context, counts string) {
+	status, err := s.Notifier.Summary(ctx, hop{"udp", s.Rig.proxyAddr}, s.Rig.at.Domain, s.FQDN, s.Number, counts)
+	s.must(err)
+	s.check(status == 200, "the NOTIFY was answered %d, want 200", status)
+}
+
+// LampShows waits until the last that the phone was told of messages is these counts.
+func (s *Stage) LampShows(ctx context.Context, counts string) { s.lampShows(ctx, counts) }
+
 // Record waits until the record of the story's n-th call, counted from 1, is closed.
 func (s *Stage) Record(ctx context.Context, n int) call.Record { return s.record(ctx, n) }
+
+// Opened waits until the store has the record of the story's n-th call: who kills the sidecar sooner takes it with him.
+func (s *Stage) Opened(ctx context.Context, n int) { s.opened(ctx, n) }
 
 // Placed says how many calls the story has placed so far.
 func (s *Stage) Placed() int { return len(s.calls) }
@@ -131,14 +201,26 @@ func (s *Stage) User() string { return s.user }
 // At says where the switch is.
 func (r *Rig) At() SwitchAt { return r.at }
 
+// SecondAt says where the second switch is.
+func (r *Rig) SecondAt() SwitchAt { return r.second }
+
+// Publish puts records of a name into the test DNS, as "5 IN A 127.0.0.1".
+func (r *Rig) Publish(name string, records ...string) error { return r.dns.Set(name, records...) }
+
 // ProxyAddr is where the proxy listens, over UDP and TCP.
 func (r *Rig) ProxyAddr() netip.AddrPort { return r.proxyAddr }
+
+// ProxyTLSAddr is where the proxy listens for TLS.
+func (r *Rig) ProxyTLSAddr() netip.AddrPort { return r.proxyTLS }
 
 // DevicesAddr is where the proxy takes phones, over UDP and TCP.
 func (r *Rig) DevicesAddr() netip.AddrPort { return r.devices }
 
 // SidecarAddr is where the dialplan hands calls to.
 func (r *Rig) SidecarAddr() string { return r.sidecar }
+
+// DNS is the name server that knows the voicemail systems' names.
+func (r *Rig) DNS() *resolvetest.Server { return r.dns }
 
 // Config is the path of the configuration file of proxy and sidecar.
 func (r *Rig) Config() string { return r.config }

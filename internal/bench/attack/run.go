@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,6 +35,7 @@ type Options struct {
 	Settle   time.Duration // before memory is looked at again
 	Progress io.Writer
 	Keep     bool
+	Only     string // the name of the one attack to be played; "" = all
 }
 
 // Phase is what the calm callers noticed of one attack.
@@ -92,7 +94,11 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, a := range append([]attack{{name: "calm", what: "nobody attacks"}}, attacks...) {
+	played := slices.DeleteFunc(slices.Clone(attacks), func(a attack) bool { return o.Only != "" && a.name != o.Only })
+	if len(played) == 0 {
+		return nil, fmt.Errorf("there is no attack %q", o.Only)
+	}
+	for _, a := range append([]attack{{name: "calm", what: "nobody attacks"}}, played...) {
 		p, err := s.phase(ctx, a)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", a.name, err)

@@ -3,8 +3,8 @@
 // The call is the voicemail story: a carrier's caller, the proxy, the switch, a phone that refuses (or rings and is not
 // taken), the voicemail system that answers, a short talk, BYE. Switch, proxy and sidecar are the processes of a lab.Rig;
 // callers, phones and voicemail are SIPp, one process each, over UDP on loopback. Each call is to another of many
-// subscribers, so that the store and its cache work as they do in earnest. Callers send voice only when
-// asked: a real switch that relays it works more.
+// subscribers, so that the store and its cache work as they do in earnest. Callers and the voicemail
+// system send voice only when asked: a real switch that relays it works more.
 //
 // What is looked at: of sidecar and proxy the goroutines, open descriptors, heap (after a garbage collection) and resident
 // memory, before the load when it has been warmed up and after it when all calls are over, and while it runs; the time from

@@ -27,6 +27,7 @@ type Options struct {
 	Duration    time.Duration // for how long
 	Talk        time.Duration // of each caller with the voicemail system
 	Voice       bool          // callers send voice packets while they talk, which a real switch relays
+	Greeting    time.Duration // with Voice: how long the voicemail system speaks, from its answer on; whole seconds
 	Unanswered  int           // percent of the subscribers whose phone rings until it is given up; the others refuse
 	Subscribers int           // numbers that are called in turn
 	Progress    io.Writer     // a line every few seconds
@@ -60,12 +61,13 @@ var loopback = netip.MustParseAddr("127.0.0.1")
 
 // stand is everything that stands around the calls.
 type stand struct {
-	o        Options
-	rig      *lab.Rig
-	dir      string
-	numbers  string // file with the pairs of numbers
-	phones   []*sipp.Process
-	subjects []subject
+	o         Options
+	rig       *lab.Rig
+	scenarios fs.FS
+	dir       string
+	numbers   string // file with the pairs of numbers
+	phones    []*sipp.Process
+	subjects  []subject
 }
 
 // Run plays the load.
@@ -93,12 +95,13 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if r.opened, err = s.openings(ctx); err != nil {
 		return nil, err
 	}
+	s.rig.DNS().Asked() // by the calls before
 	began := time.Now()
 	callers, err := s.call(ctx, "caller", o.Duration, r)
 	if err != nil {
 		return nil, err
 	}
-	r.took = time.Since(began)
+	r.took, r.asked = time.Since(began), s.rig.DNS().Asked()
 	if r.setups, err = callers.Times(); err != nil {
 		return nil, err
 	}
@@ -134,8 +137,14 @@ func (s *stand) build(ctx context.Context) error {
 			return err
 		}
 	}
+	if s.scenarios = scenarioFiles(); s.o.Voice {
+		var err error
+		if s.scenarios, err = talking(s.dir, s.scenarios, s.o.Greeting); err != nil {
+			return err
+		}
+	}
 	for i, name := range []string{"refuses", "rings", "voicemail"} {
-		p, err := sipp.Start(scenarioFiles(), s.dir, name, at[i])
+		p, err := sipp.Start(s.scenarios, s.dir, name, at[i])
 		if err != nil {
 			return err
 		}
@@ -152,7 +161,7 @@ func (s *stand) build(ctx context.Context) error {
 		},
 	}
 	if s.o.FreeSWITCH != "" {
-		options.StartSwitch = lab.Vanilla{Program: s.o.FreeSWITCH, Dir: s.dir, RTPPort: 30000}.Start
+		options.StartSwitch = lab.Vanilla{Program: s.o.FreeSWITCH, Dir: s.dir}.Start
 	}
 	line := lab.Line{Phone: lab.PhoneAbsent, At: [2]netip.AddrPort{at[2], at[2]}}
 	if s.rig, err = lab.NewRig(ctx, options, []lab.Story{{Name: lineName, Line: line}}); err != nil {
@@ -174,11 +183,11 @@ func (s *stand) build(ctx context.Context) error {
 // operatorPorts finds where sidecar and proxy shall answer for their goroutines and heap.
 func (s *stand) operatorPorts() (ports [2]string, err error) {
 	for i := range ports {
-		at, err := sipp.FreeUDP(loopback)
+		addr, err := lab.FreeAddr()
 		if err != nil {
 			return ports, err
 		}
-		ports[i] = at.String()
+		ports[i] = addr.String()
 	}
 	return ports, nil
 }
@@ -228,21 +237,26 @@ func (s *stand) writeNumbers() error {
 	return os.WriteFile(s.numbers, []byte(b.String()), 0o600)
 }
 
-// talking gives scenarios in which the caller sends PCMU from the ACK on: 50 packets a second, always the same tone.
-func talking(dir string, scenarios fs.FS) (fs.FS, error) {
+// talking gives the scenarios with voice in them: from the ACK on the caller sends PCMU until the end, as a phone does, and the voicemail
+// system as long as it greets, 50 packets a second, always the same tone.
+func talking(dir string, scenarios fs.FS, greeting time.Duration) (fs.FS, error) {
 	const second = 8000 // bytes of PCMU
-	text, err := fs.ReadFile(scenarios, "caller.xml")
-	if err != nil {
-		return nil, err
-	}
 	voice := filepath.Join(dir, "voice.ulaw")
-	edited := strings.NewReplacer("[media_port]", "[rtpstream_audio_port]",
-		"<!--voice-->", `<nop><action><exec rtp_stream="`+voice+`,-1,0,PCMU/8000"/></action></nop>`).Replace(string(text))
 	dir = filepath.Join(dir, "talking")
-	err = errors.Join(os.WriteFile(voice, bytes.Repeat([]byte{0x2a}, second), 0o600), os.MkdirAll(dir, 0o700),
-		os.WriteFile(filepath.Join(dir, "caller.xml"), []byte(edited), 0o600))
+	err := errors.Join(os.WriteFile(voice, bytes.Repeat([]byte{0x2a}, second), 0o600), os.CopyFS(dir, scenarios))
+	for name, seconds := range map[string]int{"caller.xml": -1, "voicemail.xml": int(greeting.Seconds())} {
+		if err != nil || seconds == 0 {
+			continue
+		}
+		var text []byte
+		if text, err = os.ReadFile(filepath.Join(dir, name)); err == nil {
+			edited := strings.NewReplacer("[media_port]", "[rtpstream_audio_port]",
+				"<!--voice-->", fmt.Sprintf(`<nop><action><exec rtp_stream="%s,%d,0,PCMU/8000"/></action></nop>`, voice, seconds)).Replace(string(text))
+			err = os.WriteFile(filepath.Join(dir, name), []byte(edited), 0o600)
+		}
+	}
 	if err != nil {
-		return nil, fmt.Errorf("writing the caller's voice: %w", err)
+		return nil, fmt.Errorf("writing the scenarios with voice: %w", err)
 	}
 	return os.DirFS(dir), nil
 }
@@ -254,13 +268,7 @@ func (s *stand) call(ctx context.Context, name string, d time.Duration, r *Repor
 		return nil, err
 	}
 	total := int(d.Seconds() * float64(s.o.Rate))
-	scenarios := scenarioFiles()
-	if s.o.Voice {
-		if scenarios, err = talking(s.dir, scenarios); err != nil {
-			return nil, err
-		}
-	}
-	callers, err := sipp.Start(scenarios, s.dir, name, at, s.rig.ProxyAddr().String(), "-inf", s.numbers, "-r", fmt.Sprint(s.o.Rate), "-m", fmt.Sprint(total),
+	callers, err := sipp.Start(s.scenarios, s.dir, name, at, s.rig.ProxyAddr().String(), "-inf", s.numbers, "-r", fmt.Sprint(s.o.Rate), "-m", fmt.Sprint(total),
 		"-l", "10000", "-d", fmt.Sprint(s.o.Talk.Milliseconds()), "-trace_rtt", "-rtt_freq", "100", "-timeout", fmt.Sprint(int((d + time.Minute).Seconds())))
 	if err != nil {
 		return nil, err
@@ -371,17 +379,20 @@ func (s *stand) forget(ctx context.Context, r *Report) (err error) {
 	}
 }
 
+// atRest tells whether two looks found the same, but for what a look itself costs.
 func atRest(before, now []sample) bool {
 	if len(before) != len(now) {
 		return false
 	}
 	for i := range now {
-		if now[i].goroutines != before[i].goroutines || now[i].files != before[i].files {
+		if abs(now[i].goroutines-before[i].goroutines) > moreGoroutines || abs(now[i].files-before[i].files) > moreFiles {
 			return false
 		}
 	}
 	return true
 }
+
+func abs(n int) int { return max(n, -n) }
 
 // close ends everything.
 func (s *stand) close() {

@@ -45,7 +45,7 @@ func TestProcessIsLookedAt(t *testing.T) {
 func quiet() *Report {
 	rest := []sample{{goroutines: 20, files: 20, heap: 5 << 20}, {goroutines: 15, files: 12, heap: 4 << 20}, {}}
 	r := &Report{Options: Options{FreeSWITCH: "freeswitch"}, calls: sipp.Tally{Created: 100, Good: 100}, before: rest, after: slices.Clone(rest), took: 40 * time.Second,
-		opened: openings{first: histogram{0.001: 50, 0.005: 99, math.Inf(1): 100}}}
+		opened: openings{first: histogram{0.001: 50, 0.005: 99, math.Inf(1): 100}, profile: histogram{0.001: 100, math.Inf(1): 100}}, asked: []string{"_sip._udp.vm SRV udp"}}
 	for i := range 40 {
 		used := time.Duration(i) * time.Second
 		r.during = append(r.during, moment{at: used, seen: []sample{{resident: 50 << 20, cpu: used / 100}, {resident: 30 << 20, cpu: used / 50}, {cpu: used / 2}}})
@@ -61,14 +61,16 @@ func TestEveryGoalCanBeMissed(t *testing.T) {
 		}
 	}
 	for what, spoil := range map[string]func(r *Report){
-		"calls that failed":                           func(r *Report) { r.calls.Failed = 1 },
-		"sidecar: goroutines at rest":                 func(r *Report) { r.after[sidecar].goroutines += 10 },
-		"sidecar: open files at rest":                 func(r *Report) { r.after[sidecar].files += 10 },
-		"sidecar: heap at rest, collected":            func(r *Report) { r.after[sidecar].heap += 3 << 20 },
-		"proxy: goroutines at rest":                   func(r *Report) { r.after[proxy].goroutines += 10 },
-		"proxy: resident memory under load":           func(r *Report) { grow(r, proxy) },
-		"sidecar: connect to first command, p99":      func(r *Report) { r.opened.first[0.005] = 98 },
-		"sidecar: processor time beside FreeSWITCH's": func(r *Report) { r.during[39].seen[sidecar].cpu = 10 * time.Second },
+		"calls that failed":                               func(r *Report) { r.calls.Failed = 1 },
+		"sidecar: goroutines at rest":                     func(r *Report) { r.after[sidecar].goroutines += 10 },
+		"sidecar: open files at rest":                     func(r *Report) { r.after[sidecar].files += 10 },
+		"sidecar: heap at rest, collected":                func(r *Report) { r.after[sidecar].heap += 3 << 20 },
+		"proxy: goroutines at rest":                       func(r *Report) { r.after[proxy].goroutines += 10 },
+		"proxy: resident memory under load":               func(r *Report) { grow(r, proxy) },
+		"sidecar: connect to first command, p99":          func(r *Report) { r.opened.first[0.005] = 98 },
+		"sidecar: look-up of the subscriber, p99":         func(r *Report) { r.opened.profile[0.001] = 98 },
+		"DNS: the most often that one question was asked": func(r *Report) { r.asked = slices.Repeat(r.asked, 22) },
+		"sidecar: processor time beside FreeSWITCH's":     func(r *Report) { r.during[39].seen[sidecar].cpu = 10 * time.Second },
 	} {
 		r := quiet()
 		spoil(r)
@@ -90,15 +92,25 @@ func grow(r *Report, process int) {
 	}
 }
 
-func TestCallersTalkWhenAsked(t *testing.T) {
-	dir := t.TempDir()
-	scenarios, err := talking(dir, scenarioFiles())
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := fs.ReadFile(scenarios, "caller.xml")
-	if err != nil || !strings.Contains(string(got), "m=audio [rtpstream_audio_port] ") || !strings.Contains(string(got), `rtp_stream="`+filepath.Join(dir, "voice.ulaw")+`,-1,0,PCMU/8000"`) {
-		t.Errorf("%v\n%s", err, got)
+func TestCallersTalkAndTheSystemGreetsWhenAsked(t *testing.T) {
+	for _, greeting := range []time.Duration{0, 8 * time.Second} {
+		dir := t.TempDir()
+		scenarios, err := talking(dir, scenarioFiles(), greeting)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, times := range map[string]string{"caller.xml": "-1", "voicemail.xml": "8"} {
+			silent := name == "voicemail.xml" && greeting == 0
+			got, err := fs.ReadFile(scenarios, name)
+			speaks := strings.Contains(string(got), "m=audio [rtpstream_audio_port] ") &&
+				strings.Contains(string(got), `rtp_stream="`+filepath.Join(dir, "voice.ulaw")+`,`+times+`,0,PCMU/8000"`)
+			if err != nil || speaks == silent {
+				t.Errorf("greeting of %s: %s speaks %v, %v", greeting, name, speaks, err)
+			}
+		}
+		if _, err := fs.Stat(scenarios, "rings.xml"); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -15,13 +15,14 @@ import (
 const (
 	metricConnect = "signalbox_sidecar_connect_seconds"       // FreeSWITCH's answer to connect
 	metricFirst   = "signalbox_sidecar_first_command_seconds" // from there to our first command
+	metricProfile = "signalbox_sidecar_profile_seconds"       // the subscriber's profile is looked up
 )
 
 // histogram is one of Prometheus's: how many values were at most each bound, in seconds.
 type histogram map[float64]uint64
 
-// openings are the two.
-type openings struct{ connect, first histogram }
+// openings are the three.
+type openings struct{ connect, first, profile histogram }
 
 // openings asks the sidecar.
 func (s *stand) openings(ctx context.Context) (o openings, err error) {
@@ -32,15 +33,18 @@ func (s *stand) openings(ctx context.Context) (o openings, err error) {
 	if o.connect, err = readHistogram(text, metricConnect); err != nil {
 		return o, err
 	}
-	o.first, err = readHistogram(text, metricFirst)
+	if o.first, err = readHistogram(text, metricFirst); err != nil {
+		return o, err
+	}
+	o.profile, err = readHistogram(text, metricProfile, `result="found",`)
 	return o, err
 }
 
-// readHistogram reads one without labels from Prometheus's text format.
-func readHistogram(text, name string) (histogram, error) {
+// readHistogram reads one from Prometheus's text format, with labels as they stand before le.
+func readHistogram(text, name string, labels ...string) (histogram, error) {
 	h := histogram{}
 	for line := range strings.Lines(text) {
-		rest, ok := strings.CutPrefix(line, name+`_bucket{le="`)
+		rest, ok := strings.CutPrefix(line, name+"_bucket{"+strings.Join(labels, "")+`le="`)
 		if !ok {
 			continue
 		}
@@ -66,7 +70,7 @@ func readHistogram(text, name string) (histogram, error) {
 
 // since takes an earlier state off.
 func (o openings) since(before openings) openings {
-	return openings{o.connect.since(before.connect), o.first.since(before.first)}
+	return openings{o.connect.since(before.connect), o.first.since(before.first), o.profile.since(before.profile)}
 }
 
 func (h histogram) since(before histogram) histogram {

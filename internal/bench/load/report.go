@@ -8,13 +8,15 @@ import (
 	"time"
 
 	"github.com/signalbox/signalbox/internal/bench/sipp"
+	"github.com/signalbox/signalbox/internal/resolve/resolvetest"
 )
 
 // The goals.
 const (
 	goalFirstCommand = 5 * time.Millisecond // 99 of 100 calls
-	goalShare        = 5                    // percent of FreeSWITCH's processor time that the sidecar takes
-	moreGoroutines   = 3                    // after than before, at rest: what a look costs
+	goalProfile      = 10 * time.Millisecond
+	goalShare        = 5 // percent of FreeSWITCH's processor time that the sidecar takes
+	moreGoroutines   = 3 // after than before, at rest: what a look costs
 	moreFiles        = 3
 	moreHeap         = 2 << 20 // bytes, after a garbage collection
 	moreResident     = 10      // percent, in the last quarter over the second
@@ -37,6 +39,7 @@ type Report struct {
 	before, after []sample // at rest, in the order of stand.subjects
 	during        []moment
 	opened        openings        // of the calls of the load
+	asked         []string        // questions that the DNS server got during the load
 	setups        []time.Duration // INVITE to 200, sorted
 	errors        string          // of SIPp, the beginning
 }
@@ -125,6 +128,8 @@ func (r *Report) verdicts() (all []verdict) {
 	}
 	first := r.opened.first
 	add(first.quantile(0.99) <= goalFirstCommand, "sidecar: connect to first command, p99", fmt.Sprintf("%s (p50 %s) of %d calls", bound(first.quantile(0.99)), bound(first.quantile(0.5)), first.count()), goalFirstCommand.String())
+	add(r.opened.profile.quantile(0.99) < goalProfile, "sidecar: look-up of the subscriber, p99", bound(r.opened.profile.quantile(0.99)), "< "+goalProfile.String())
+	all = append(all, r.names())
 	if r.Options.FreeSWITCH != "" {
 		share := 100 * r.cpu(sidecar).Seconds() / r.cpu(telephony).Seconds()
 		add(share < goalShare, "sidecar: processor time beside FreeSWITCH's", fmt.Sprintf("%.1f%%", share), fmt.Sprintf("< %d%%", goalShare))
@@ -132,11 +137,35 @@ func (r *Report) verdicts() (all []verdict) {
 	return all
 }
 
+// names judges what the DNS was asked: the same question not before its answer has had its time, however many calls there are. The shortest
+// time is that of the answer that there is no such record.
+func (r *Report) names() verdict {
+	times := make(map[string]int)
+	most := 0
+	for _, question := range r.asked {
+		times[question]++
+		most = max(most, times[question])
+	}
+	goal := int(r.took.Seconds())/resolvetest.NegativeTTL + 1
+	return verdict{"DNS: the most often that one question was asked", fmt.Sprintf("%d times; %d questions in all for %d calls", most, len(r.asked), r.calls.Created),
+		fmt.Sprintf("%d, once in %d s", goal, resolvetest.NegativeTTL), most <= goal && most > 0}
+}
+
+func (o Options) voices() string {
+	switch {
+	case !o.Voice:
+		return "no voice"
+	case o.Greeting == 0:
+		return "with voice from the caller"
+	}
+	return fmt.Sprintf("with voice from the caller all the time and from the system for %s", o.Greeting)
+}
+
 // Print prints the report and tells whether all goals were met.
 func (r *Report) Print(w io.Writer) (met bool, err error) {
 	o := r.Options
 	fmt.Fprintf(w, "\nLoad: %d calls a second for %s on the %s, %d subscribers, %d%% of the phones ring for 5 s and the others refuse, talk of %s, %s\n\n",
-		o.Rate, o.Duration, r.Switch, o.Subscribers, o.Unanswered, o.Talk, map[bool]string{true: "with voice from the caller", false: "no voice"}[o.Voice])
+		o.Rate, o.Duration, r.Switch, o.Subscribers, o.Unanswered, o.Talk, o.voices())
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(tw, "process\tCPU per call\tCPU of one core\tmost goroutines\tmost files\tmost resident\t")
 	for i, name := range processes {

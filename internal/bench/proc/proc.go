@@ -46,20 +46,27 @@ func Look(pid int) (u Use, err error) {
 	return u, err
 }
 
-// Memory tells what of a process's resident memory is its own and what others map too, in bytes.
-func Memory(pid int) (private, shared uint64, err error) {
+// Memory is the resident memory of a process in bytes. A page that several processes map counts for each with its share (Linux's
+// PSS), so that the sum over the processes of a program is what the program takes.
+type Memory struct {
+	All uint64
+	Own uint64 // of it without the pages of program files, which the kernel can read again: heap, stacks, shared memory
+}
+
+// LookMemory reads the resident memory of a process.
+func LookMemory(pid int) (m Memory, err error) {
 	raw, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "smaps_rollup"))
 	if err != nil {
-		return 0, 0, err
+		return m, err
 	}
-	for mark, to := range map[string]*uint64{"\nPrivate_Clean:": &private, "\nPrivate_Dirty:": &private, "\nShared_Clean:": &shared, "\nShared_Dirty:": &shared} {
+	for mark, to := range map[string]*uint64{"\nPss:": &m.All, "\nPss_Anon:": &m.Own, "\nPss_Shmem:": &m.Own} {
 		kB, err := Number(string(raw), mark)
 		if err != nil {
-			return 0, 0, err
+			return m, err
 		}
 		*to += kB << 10
 	}
-	return private, shared, nil
+	return m, nil
 }
 
 // Children are the processes that a process has started and that live.

@@ -17,6 +17,10 @@ func TestLook(t *testing.T) {
 	if err != nil || got != 2*time.Second {
 		t.Errorf("processor time %s, %v, want 2s", got, err)
 	}
+	m, err := LookMemory(os.Getpid())
+	if err != nil || m.Own < 100<<10 || m.All <= m.Own {
+		t.Errorf("memory %+v, %v", m, err)
+	}
 	child := exec.Command("sleep", "60")
 	if err := child.Start(); err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/signalbox/signalbox/internal/bench/proc"
 	"github.com/signalbox/signalbox/internal/bench/sipp"
 )
 
@@ -14,8 +15,8 @@ func TestEveryGoalCanBeMissed(t *testing.T) {
 	rows := func() []Row {
 		calls := sipp.Tally{Created: 100, Good: 100}
 		return []Row{
-			{Name: "signalbox", Rate: 300, Rounds: []Round{{Calls: calls, PerCall: 100 * time.Microsecond, Resident: 20 << 20}}},
-			{Name: "kamailio", Rate: 300, Rounds: []Round{{Calls: calls, PerCall: 100 * time.Microsecond, Resident: 40 << 20}}},
+			{Name: "signalbox", Rate: 300, Rounds: []Round{{Calls: calls, PerCall: 100 * time.Microsecond, Memory: proc.Memory{All: 20 << 20}}}},
+			{Name: "kamailio", Rate: 300, Rounds: []Round{{Calls: calls, PerCall: 100 * time.Microsecond, Memory: proc.Memory{All: 40 << 20}}}},
 		}
 	}
 	var out bytes.Buffer
@@ -25,7 +26,7 @@ func TestEveryGoalCanBeMissed(t *testing.T) {
 	for want, spoil := range map[string]func(*Round){
 		"failed calls":      func(r *Round) { r.Calls.Failed = 1 },
 		"processor time":    func(r *Round) { r.PerCall *= 2 },
-		"Kamailio's memory": func(r *Round) { r.Resident *= 2 },
+		"Kamailio's memory": func(r *Round) { r.Memory.All *= 2 },
 	} {
 		r := rows()
 		spoil(&r[0].Rounds[0])

@@ -43,7 +43,7 @@ var (
 type Round struct {
 	Calls     sipp.Tally
 	PerCall   time.Duration // processor time
-	Resident  uint64        // bytes, the most that was seen
+	Memory    proc.Memory   // the most that was seen
 	P50, P99  time.Duration // INVITE to 180, both ways through the proxy
 	Faults    string
 	Processes int
@@ -124,18 +124,18 @@ func (o Options) round(ctx context.Context, dir string, rate int, start func(str
 	if _, _, err := o.call(ctx, dir, "caller-warmup", files, proxyAt, min(rate, 100), 2*time.Second, nil); err != nil {
 		return r, fmt.Errorf("%w\nthe end of %s:\n%s", err, p.Log, p.Tail(10))
 	}
-	before, err := use(p.PID())
+	before, _, err := use(p.PID())
 	if err != nil {
 		return r, err
 	}
-	callers, most, err := o.call(ctx, dir, "caller", files, proxyAt, rate, o.Duration, func() (uint64, error) {
-		u, err := use(p.PID())
-		return u.Resident, err
+	callers, most, err := o.call(ctx, dir, "caller", files, proxyAt, rate, o.Duration, func() (proc.Memory, error) {
+		_, m, err := use(p.PID())
+		return m, err
 	})
 	if err != nil {
 		return r, err
 	}
-	after, err := use(p.PID())
+	after, last, err := use(p.PID())
 	if err != nil {
 		return r, err
 	}
@@ -146,8 +146,8 @@ func (o Options) round(ctx context.Context, dir string, rate int, start func(str
 	if err != nil || len(times) == 0 {
 		return r, errors.Join(err, fmt.Errorf("no response times\n%s", callers.Errors()))
 	}
-	r.PerCall = (after.CPU - before.CPU) / time.Duration(max(r.Calls.Created, 1))
-	r.Resident = max(most, after.Resident)
+	r.PerCall = (after - before) / time.Duration(max(r.Calls.Created, 1))
+	r.Memory = larger(most, last)
 	r.P50, r.P99 = times[len(times)/2], times[len(times)*99/100]
 	r.Faults = callers.Errors()
 	r.Processes = 1 + len(proc.Children(p.PID()))
@@ -155,67 +155,59 @@ func (o Options) round(ctx context.Context, dir string, rate int, start func(str
 }
 
 // call places calls for a time and looks at the memory meanwhile.
-func (o Options) call(ctx context.Context, dir, name string, files fs.FS, to netip.AddrPort, rate int, d time.Duration, look func() (uint64, error)) (*sipp.Process, uint64, error) {
+func (o Options) call(ctx context.Context, dir, name string, files fs.FS, to netip.AddrPort, rate int, d time.Duration, look func() (proc.Memory, error)) (*sipp.Process, proc.Memory, error) {
+	var most proc.Memory
 	at, err := sipp.FreeUDP(carrier)
 	if err != nil {
-		return nil, 0, err
+		return nil, most, err
 	}
 	total := int(d.Seconds() * float64(rate))
 	callers, err := sipp.Start(files, dir, name, at, to.String(), "-r", fmt.Sprint(rate), "-m", fmt.Sprint(total), "-l", "9000", "-d", "500",
 		"-trace_rtt", "-rtt_freq", "100", "-timeout", fmt.Sprint(int((d + time.Minute).Seconds())))
 	if err != nil {
-		return nil, 0, err
+		return nil, most, err
 	}
 	defer callers.Stop(time.Second)
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
-	most := uint64(0)
 	for {
 		select {
 		case <-callers.Done():
 			if t, err := callers.Tally(); err != nil || t.Good == 0 {
-				return nil, 0, errors.Join(err, fmt.Errorf("no call came true\n%s", callers.Errors()))
+				return nil, most, errors.Join(err, fmt.Errorf("no call came true\n%s", callers.Errors()))
 			}
 			return callers, most, nil
 		case <-ctx.Done():
-			return nil, 0, context.Cause(ctx)
+			return nil, most, context.Cause(ctx)
 		case <-tick.C:
 		}
 		if look == nil {
 			continue
 		}
-		n, err := look()
+		now, err := look()
 		if err != nil {
-			return nil, 0, err
+			return nil, most, err
 		}
-		most = max(most, n)
+		most = larger(most, now)
 	}
 }
 
-// use is what a process and its children use. Memory that they share is counted once.
-func use(pid int) (all proc.Use, err error) {
-	shared := uint64(0)
-	pids := append([]int{pid}, proc.Children(pid)...)
-	for _, p := range pids {
+// use is what a process and its children use.
+func use(pid int) (cpu time.Duration, m proc.Memory, err error) {
+	for _, p := range append([]int{pid}, proc.Children(pid)...) {
 		u, err := proc.Look(p)
 		if err != nil {
-			return all, err
+			return cpu, m, err
 		}
-		all.CPU += u.CPU
-		all.Files += u.Files
-		if len(pids) == 1 {
-			all.Resident = u.Resident
-			break
-		}
-		private, common, err := proc.Memory(p)
+		one, err := proc.LookMemory(p)
 		if err != nil {
-			return all, err
+			return cpu, m, err
 		}
-		all.Resident += private
-		shared = max(shared, common)
+		cpu += u.CPU
+		m.All += one.All
+		m.Own += one.Own
 	}
-	all.Resident += shared
-	return all, nil
+	return cpu, m, nil
 }
 
 // signalbox starts Signalbox's proxy as it is in production: screening, a signed token, observing.
@@ -226,7 +218,7 @@ store: {sqlite: %s}
 nodes: [{name: fs1, sip: %s}]
 proxy:
   listen: ["udp:%s"]
-  trunks: [{name: carrier, prefixes: [%s/32], screening: enforce}]
+  trunks: [{name: carrier, prefixes: [%s/32], screening: enforce, calls_per_second: 20000}] # one address here places the calls of many
 token: {keys: [{id: k1, secret: 0f3b1c9a5d7e2f4860718293a4b5c6d7}]}
 screening: {deny: [{number: "+19005550199", reason: premium}]}
 dns: {servers: ["127.0.0.1:1"]}
@@ -253,6 +245,13 @@ func (o Options) kamailio(dir string, at, next netip.AddrPort) (*lab.Process, er
 		return nil, err
 	}
 	return lab.Spawn(dir, "kamailio", o.Kamailio, "-DD", "-E", "-f", file, "-Y", dir, "-P", filepath.Join(dir, "pid"), "-w", dir, "-m", "256")
+}
+
+func larger(a, b proc.Memory) proc.Memory {
+	if a.All > b.All {
+		return a
+	}
+	return b
 }
 
 func median[T int | time.Duration | uint64](rounds []Round, of func(Round) T) T {

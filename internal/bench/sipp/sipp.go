@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -67,7 +66,7 @@ func Start(scenarios fs.FS, dir, name string, at netip.AddrPort, further ...stri
 	}
 	s := &Process{name: name, dir: dir}
 	args := append([]string{
-		"-sf", file, "-i", at.Addr().String(), "-p", fmt.Sprint(at.Port()), "-nostdin",
+		"-sf", file, "-i", at.Addr().String(), "-p", fmt.Sprint(at.Port()), "-nostdin", "-buff_size", "4000000", // its own 64 kB lose datagrams when it has to wait for a core
 		"-trace_err", "-error_file", s.file("errors.log"), "-trace_stat", "-stf", s.file("stat.csv"), "-fd", "1s",
 	}, further...)
 	// SIPp writes the response times into the working directory, whatever it is told.
@@ -191,12 +190,8 @@ func callFaults(log string) string {
 	return strings.Join(faults, "\n")
 }
 
-// FreeUDP finds a free UDP port of an address. SIPp takes it a moment later.
+// FreeUDP finds a free UDP port of an address of this machine. SIPp takes it a moment later.
 func FreeUDP(ip netip.Addr) (netip.AddrPort, error) {
-	c, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(ip, 0)))
-	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("finding a free port of %s: %w", ip, err)
-	}
-	at := c.LocalAddr().(*net.UDPAddr).AddrPort()
-	return netip.AddrPortFrom(ip, at.Port()), c.Close()
+	at, err := lab.FreeAddr()
+	return netip.AddrPortFrom(ip, at.Port()), err
 }
