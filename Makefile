@@ -14,8 +14,8 @@ FREESWITCH_RATE ?= 5
 help: ## This list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-build: ## bin/signalbox
-	go build -o bin/signalbox ./cmd/signalbox
+build: ## bin/signalbox, as the package has it: without libc
+	CGO_ENABLED=0 go build -o bin/signalbox ./cmd/signalbox
 
 lab: build ## The main job on this machine: calls from end to end, told as stories
 	./bin/signalbox lab $(LABFLAGS)
@@ -43,9 +43,12 @@ bench: build ## Figures beside those of others, as ratios within one run; docs/p
 	go run ./internal/bench events $(BENCHFLAGS) || failed=1; \
 	go run ./internal/bench proxies || failed=1; \
 	go run ./internal/bench attack || failed=1; \
+	go run ./internal/bench store || failed=1; \
 	go test -run '^$$' -bench 'Hunt|Load' ./dialplan || failed=1; \
 	go run ./internal/bench load $(LOADFLAGS) || failed=1; \
-	if [ -n "$$SIGNALBOX_FREESWITCH" ]; then go run ./internal/bench load --freeswitch "$$SIGNALBOX_FREESWITCH" --rate $(FREESWITCH_RATE) --talk 20s --voice $(LOADFLAGS) || failed=1; \
+	go run ./internal/bench rooms || failed=1; \
+	if [ -n "$$SIGNALBOX_FREESWITCH" ]; then go run ./internal/bench load --freeswitch "$$SIGNALBOX_FREESWITCH" --rate $(FREESWITCH_RATE) --unanswered 100 --talk 30s --voice --greeting 8s $(LOADFLAGS) || failed=1; \
+	go run ./internal/bench rooms --freeswitch "$$SIGNALBOX_FREESWITCH" --rooms 30 --rate $(FREESWITCH_RATE) --stay 1m --voice || failed=1; \
 	else echo "**** SKIPPED: no FreeSWITCH found (SIGNALBOX_FREESWITCH is empty): the sidecar was NOT measured beside one"; fi; \
 	exit $$failed
 

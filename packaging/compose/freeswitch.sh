@@ -7,6 +7,8 @@ address=${FREESWITCH_ADDRESS:-10.57.0.20}
 
 cp "$files/dialplan/public/05_signalbox.xml" "$files/dialplan/public/zz_signalbox.xml" "$conf/dialplan/public/"
 cp "$files/dialplan/signalbox.xml" "$conf/dialplan/"
+mkdir -p "$conf/sounds"
+cp -r "$files/sounds/signalbox" "$conf/sounds/"
 
 # The Event Socket for this network namespace alone, that is, for the sidecar.
 cat >"$conf/autoload_configs/event_socket.conf.xml" <<XML
