@@ -53,6 +53,20 @@ const (
 	PromptNotRecord  Prompt = "not-recording" // and its end
 	PromptRemoved    Prompt = "removed"       // to a member who is sent out
 	PromptPeople     Prompt = "people"        // before a number: how many are there
+	PromptInvited    Prompt = "invited"       // asks somebody whom the host has called
+)
+
+// What a host hears alone who calls somebody of his address book by keys.
+const (
+	PromptDial        Prompt = "dial"         // asks for a number, or the end of one
+	PromptDialMore    Prompt = "dial-more"    // of too few digits, and behind PromptAmbiguous
+	PromptAmbiguous   Prompt = "ambiguous"    // the digits are the end of several numbers
+	PromptNotInBook   Prompt = "not-in-book"  // the digits are nobody's
+	PromptWillCall    Prompt = "will-call"    // before a name, or the digits of a number
+	PromptDialConfirm Prompt = "dial-confirm" // behind it
+	PromptCalling     Prompt = "calling"
+	PromptCancelled   Prompt = "cancelled"
+	PromptNotPossible Prompt = "not-possible"
 )
 
 // MaxNumber is the largest number that is there as a prompt.
@@ -152,19 +166,31 @@ var texts = map[Prompt][2]string{
 	PromptNotRecord:  {"Die Aufzeichnung ist beendet.", "The recording has ended."},
 	PromptRemoved:    {"Sie wurden entfernt.", "You have been removed."},
 	PromptPeople:     {"Anzahl der Teilnehmer:", "Number of people:"},
-	"key-star":       {"die Sterntaste", "star"},
-	"key-hash":       {"die Rautetaste", "hash"},
-	"number-0":       {"null", "zero"},
-	"number-1":       {"eins", "one"},
-	"number-2":       {"zwei", "two"},
-	"number-3":       {"drei", "three"},
-	"number-4":       {"vier", "four"},
-	"number-5":       {"fünf", "five"},
-	"number-6":       {"sechs", "six"},
-	"number-7":       {"sieben", "seven"},
-	"number-8":       {"acht", "eight"},
-	"number-9":       {"neun", "nine"},
-	"number-10":      {"zehn", "ten"},
-	"number-11":      {"elf", "eleven"},
-	"number-12":      {"zwölf", "twelve"},
+	PromptInvited:    {"Sie werden in eine Konferenz gerufen. Zum Beitreten drücken Sie die eins.", "You are invited to a conference call. To join, press one."},
+
+	PromptDial:        {"Nummer aus dem Adressbuch oder letzte Ziffern, danach die Rautetaste. Abbruch mit Stern.", "Dial a number of your address book or its last digits, then hash. Star cancels."},
+	PromptDialMore:    {"Bitte mehr Ziffern.", "Please dial more digits."},
+	PromptAmbiguous:   {"Mehrere Nummern enden so.", "Several numbers end like that."},
+	PromptNotInBook:   {"Nicht im Adressbuch.", "Not in your address book."},
+	PromptWillCall:    {"Angerufen wird", "You are calling"},
+	PromptDialConfirm: {"Zum Anrufen die eins, zum Abbrechen Stern.", "Press one to call, star to cancel."},
+	PromptCalling:     {"Der Anruf läuft.", "The call is on its way."},
+	PromptCancelled:   {"Abgebrochen.", "Cancelled."},
+	PromptNotPossible: {"Das geht jetzt nicht.", "That is not possible now."},
+
+	"key-star":  {"die Sterntaste", "star"},
+	"key-hash":  {"die Rautetaste", "hash"},
+	"number-0":  {"null", "zero"},
+	"number-1":  {"eins", "one"},
+	"number-2":  {"zwei", "two"},
+	"number-3":  {"drei", "three"},
+	"number-4":  {"vier", "four"},
+	"number-5":  {"fünf", "five"},
+	"number-6":  {"sechs", "six"},
+	"number-7":  {"sieben", "seven"},
+	"number-8":  {"acht", "eight"},
+	"number-9":  {"neun", "nine"},
+	"number-10": {"zehn", "ten"},
+	"number-11": {"elf", "eleven"},
+	"number-12": {"zwölf", "twelve"},
 }

@@ -47,7 +47,7 @@ func TestPromptsAndFilesAreTheSame(t *testing.T) {
 	for path := range want {
 		t.Errorf("%s is not there: go test ./freeswitch-conf -speak makes it", path)
 	}
-	if most := 2 << 20; total > most {
+	if most := 5 << 19; total > most {
 		t.Errorf("the prompts have %d bytes, at most %d: shorter sentences", total, most)
 	}
 }

@@ -15,7 +15,7 @@ func RoomName(s string) (string, error) {
 // roomVerbs are the commands of mod_conference that [Room] makes, with how many words may follow.
 var roomVerbs = map[string]int{
 	"json_list": 0, "lock": 0, "unlock": 0, "count": 0,
-	"mute": 2, "unmute": 2, "kick": 1, "hup": 1, "play": 2, "stop": 1, "record": 1, "norecord": 1,
+	"mute": 2, "unmute": 2, "kick": 1, "hup": 1, "play": 2, "stop": 2, "record": 1, "norecord": 1,
 }
 
 // Room returns an API command about a conference: "conference NAME VERB WORD...". A word is the number of a member, "all",

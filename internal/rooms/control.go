@@ -166,6 +166,7 @@ const (
 	keyMuteAll  = '2' // on and off
 	keyLock     = '3' // on and off
 	keyRecord   = '4' // on and off
+	keyDial     = '5' // somebody of the address book
 	keyMuteSelf = '6' // on and off
 	keyKickLast = '7' // who came last
 	keyEnd      = '9'
@@ -185,6 +186,7 @@ func (m *Manager) pressed(n *node, e *wire.Event) {
 	var in store.Room
 	var who store.Participant
 	var people []store.Participant
+	dial := func() {}
 	for _, r := range m.rooms {
 		if r.Node != n.sw.Name() {
 			continue
@@ -197,12 +199,20 @@ func (m *Manager) pressed(n *node, e *wire.Event) {
 		if in.ID == "" {
 			continue
 		}
+		if d := r.dials[uuid]; d != nil { // whatever it is, it is no command
+			r.dialKey(uuid, d, digit[0])
+			in.ID = ""
+			break
+		}
 		star := now.Sub(r.stars[uuid]) <= keyWithin
 		if digit == "*" {
 			r.stars[uuid] = now
 			star = false
 		} else {
 			delete(r.stars, uuid)
+		}
+		if star && digit[0] == keyDial && who.Host { // at once: what he presses next is a number
+			dial, star = m.beginDial(n, r, who), false
 		}
 		if !star {
 			in.ID = ""
@@ -213,6 +223,7 @@ func (m *Manager) pressed(n *node, e *wire.Event) {
 		break
 	}
 	m.mu.Unlock()
+	dial()
 	if in.ID == "" {
 		return
 	}

@@ -75,6 +75,7 @@ func (m *Manager) end(ctx context.Context, n *node, id, why string) {
 			r.speaks = &speaker{done: make(chan string, 4)}
 		}
 		r.speaks.queue, done = nil, r.speaks.done
+		r.endDials()
 	})
 	if in.ID == "" {
 		return

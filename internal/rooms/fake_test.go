@@ -186,6 +186,7 @@ func (f *media) Conference(_ context.Context, room, verb string, words ...string
 		if len(words) == 1 {
 			f.tell(room, "play-file-done", "", "File", words[0])
 		}
+	case "stop":
 	case "lock", "unlock":
 		c.Locked = verb == "lock"
 		f.tell(room, verb, "")
@@ -280,7 +281,7 @@ func newRig(t *testing.T) *rig {
 // manager runs a Manager until the test is over, or until stop.
 func (r *rig) manager(instance string, change func(*Options), switches ...*media) (m *Manager, stop func()) {
 	r.t.Helper()
-	o := Options{Store: r.store, Instance: instance, Voice: Voice{"flite", "slt"}}
+	o := Options{Store: r.store, Book: r.store, Instance: instance, Voice: Voice{"flite", "slt"}}
 	for _, f := range switches {
 		o.Switches = append(o.Switches, f)
 	}

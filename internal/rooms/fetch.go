@@ -128,6 +128,11 @@ func (m *Manager) dial(ctx context.Context, n *node, kept store.Room, f Fetch, a
 
 // Invite calls somebody into an open room by the gateway, from the host's number; he gets in by pressing a key. It does not wait for that.
 func (m *Manager) Invite(ctx context.Context, id string, g Guest) error {
+	return m.invite(ctx, id, g, func(context.Context) {})
+}
+
+// invite is Invite; notCome is called when he has not come.
+func (m *Manager) invite(ctx context.Context, id string, g Guest, notCome func(context.Context)) error {
 	if m.opt.Gateway == "" {
 		return ErrNoGateway
 	}
@@ -151,7 +156,7 @@ func (m *Manager) Invite(ctx context.Context, id string, g Guest) error {
 		Leg: p.UUID, Gateway: m.opt.Gateway, Number: g.Number, From: kept.Number, Name: kept.HostName, Answer: account.DefaultAcceptTimeout, Key: AcceptKey,
 		Mark: kept.ID, Room: encode.Conference{Room: kept.Name(), Profile: Profile, Flags: []string{"join-only"}},
 	}
-	if call.Prompt, err = n.sw.File(ctx, freeswitchconf.PromptHostAccept.File(kept.Language)); err != nil {
+	if call.Prompt, err = n.sw.File(ctx, freeswitchconf.PromptInvited.File(kept.Language)); err != nil {
 		return err
 	}
 	m.load(ctx, kept)
@@ -162,6 +167,7 @@ func (m *Manager) Invite(ctx context.Context, id string, g Guest) error {
 		if err := n.sw.CallIntoConference(ctx, call); err != nil {
 			m.log.Info("who was called into a conference did not come", zap.String("conference", id), zap.Error(err))
 			m.Gone(ctx, Ticket{Room: id, UUID: p.UUID}, fetchFailed(err))
+			notCome(ctx)
 		}
 	}) {
 		return ErrNode

@@ -424,6 +424,7 @@ func (m *Manager) left(ctx context.Context, n *node, id string, e *wire.Event, a
 	}
 	m.inRoom(id, func(r *room) {
 		delete(r.stars, e.UUID())
+		r.endDial(e.UUID(), nil)
 		if why := r.why[e.UUID()]; why != "" {
 			p.Reason = why
 			delete(r.why, e.UUID())

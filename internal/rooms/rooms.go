@@ -99,6 +99,7 @@ const Profile = "signalbox"
 type Options struct {
 	Store    store.Rooms
 	Files    store.VoiceFiles // nil = no file is removed
+	Book     Book             // whom hosts call by keys; nil = nobody
 	Instance string           // this process
 	Switches []Switch
 	AloneFor time.Duration // a room whose members but one have left is ended after it; 0 = 2 minutes
@@ -133,6 +134,7 @@ type Manager struct {
 	nodes map[string]*node
 
 	decisions chan store.Access
+	patience  patience
 
 	mu    sync.Mutex
 	rooms map[string]*room // open ones that this process has seen, by ID
@@ -155,6 +157,7 @@ type room struct {
 	grace     *time.Timer          // ends it, after the host has left
 	ending    string               // why it is being ended
 	stars     map[string]time.Time // when a leg pressed the key that begins a command, by UUID
+	dials     map[string]*dialogue // of hosts who call somebody by keys, by UUID of their legs
 	hadHost   bool
 	most      int // that were in it at once
 	dialing   bool
@@ -173,6 +176,7 @@ func New(o Options) *Manager {
 	m := &Manager{
 		opt: o, log: o.Logger, nodes: map[string]*node{}, rooms: map[string]*room{}, live: map[*Watch]struct{}{},
 		decisions: make(chan store.Access, maxDecisions), closing: make(chan struct{}), base: context.Background(),
+		patience: patience{first: dialFirst, between: dialBetween},
 	}
 	if m.log == nil {
 		m.log = zap.NewNop()
@@ -298,7 +302,7 @@ func (m *Manager) Open(ctx context.Context, o Opening) (State, bool, error) {
 func (m *Manager) remember(kept store.Room) *room {
 	r := m.rooms[kept.ID]
 	if r == nil {
-		r = &room{Room: kept, began: time.Now(), people: map[string]*store.Participant{}, why: map[string]string{}, stars: map[string]time.Time{}}
+		r = &room{Room: kept, began: time.Now(), people: map[string]*store.Participant{}, why: map[string]string{}, stars: map[string]time.Time{}, dials: map[string]*dialogue{}}
 		m.rooms[kept.ID] = r
 	}
 	return r
@@ -578,7 +582,9 @@ func (m *Manager) close(ctx context.Context, id, why string) {
 	m.changed(id)
 }
 
+// stopTimers ends what goes on for a room by itself. The caller holds the lock.
 func (r *room) stopTimers() {
+	r.endDials()
 	for _, t := range []*time.Timer{r.alone, r.grace} {
 		if t != nil {
 			t.Stop()

@@ -15,6 +15,13 @@ type Contacts interface {
 	ContactsWith(ctx context.Context, tenant, account string, number tel.Number) ([]account.Contact, error)
 }
 
+// Endings is the look-up in address books by the last digits of a number.
+type Endings interface {
+	// NumbersEnding returns the numbers that contacts of an account have and that end with some digits, each once, in order, at most limit. No
+	// number ends with what is not digits alone.
+	NumbersEnding(ctx context.Context, tenant, account, digits string, limit int) ([]tel.Number, error)
+}
+
 // ContactLog is what became of address books.
 type ContactLog interface {
 	// ContactChanges returns what became of an account's contacts behind a mark (zero = from the beginning, as many as there are),

@@ -98,6 +98,7 @@ type Store interface {
 	Fleet
 	Rows
 	Contacts
+	Endings
 	ContactLog
 	Schedules
 	Forgetting

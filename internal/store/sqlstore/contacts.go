@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/signalbox/signalbox/internal/account"
@@ -25,6 +26,26 @@ func (s *Store) ContactsWith(ctx context.Context, tenant, accountID string, numb
 	})
 	if err != nil {
 		return nil, s.fail(ctx, err, "contacts of account %.64s", accountID)
+	}
+	return out, nil
+}
+
+// NumbersEnding returns the numbers of an account's contacts that end with some digits.
+func (s *Store) NumbersEnding(ctx context.Context, tenant, accountID, digits string, limit int) ([]tel.Number, error) {
+	if digits == "" || strings.Trim(digits, "0123456789") != "" {
+		return nil, nil
+	}
+	var out []tel.Number
+	err := s.reading(ctx, func(t tx) error {
+		return t.each("SELECT DISTINCT number FROM contact_numbers WHERE tenant = ? AND account = ? AND number LIKE ? ORDER BY number LIMIT ?", func(scan scanner) error {
+			var n string
+			err := scan(&n)
+			out = append(out, tel.Number(n))
+			return err
+		}, tenant, accountID, "%"+digits, limit)
+	})
+	if err != nil {
+		return nil, s.fail(ctx, err, "numbers of account %.64s that end with some digits", accountID)
 	}
 	return out, nil
 }

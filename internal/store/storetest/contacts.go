@@ -18,6 +18,7 @@ import (
 var contactTests = []test{
 	{"ContactChangesAreFollowed", contactChanges},
 	{"ContactsOfAnAccountThatCameBack", contactsCameBack},
+	{"NumbersOfContactsByTheirEnd", numbersEnding},
 	{"ScheduleIsKeptWhole", scheduleWhole},
 	{"ScheduleLetsIn", scheduleLetsIn},
 	{"SchedulesGoWithTheirNumbers", schedulesGo},
@@ -30,6 +31,33 @@ var contactTests = []test{
 
 func contact(id string, numbers ...string) *account.ContactEntry {
 	return &account.ContactEntry{Account: "a", ID: id, Name: "Name of " + id, Numbers: numbers}
+}
+
+// Who dials the end of a number gets the numbers of his own address book alone, and nothing by what is no digit.
+func numbersEnding(t *testing.T, s store.Store) {
+	const anna, annaToo, main = "+442079460101", "+4915155550101", "+442079460900"
+	put(t, s, other, acc("a"), acc("b"), contact("anna", anna, annaToo), contact("ben", main), contact("carla", main),
+		&account.ContactEntry{Account: "b", ID: "dora", Numbers: []string{"+33123450101"}})
+	for digits, want := range map[string]string{
+		"0101": anna + " " + annaToo, "60101": anna, "442079460101": anna, "900": main, "0102": "", "10": "", "": "", "%": "", "_101": "", "+442079460101": "", "900'": "",
+	} {
+		list, err := s.NumbersEnding(t.Context(), other, "a", digits, 5)
+		must(t, err)
+		var got []string
+		for _, n := range list {
+			got = append(got, string(n))
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("numbers that end with %q are %q, want %q", digits, got, want)
+		}
+	}
+	if list, err := s.NumbersEnding(t.Context(), other, "a", "0101", 1); err != nil || len(list) != 1 {
+		t.Errorf("at most one of two: %v, %v", list, err)
+	}
+	must(t, remove(t, s, other, account.KindContact, "a/anna"))
+	if list, err := s.NumbersEnding(t.Context(), other, "a", "0101", 5); err != nil || len(list) != 0 {
+		t.Errorf("numbers of a contact that was removed: %v, %v", list, err)
+	}
 }
 
 // follow reads all changes behind a mark, two at a time, and tells them as "c1" or "-c1".
