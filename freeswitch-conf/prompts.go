@@ -93,6 +93,24 @@ func PromptKey(key byte) (p Prompt, ok bool) {
 // Sounds is the folder of the prompts inside FreeSWITCH's conf folder, and here.
 const Sounds = "sounds/signalbox"
 
+// SoundsRevision is the number of the prompts' words and of which there are. It goes up with every change of them, and with it the name of
+// RevisionFile, by which `signalbox doctor` tells on a running switch, which shows no file's content, whether its prompts are these.
+const SoundsRevision = 1
+
+// RevisionFile is a file beside the prompts, inside the conf folder, whose name has their revision.
+func RevisionFile() string { return path.Join(Sounds, "revision-"+strconv.Itoa(SoundsRevision)) }
+
+// SoundPaths are all files of the prompts: each prompt in each language, and then RevisionFile.
+func SoundPaths() []string {
+	var all []string
+	for _, p := range Prompts() {
+		for _, language := range Languages() {
+			all = append(all, p.File(language))
+		}
+	}
+	return append(all, RevisionFile())
+}
+
 // English is the language of whoever has none of Languages.
 const English = "en"
 

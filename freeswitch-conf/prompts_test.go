@@ -1,17 +1,24 @@
 package freeswitchconf
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"flag"
+	"fmt"
 	"io/fs"
 	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
 var speak = flag.Bool("speak", false, "make the prompts' files anew; needs flite, espeak-ng and sox")
+
+// promptsSum is of the prompts and words of SoundsRevision.
+const promptsSum = "0dad6157ee6d950d"
 
 // Each prompt is there in each language, and no file is there that is none.
 func TestPromptsAndFilesAreTheSame(t *testing.T) {
@@ -27,10 +34,19 @@ func TestPromptsAndFilesAreTheSame(t *testing.T) {
 			}
 		}
 	}
-	total := 0
+	total, words := 0, sha256.New()
+	for _, p := range Prompts() {
+		fmt.Fprintln(words, p, texts[p])
+	}
+	if got := hex.EncodeToString(words.Sum(nil)[:8]); got != promptsSum {
+		t.Errorf("prompts or their words have changed (%s, not %s): SoundsRevision and the name of its file go up by one, and this test has the new sum", got, promptsSum)
+	}
 	err := fs.WalkDir(SoundFiles, ".", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
+		}
+		if path == RevisionFile() {
+			return nil
 		}
 		if !want[path] {
 			t.Errorf("%s is no prompt", path)
@@ -43,6 +59,9 @@ func TestPromptsAndFilesAreTheSame(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if text, err := fs.ReadFile(SoundFiles, RevisionFile()); err != nil || !strings.Contains(string(text), fmt.Sprintf("revision %d:", SoundsRevision)) {
+		t.Errorf("the file of the prompts' revision: %v %q", err, text)
 	}
 	for path := range want {
 		t.Errorf("%s is not there: go test ./freeswitch-conf -speak makes it", path)

@@ -137,9 +137,11 @@ func (c *doctorCmd) fromStore(ctx context.Context, cfg *config.Config, o *doctor
 	}
 	systems, err := s.List(ctx, account.OperatorTenant, account.KindVoicemailSystem, store.ListOptions{Limit: store.MaxList})
 	numbers, err2 := s.List(ctx, account.OperatorTenant, account.KindNumber, store.ListOptions{Limit: maxNumbers})
-	if err = errors.Join(err, err2, s.Shut()); err != nil {
+	used, err3 := conferencesOf(ctx, s)
+	if err = errors.Join(err, err2, err3, s.Shut()); err != nil {
 		return err
 	}
+	o.Conferences = used
 	for _, row := range systems {
 		v := row.Entry.(*account.SystemEntry)
 		o.Systems = append(o.Systems, doctor.System{FQDN: v.FQDN, Transport: v.Transport})

@@ -66,7 +66,7 @@ func TestTheDoctorsPageNamesEveryCheck(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !strings.HasSuffix(path, "_test.go") {
-			for _, m := range regexp.MustCompile(`d\.(?:say|taken|said|skip|denied)\("([a-z-]+)"`).FindAllStringSubmatch(string(text), -1) {
+			for _, m := range regexp.MustCompile(`(?:d\.(?:say|taken|said|skip|denied)\(|const name(?:, \w+)? = )"([a-z-]+)"`).FindAllStringSubmatch(string(text), -1) {
 				given[m[1]] = true
 			}
 		}

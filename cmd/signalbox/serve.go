@@ -116,6 +116,7 @@ func (c *serveCmd) reloadOn(signals <-chan os.Signal, done <-chan struct{}, a *a
 
 type checkConfigCmd struct {
 	configFlag
+	Conf   string `help:"FreeSWITCH's conf folder: what conference.* needs of FreeSWITCH is looked for there." type:"path"`
 	Quiet  bool   `short:"q" help:"Print only what is wrong."`
 	Format string `enum:"text,json" default:"text" help:"Output: ${enum}."`
 }
@@ -126,19 +127,26 @@ func (checkConfigCmd) Help() string {
 
   signalbox check-config --config signalbox.yaml
   signalbox check-config --quiet && echo good
+  signalbox check-config --conf /etc/freeswitch
 
 Prints every key with its value and the environment variable that overrides it; secrets print as ***. What works but is hardly
-meant, such as a password that everybody knows or an empty list of trunks, is a warning on standard error.`
+meant, such as a password that everybody knows or an empty list of trunks, is a warning on standard error; with --conf so is what
+conferences lack in FreeSWITCH's conf folder, as far as its files say it (signalbox doctor asks the running switch).`
 }
 
 // Run prints what counts.
-func (c *checkConfigCmd) Run() error {
+func (c *checkConfigCmd) Run(ctx context.Context) error {
 	cfg, err := c.load()
 	if err != nil {
 		return err
 	}
 	for _, w := range cfg.Warnings() {
 		fmt.Fprintln(os.Stderr, "warning:", w)
+	}
+	if c.Conf != "" {
+		if err := c.conferences(ctx, cfg); err != nil {
+			return err
+		}
 	}
 	if c.Quiet {
 		return nil

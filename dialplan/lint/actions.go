@@ -30,6 +30,8 @@ func (l *linter) action(x *extension, c *condition, a *action) {
 		l.target(x, a)
 	}
 	l.injection(x, a)
+	l.room(x, a)
+	l.music(x, a.data, a.pos)
 }
 
 // application reports names that no module brings, and such as may not run inline.

@@ -141,6 +141,7 @@ func (l *linter) run() {
 		l.early(c)
 	}
 	l.tollFraud()
+	l.roomSounds()
 }
 
 // extension applies the rules about one extension.

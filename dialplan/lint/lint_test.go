@@ -19,7 +19,9 @@ import (
 // password. The extensions begin in line 1.
 const document = `%s</context><context name="default"><extension name="out"><condition field="destination_number" expression="^(\+?\d{7,15})$"><action application="bridge" data="sofia/gateway/carrier/$1"/></condition></extension></context></section>
 <section name="configuration"><configuration name="sofia.conf"><profiles><profile name="external"><settings><param name="context" value="public"/></settings></profile></profiles></configuration>
-<configuration name="modules.conf"><modules><load module="mod_dptools"/><load module="mod_event_socket"/><load module="mod_conference"/></modules></configuration></section></document>
+<configuration name="modules.conf"><modules><load module="mod_dptools"/><load module="mod_event_socket"/><load module="mod_conference"/></modules></configuration>
+<configuration name="conference.conf"><profiles><profile name="default"><param name="moh-sound" value="local_stream://moh"/></profile></profiles></configuration>
+<configuration name="local_stream.conf"><directory name="moh/8000" path="/music"/></configuration></section></document>
 `
 
 func check(t *testing.T, text string) *Report {
@@ -129,6 +131,12 @@ func TestEveryRule(t *testing.T) {
 		{"socket alone", number("a", "^1$", guard+do("socket", "127.0.0.1:8084 async full")), "socket-no-fallback@1"},
 		{"socket unguarded", number("a", "^1$", do("socket", "127.0.0.1:8084 async full")+hangup), "socket-no-guard@1"},
 		{"socket without a port", number("a", "^1$", guard+do("socket", "127.0.0.1 async full")+hangup), "socket-port@1"},
+		{"a profile of conferences that is there", number("a", "^1000$", do("conference", "x@default+flags{mute}")), ""},
+		{"one that is not", number("a", "^1000$", do("conference", "x@wideband+1234")), "conference-profile@1"},
+		{"one that is known when a call comes", number("a", "^1000$", do("conference", "x@${profile}")), ""},
+		{"another server's room", number("a", "^1000$", do("conference", "bridge:x:sip:1@conference.example.net")), ""},
+		{"a stream that is there", number("a", "^1000$", do("playback", "local_stream://moh")), ""},
+		{"one that is not", number("a", "^1000$", do("set", "hold_music=local_stream://jazz")+do("playback", "file_string://a.wav!local_stream://jazz/16000!b.wav")), "stream-unknown@1 stream-unknown@1"},
 		{"day 8", `<extension name="a"><condition wday="1-8">` + hangup + `</condition></extension>`, "time-invalid@1"},
 		{"days", `<extension name="a"><condition wday="mon-fri" hour="8-17">` + hangup + `</condition></extension>`, ""},
 		{"stranger to gateway", number("a", `^(\d+)$`, do("bridge", "sofia/gateway/carrier/$1")), "toll-fraud@1"},

@@ -66,6 +66,8 @@ type Options struct {
 	Conf    string   // conf folder of that FreeSWITCH
 	Numbers []string // that must come to the sidecar; none = one made up
 	Systems []System
+	// Conferences is what those of the store use; nil = that is not known.
+	Conferences *Conferences
 	// Lookup finds the addresses of a voicemail system.
 	Lookup func(ctx context.Context, fqdn, transport string) ([]string, error)
 	// Probe asks with SIP whether somebody of ours is at an address that is in use.
@@ -96,7 +98,6 @@ func Examine(ctx context.Context, o Options) *Report {
 		d.rights(ctx)
 		d.commands(ctx)
 		d.modules(ctx)
-		d.prompts(ctx)
 		d.eventSocket(ctx)
 		d.profile(ctx)
 		d.include(ctx)
@@ -107,8 +108,16 @@ func Examine(ctx context.Context, o Options) *Report {
 		d.phones(ctx)
 	}
 	d.tree()
+	d.conferences(ctx)
 	d.names(ctx)
 	d.ports(ctx)
+	return d.report
+}
+
+// Offline looks at what the configuration's conferences need, in the conf tree alone.
+func Offline(ctx context.Context, o Options) *Report {
+	d := &doctor{Options: o, report: &Report{Node: o.Conf, Checks: []Check{}}}
+	d.conferences(ctx)
 	return d.report
 }
 

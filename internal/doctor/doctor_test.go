@@ -35,10 +35,8 @@ func tree(t *testing.T) map[string]string {
 		}
 		files[name] = string(text)
 	}
-	for _, p := range freeswitchconf.Prompts() {
-		for _, language := range freeswitchconf.Languages() {
-			files[p.File(language)] = "a sound"
-		}
+	for _, path := range freeswitchconf.SoundPaths() {
+		files[path] = "a sound"
 	}
 	return files
 }
@@ -128,7 +126,7 @@ func TestASwitchWithOurFilesIsWell(t *testing.T) {
 		names[c.Name] = true
 	}
 	for _, name := range []string{"event-socket", "version", "rights-api", "rights-events", "commands", "sip-profile-rtp", "modules", "prompts", "event-socket-access", "sip-profile", "sip-profile-access", "include",
-		"include-socket", "include-reached", "include-phones", "max-sessions", "clock", "codecs", "conf-tree", "conf-loaded", "voicemail-dns", "port-proxy"} {
+		"conference-profile", "conference-music", "conference-voice", "conference-recordings", "include-socket", "include-reached", "include-phones", "max-sessions", "clock", "codecs", "conf-tree", "conf-loaded", "voicemail-dns", "port-proxy"} {
 		if !names[name] {
 			t.Errorf("%s was not looked at", name)
 		}
@@ -194,7 +192,7 @@ func TestEachBrokenThingIsNamed(t *testing.T) {
 		{name: "an older file for phones", change: replace("dialplan/default/00_signalbox_voicemail.xml", fmt.Sprintf(` revision="%d"`, freeswitchconf.Revision), ""),
 			check: "include-phones", status: Warn, detail: "older (revision 0)", add: "--with phones"},
 		{name: "socket far away", change: replace(ours, "127.0.0.1:8084", "192.0.2.1:8084"), check: "include-socket", status: Warn, detail: "another machine"},
-		{name: "a prompt is missing", change: drop("sounds/signalbox/de/joined.wav", "sounds/signalbox/en/joined.wav"), check: "prompts", status: Warn, detail: "2 of ", add: "--with sounds"},
+		{name: "a prompt is missing", change: drop("sounds/signalbox/de/joined.wav", "sounds/signalbox/en/joined.wav"), check: "prompts", status: Warn, detail: "1 in de, 1 in en", add: "--with sounds"},
 		{name: "no guard", change: replace(ours, "${sched_api(", "${other("), check: "include-socket", status: Warn, detail: "no guard"},
 		{name: "sidecar elsewhere", change: func(map[string]string) {}, alter: func(o *Options) { o.Config.Sidecar.Listen = "127.0.0.1:9999" }, check: "include-socket", status: Fail, detail: "sidecar.listen is 127.0.0.1:9999", add: "--config"},
 		{name: "an extension before ours", change: func(f map[string]string) {

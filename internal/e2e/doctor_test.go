@@ -14,6 +14,7 @@ import (
 	"github.com/signalbox/signalbox/dialplan/lint"
 	"github.com/signalbox/signalbox/esl"
 	freeswitchconf "github.com/signalbox/signalbox/freeswitch-conf"
+	"github.com/signalbox/signalbox/internal/config"
 	"github.com/signalbox/signalbox/internal/doctor"
 	"github.com/signalbox/signalbox/internal/lab"
 	"github.com/signalbox/signalbox/internal/render"
@@ -142,13 +143,14 @@ func TestRealDoctor(t *testing.T) {
 	p.states("taken before", p.examine(nil), map[string]doctor.Status{"include-reached": warn})
 	undo()
 	p.api("unload mod_conference")
-	p.states("no conferences", p.examine(nil), map[string]doctor.Status{"modules": warn})
+	p.states("no conferences", p.examine(nil), map[string]doctor.Status{"modules": warn, "conference-profile": warn})
 	p.api("load mod_conference")
 	p.api("fsctl sps 30")
 	p.states("few sessions", p.examine(nil), map[string]doctor.Status{"sessions-per-second": warn})
 	p.states("no such profile", p.examine(func(o *doctor.Options) { o.SIP = netip.MustParseAddrPort("127.0.0.1:1") }),
 		map[string]doctor.Status{"sip-profile": fail, "codecs": skip})
 	p.users(well)
+	p.conferences(dir)
 
 	if _, err := render.Undo(p.conf, false); err != nil {
 		t.Fatal(err)
@@ -241,4 +243,91 @@ func (p patient) users(well map[string]doctor.Status) {
 	}
 	p.api("reloadxml")
 	p.states("after the users", p.examine(nil), well)
+}
+
+// conferences breaks what conferences need, one thing at a time.
+func (p patient) conferences(dir string) {
+	p.t.Helper()
+	const ok, warn = doctor.OK, doctor.Warn
+	p.api("load mod_flite")
+	folder := filepath.Join(dir, "recordings")
+	with := func(alter func(*config.Config)) func(*doctor.Options) {
+		return func(o *doctor.Options) {
+			cfg := config.Default()
+			cfg.Proxy.Listen, cfg.Sidecar.Listen, cfg.Sidecar.MaxCalls = nil, "127.0.0.1:0", 10
+			cfg.Conference = config.Conference{Music: "tone_stream://%(200,100,440)", Recordings: folder, Gateway: "example.com", Voice: config.Voice{Engine: "flite", Name: "slt"}}
+			if alter != nil {
+				alter(&cfg)
+			}
+			o.Config = &cfg
+			o.Conferences = &doctor.Conferences{Numbers: 1, Languages: []string{"en"}, Named: 1, Recorded: 1, Dialled: 1}
+		}
+	}
+	// Calls are handed to 8084, which is not what this configuration has; that is another check.
+	look := func(what string, alter func(*config.Config), check string, status doctor.Status, detail string) {
+		p.t.Helper()
+		if c := p.examine(with(alter))[check]; c.Status != status || !strings.Contains(c.Detail, detail) || status != ok && len(c.Add) == 0 {
+			p.t.Errorf("%s: %+v, want %s %q", what, c, status, detail)
+		}
+	}
+	look("no prompts", nil, "prompts", warn, "in en")
+	plan, err := render.NewPlan(p.conf, render.Settings{Sounds: true})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if err := plan.Apply(time.Now()); err != nil {
+		p.t.Fatal(err)
+	}
+	checks := p.examine(with(nil))
+	for _, name := range []string{"prompts", "conference-profile", "conference-music", "conference-voice", "conference-recordings", "conference-gateway"} {
+		if c := checks[name]; c.Status != ok {
+			p.t.Errorf("all is well: %s is %s: %s", name, c.Status, c.Detail)
+		}
+	}
+	if c := checks["conference-recordings"]; !strings.Contains(c.Detail, "its user may write there") {
+		p.t.Errorf("whether the folder can be written: %s", c.Detail)
+	}
+	look("vanilla's stream without its music", func(c *config.Config) { c.Conference.Music = "local_stream://moh" }, "conference-music", warn, "no stream moh")
+	undo := p.edit("autoload_configs/local_stream.conf.xml", `<directory name="moh/8000" path="$${sounds_dir}/music/8000">`, `<directory name="moh/8000" path="`+filepath.Join(p.conf, "sounds", "signalbox", "en")+`">`)
+	p.api("local_stream start moh/8000")
+	p.eventually("the stream", func() bool {
+		return p.examine(with(func(c *config.Config) { c.Conference.Music = "local_stream://moh" }))["conference-music"].Status == ok
+	})
+	undo()
+	look("a file that is not there", func(c *config.Config) { c.Conference.Music = "/nowhere/wait.wav" }, "conference-music", warn, "is not there")
+	look("a file", func(c *config.Config) { c.Conference.Music = "sounds/signalbox/en/reached.wav" }, "conference-music", ok, "is there")
+	look("a format that nothing plays", func(c *config.Config) { c.Conference.Music = "/nowhere/wait.mp3" }, "conference-music", warn, "no module")
+	p.api("unload mod_tone_stream")
+	look("no tones", nil, "conference-music", warn, "no module")
+	p.api("load mod_tone_stream")
+	look("no such voice", func(c *config.Config) { c.Conference.Voice.Name = "nobody" }, "conference-voice", warn, "no voice nobody")
+	p.api("unload mod_flite")
+	look("no voice", nil, "conference-voice", warn, "mod_flite is not loaded")
+	look("no gateway", func(c *config.Config) { c.Conference.Gateway = "nobody" }, "conference-gateway", warn, "no gateway nobody")
+	undo = p.edit("autoload_configs/conference.conf.xml", `<profile name="default">`, `<profile name="signalbox"><param name="pin" value="1"/></profile><profile name="default">`)
+	look("rooms with a PIN", nil, "conference-profile", warn, "asks those for a PIN")
+	undo()
+	undo = p.edit("autoload_configs/conference.conf.xml", `<configuration name="conference.conf"`, `<configuration name="other.conf"`)
+	look("no conference.conf", nil, "conference-profile", doctor.Fail, "opens no room")
+	undo()
+	p.api("unload mod_conference")
+	look("no mod_conference", nil, "conference-profile", doctor.Fail, "mod_conference is not loaded")
+	p.api("load mod_conference")
+	if _, err := render.Undo(p.conf, false); err != nil { // the sounds
+		p.t.Fatal(err)
+	}
+}
+
+// eventually waits for what FreeSWITCH does behind its answer.
+func (p patient) eventually(what string, is func() bool) {
+	p.t.Helper()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for range 50 {
+		if is() {
+			return
+		}
+		<-tick.C
+	}
+	p.t.Errorf("%s: not within 5 s", what)
 }

@@ -22,9 +22,11 @@ func lookAPI(cmd string) apiFunc {
 			return strconv.FormatBool(err == nil)
 		}
 	case "module_exists":
-		return func(_ *Switch, _ *channel, arg string) string {
-			return fmt.Sprint(slices.Contains(simulatedModules, strings.TrimSpace(arg)))
+		return func(s *Switch, _ *channel, arg string) string {
+			return strconv.FormatBool(s.loaded(strings.TrimSpace(arg)))
 		}
+	case "local_stream":
+		return apiLocalStream
 	case "xml_locate":
 		return apiXMLLocate
 	case "fsctl":
@@ -39,10 +41,66 @@ func lookAPI(cmd string) apiFunc {
 
 // simulatedModules are those whose part the simulator plays.
 var simulatedModules = []string{"mod_commands", "mod_conference", "mod_console", "mod_dialplan_xml", "mod_dptools", "mod_event_socket",
-	"mod_expr", "mod_loopback", "mod_sndfile", "mod_sofia", "mod_tone_stream"}
+	"mod_expr", "mod_local_stream", "mod_loopback", "mod_sndfile", "mod_sofia", "mod_tone_stream"}
+
+// loaded reports whether a module is: one that the simulator plays, and that modules.conf.xml loads where the tree has one.
+func (s *Switch) loaded(module string) bool {
+	conf := s.configuration("modules.conf")
+	if conf == nil || !slices.Contains(simulatedModules, module) {
+		return slices.Contains(simulatedModules, module)
+	}
+	list := conf.Child("modules")
+	return list != nil && slices.ContainsFunc(list.All("load"), func(e *dialplan.Element) bool { return e.Soft("module") == module })
+}
+
+// configuration is one of the tree's, nil where it has none of that name.
+func (s *Switch) configuration(name string) *dialplan.Element {
+	if section := s.plan.Load().Section("configuration"); section != nil {
+		for _, e := range section.All("configuration") {
+			if e.Soft("name") == name {
+				return e
+			}
+		}
+	}
+	return nil
+}
+
+// fileRow is one row of "show file as json": what playback knows by its ending, or by what stands before "://".
+type fileRow struct {
+	Type   string `json:"type"`
+	Name   string `json:"name"`
+	Module string `json:"ikey"`
+}
+
+func (s *Switch) fileRows() (rows []any) {
+	for _, f := range []fileRow{{Name: "file_string", Module: "mod_dptools"}, {Name: "local_stream", Module: "mod_local_stream"},
+		{Name: "silence_stream", Module: "mod_tone_stream"}, {Name: "tone_stream", Module: "mod_tone_stream"}, {Name: "wav", Module: "mod_sndfile"}} {
+		if f.Type = "file"; s.loaded(f.Module) {
+			rows = append(rows, f)
+		}
+	}
+	return rows
+}
+
+// apiLocalStream is "local_stream show": each stream with its folder, where that is there. FreeSWITCH starts no other.
+func apiLocalStream(s *Switch, _ *channel, arg string) string {
+	if strings.TrimSpace(arg) != "show" {
+		s.unknown("api local_stream " + arg)
+		return "-USAGE: <show|start|reload|stop|hup> <local_stream_name>\n"
+	}
+	var b strings.Builder
+	if conf := s.configuration("local_stream.conf"); conf != nil {
+		for _, e := range conf.All("directory") {
+			if _, err := os.Stat(e.Soft("path")); err == nil {
+				fmt.Fprintf(&b, "%s,%s\n", e.Soft("name"), e.Soft("path"))
+			}
+		}
+	}
+	return b.String()
+}
 
 // simulatedCommands are what "show api" lists: those that clients of the Event Socket use.
-var simulatedCommands = []string{"cond", "create_uuid", "echo", "eval", "expand", "expr", "file_exists", "global_getvar", "global_setvar", "hupall", "module_exists",
+var simulatedCommands = []string{"cond", "create_uuid", "echo", "eval", "expand", "expr", "file_exists", "global_getvar", "global_setvar", "hupall", "local_stream", "module_exists",
 	"originate", "reloadxml", "sched_api", "sched_del", "show", "sofia", "sofia_contact", "status", "strepoch", "strftime", "user_exists", "uuid_answer",
 	"uuid_break", "uuid_broadcast", "uuid_dump", "uuid_exists", "uuid_getvar", "uuid_kill", "uuid_park", "uuid_set_media_stats", "uuid_setvar", "uuid_setvar_multi", "uuid_transfer",
 	"version", "xml_locate"}
@@ -82,6 +140,8 @@ func apiXMLLocate(s *Switch, _ *channel, arg string) string {
 			return s.eventSocketConf()
 		case "sofia.conf":
 			return s.sofiaConf()
+		case "conference.conf":
+			return "<configuration name=\"conference.conf\" description=\"Audio Conference\">\n  <profiles>\n  </profiles>\n</configuration>\n"
 		}
 	}
 	return "can't find anything\n"

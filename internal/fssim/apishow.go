@@ -24,6 +24,8 @@ func apiShow(s *Switch, _ *channel, arg string) string {
 		for _, name := range simulatedCommands {
 			rows = append(rows, apiRow{Name: name})
 		}
+	case "file":
+		rows = s.fileRows()
 	default:
 		s.unknown("api show " + what)
 		return "-USAGE: show channels|calls|registrations [as json]\n"
@@ -146,6 +148,8 @@ func apiSofia(s *Switch, _ *channel, arg string) string {
 		return out + line + "2 profiles 1 alias\n"
 	case len(a) == 1 && a[0] == "xmlstatus":
 		return s.sofiaXMLStatus("")
+	case len(a) == 3 && a[0] == "xmlstatus" && a[1] == "gateway": // it has none
+		return "Invalid Gateway!\n"
 	case len(a) == 3 && a[0] == "xmlstatus" && a[1] == "profile":
 		return s.sofiaXMLStatus(a[2])
 	case len(a) == 4 && a[0] == "xmlstatus" && a[1] == "profile" && a[3] == "reg":

@@ -52,14 +52,12 @@ func dropins(sidecar string, stages []*Stage) (Dropins, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the shipped dialplan: %w", err)
 	}
-	for _, prompt := range freeswitchconf.Prompts() {
-		for _, language := range freeswitchconf.Languages() {
-			sound, err := fs.ReadFile(freeswitchconf.SoundFiles, prompt.File(language))
-			if err != nil {
-				return nil, fmt.Errorf("reading the shipped prompts: %w", err)
-			}
-			files[prompt.File(language)] = string(sound)
+	for _, path := range freeswitchconf.SoundPaths() {
+		sound, err := fs.ReadFile(freeswitchconf.SoundFiles, path)
+		if err != nil {
+			return nil, fmt.Errorf("reading the shipped prompts: %w", err)
 		}
+		files[path] = string(sound)
 	}
 	if !strings.Contains(files["dialplan/public/05_signalbox.xml"], `data="`+sidecar) {
 		return nil, fmt.Errorf("the shipped dialplan does not hand calls to %s", shippedSocket)

@@ -93,14 +93,12 @@ func (s Settings) Files() ([]File, error) {
 	said := replacement{fmt.Sprintf("answers within %d s ", shippedGuard), fmt.Sprintf("answers within %d s ", s.Guard)}
 	socket := replacement{`application="socket" data="` + shippedSocket + " ", `application="socket" data="` + hosts(s.Sockets) + " "}
 	if s.Sounds {
-		for _, prompt := range freeswitchconf.Prompts() {
-			for _, language := range freeswitchconf.Languages() {
-				text, err := fs.ReadFile(freeswitchconf.SoundFiles, prompt.File(language))
-				if err != nil {
-					return nil, fmt.Errorf("rendering: %w", err)
-				}
-				files = append(files, File{prompt.File(language), text})
+		for _, path := range freeswitchconf.SoundPaths() {
+			text, err := fs.ReadFile(freeswitchconf.SoundFiles, path)
+			if err != nil {
+				return nil, fmt.Errorf("rendering: %w", err)
 			}
+			files = append(files, File{path, text})
 		}
 	}
 	add("dialplan/signalbox.xml", "dialplan/signalbox.xml")
