@@ -38,7 +38,7 @@ func linked(stories ...lab.Story) act {
 func conferences() chapter {
 	return chapter{
 		acts: []act{
-			linked(hostIsFetched(), hostDoesNotAccept(), twoAtOnceFetchOnce(), ownCallComesBack(), backSoon(), hostSendsOut(), hostsKeys(),
+			linked(hostIsFetched(), hostDoesNotAccept(), nobodyWaits(), twoAtOnceFetchOnce(), ownCallComesBack(), backSoon(), hostSendsOut(), hostsKeys(),
 				joinsAndLeavesAreHeard(), waitsInAnOpenRoom(), lostLeg()),
 			linked(manyAtOnce()), linked(sidecarDiesInAConference()), linked(switchDiesInAConference()),
 		},
@@ -189,6 +189,35 @@ func hostDoesNotAccept() lab.Story {
 		awaitMembers(ctx, s, r.Name(), 0)
 		rec := s.Record(ctx, 1)
 		s.Check(len(rec.Steps) == 2 && rec.Steps[0].Result == call.NotJoined && rec.Steps[1].Kind == call.StepMailbox, "the record tells %+v", rec.Steps)
+	}}
+}
+
+func nobodyWaits() lab.Story {
+	return lab.Story{Name: "rooms-nobody-waits", Line: hostLine(), Title: "Anna asks to join and hangs up while the host's phone rings: it stops at once; when she calls again he is called again, and comes by calling himself.", Play: func(ctx context.Context, s *lab.Stage) {
+		s.Phone.Behave(lab.Behaviour{Ring: true})
+		anna := asks(ctx, s, s.Party("anna", toneB), s.From)
+		rings := s.Rings(ctx, s.Phone, 1)
+		began := time.Now()
+		anna.Hangup()
+		s.Must(rings.WaitEnded(ctx))
+		took := time.Since(began)
+		s.Check(took < acceptTime/2, "the host's phone rang for %s more when nobody waited", took)
+		roster(ctx, s, "the room is closed", func(r store.Room, _ []store.Participant) bool { return !r.Closed.IsZero() && r.Why == "nobody came" })
+		s.Record(ctx, 1)
+
+		anna = asks(ctx, s, s.Party("anna again", toneC), s.From)
+		rings = s.Rings(ctx, s.Phone, 2)
+		host := s.PlaceBy(s.Party("host", toneB), lab.Invite{To: lab.AccessNumber, From: s.Number})
+		s.WaitAnswered(ctx, host)
+		s.Must(host.WaitSound(ctx))
+		s.Must(host.Press(ctx, "1", lab.KeysAsEvents))
+		s.Must(rings.WaitEnded(ctx))
+		_, people := roster(ctx, s, "both are in", func(_ store.Room, p []store.Participant) bool { return in(p) == 2 })
+		s.Check(len(people) == 3, "participants are %+v, want Anna, the host, and the call to him that was of no use any more", people)
+		hear(ctx, s, hearing{host, tones(toneC)}, hearing{anna, tones(toneB)})
+		anna.Hangup()
+		host.Hangup()
+		s.Record(ctx, 2)
 	}}
 }
 

@@ -11,17 +11,23 @@ import (
 
 // ConferenceCall calls somebody into a conference.
 type ConferenceCall struct {
-	Leg     string           // UUID of the leg that is made, which nobody else has
-	Devices []account.Device // rung at once; or
-	Gateway string           // one of FreeSWITCH's gateways, by which
-	Number  tel.Number       // is called
-	From    tel.Number       // shown as the caller's number
-	Name    string           // shown as the caller's name; free text
-	Answer  time.Duration    // rings and is asked no longer than this
-	Key     byte             // to be pressed before he gets in; 0 = nobody asks
-	Prompt  string           // that asks for the key, a path on the switch; "" = silence
+	Devices []DeviceLeg   // rung at once; or
+	Leg     string        // UUID of the leg that is made by a gateway, which nobody else has
+	Gateway string        // one of FreeSWITCH's, by which
+	Number  tel.Number    // is called
+	From    tel.Number    // shown as the caller's number
+	Name    string        // shown as the caller's name; free text
+	Answer  time.Duration // rings and is asked no longer than this
+	Key     byte          // to be pressed before he gets in; 0 = nobody asks
+	Prompt  string        // that asks for the key, a path on the switch; "" = silence
 	Room    encode.Conference
 	Mark    string // travels with the INVITE inside our own network, so that a call of ours that comes back is known
+}
+
+// DeviceLeg is a device and the UUID of the leg to it: FreeSWITCH rings no second phone by a leg whose UUID the first one has.
+type DeviceLeg struct {
+	account.Device
+	Leg string
 }
 
 // MarkHeader carries ConferenceCall.Mark.
@@ -29,25 +35,30 @@ const MarkHeader = "X-Signalbox-Dialled"
 
 // line is the argument of originate.
 func (c ConferenceCall) line() (string, error) {
-	leg, err := encode.UUID(c.Leg)
-	if err != nil {
-		return "", err
-	}
 	var legs []encode.Leg
+	add := func(target encode.Target, leg string) error {
+		uuid, err := encode.UUID(leg)
+		legs = append(legs, encode.Leg{Target: target, Vars: []encode.Var{{Name: "origination_uuid", Value: uuid}}})
+		return err
+	}
 	for _, d := range c.Devices {
-		target, err := device(d)
+		target, err := device(d.Device)
+		if err == nil {
+			err = add(target, d.Leg)
+		}
 		if err != nil {
 			return "", err
 		}
-		legs = append(legs, encode.Leg{Target: target})
 	}
 	if c.Gateway != "" {
-		legs = append(legs, encode.Leg{Target: encode.Gateway{Name: c.Gateway, Number: string(c.Number)}})
+		if err := add(encode.Gateway{Name: c.Gateway, Number: string(c.Number)}, c.Leg); err != nil {
+			return "", err
+		}
 	}
 	// Without early media: it would count as an answer. A redirect is not followed, because it names whatever address the phone likes.
 	// signalbox_number has the link's filter let the leg's end and its keys through.
 	vars := []encode.Var{
-		{Name: "origination_uuid", Value: leg}, {Name: "signalbox_number", Value: "conference"},
+		{Name: "signalbox_number", Value: "conference"},
 		{Name: "originate_timeout", Value: seconds(c.Answer)}, {Name: "ignore_early_media", Value: "true"},
 		{Name: "outbound_redirect_fatal", Value: "true"}, {Name: "conference_controls", Value: "none"},
 		{Name: "hangup_after_conference", Value: "true"},

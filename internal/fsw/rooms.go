@@ -3,6 +3,7 @@ package fsw
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/signalbox/signalbox/dialplan/encode"
+	"github.com/signalbox/signalbox/esl"
 )
 
 // Conference is one conference as FreeSWITCH lists it.
@@ -137,9 +139,8 @@ func (n *Node) Silent(ctx context.Context, leg string) (bool, error) {
 	return true, nil
 }
 
-// CallIntoConference calls a dial order and puts the one that answers into a conference. leg is the UUID of the leg that is made. With a key the
-// callee is asked for it by a prompt, and one that does not press it never gets in. It returns when the leg is in, or when nobody
-// took the call.
+// CallIntoConference calls a dial order and puts the one that answers into a conference. With a key the callee is asked for it by a prompt,
+// and one that does not press it never gets in. It returns when his leg is in, or when nobody took the call.
 func (n *Node) CallIntoConference(ctx context.Context, order ConferenceCall) error {
 	line, err := order.line()
 	if err != nil {
@@ -151,4 +152,23 @@ func (n *Node) CallIntoConference(ctx context.Context, order ConferenceCall) err
 	}
 	_, err = conn.BgAPI(ctx, "originate "+line)
 	return err
+}
+
+// HangUp ends legs that FreeSWITCH has made for a call of ours: phones that ring stop. One that is not there, or not yet, is no error.
+func (n *Node) HangUp(ctx context.Context, legs ...string) error {
+	conn, err := n.conn()
+	if err != nil {
+		return err
+	}
+	for _, leg := range legs {
+		uuid, err := encode.UUID(leg)
+		if err != nil {
+			return err
+		}
+		var refused *esl.ReplyError
+		if _, err := conn.API(ctx, "uuid_kill "+uuid+" ORIGINATOR_CANCEL"); err != nil && !errors.As(err, &refused) {
+			return err
+		}
+	}
+	return nil
 }

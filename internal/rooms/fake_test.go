@@ -42,6 +42,7 @@ type media struct {
 	followers []*Manager
 	said      []string // commands that speak
 	calls     []fsw.ConferenceCall
+	ended     []string                       // legs that were hung up
 	down      bool                           // there is no link to it
 	dead      bool                           // and nobody listens any more
 	mute      bool                           // conferences are not listed
@@ -244,7 +245,18 @@ func (f *media) CallIntoConference(_ context.Context, c fsw.ConferenceCall) erro
 			return err
 		}
 	}
-	f.join(c.Room.Room, c.Leg, true)
+	leg := c.Leg
+	if len(c.Devices) > 0 {
+		leg = c.Devices[len(c.Devices)-1].Leg
+	}
+	f.join(c.Room.Room, leg, true)
+	return nil
+}
+
+func (f *media) HangUp(_ context.Context, legs ...string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ended = append(f.ended, legs...)
 	return nil
 }
 

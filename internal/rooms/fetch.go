@@ -3,7 +3,10 @@ package rooms
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -36,6 +39,7 @@ type FetchResult struct {
 const (
 	noDevice   = "NO_DEVICE"
 	noAnswer   = "NO_ANSWER"
+	calledOff  = "ORIGINATOR_CANCEL" // nobody waited for him any more, or he has come by himself
 	fetchAgain = 300 * time.Millisecond
 	// beginFetch bounds what is done until the host's phone rings: a caller hears nothing meanwhile.
 	beginFetch = 2 * time.Second
@@ -76,24 +80,44 @@ func (m *Manager) Fetch(ctx context.Context, id string, f Fetch) (<-chan FetchRe
 		}
 	}
 	result := make(chan FetchResult, 1)
-	if !m.spawn(func(ctx context.Context) { result <- m.awaitHost(ctx, kept, since, now.Add(accept+acceptSlack)) }) {
+	if !m.spawn(func(ctx context.Context) {
+		r := m.awaitHost(ctx, kept, since, now.Add(accept+acceptSlack))
+		if r.Why == calledOff && !mine { // for others, who have gone: he is called for who waits now
+			r = m.fetchAnew(ctx, id, f)
+		}
+		result <- r
+	}) {
 		result <- FetchResult{Why: noAnswer}
 	}
 	return result, nil
 }
 
-// dial calls the host.
+// fetchAnew has the host called again whom nobody waited for any more a moment ago.
+func (m *Manager) fetchAnew(ctx context.Context, id string, f Fetch) FetchResult {
+	again, err := m.Fetch(ctx, id, f)
+	if err != nil {
+		return FetchResult{Why: calledOff}
+	}
+	return <-again
+}
+
+// dial calls the host, until nobody waits for him any more.
 func (m *Manager) dial(ctx context.Context, n *node, kept store.Room, f Fetch, accept time.Duration) error {
 	p := store.Participant{ID: newID(), Room: kept.ID, UUID: uuid.NewString(), Node: kept.Node, Number: kept.Number, Verified: true, Host: true,
 		Name: kept.HostName, Entered: time.Now().UTC()}
 	call := fsw.ConferenceCall{
-		Leg: p.UUID, From: kept.Number, Name: f.Name, Answer: accept, Key: AcceptKey, Mark: kept.ID,
+		From: kept.Number, Name: f.Name, Answer: accept, Key: AcceptKey, Mark: kept.ID,
 		Room: encode.Conference{Room: kept.Name(), Profile: Profile, Flags: []string{"moderator"}},
 	}
+	legs := []string{p.UUID}
 	if kept.Dial != "" {
-		call.Gateway, call.Number = m.opt.Gateway, kept.Dial
+		call.Gateway, call.Number, call.Leg = m.opt.Gateway, kept.Dial, p.UUID
 	} else {
-		call.Devices = f.Devices
+		legs = nil
+		for i, d := range f.Devices {
+			leg := legAt(p.UUID, i)
+			legs, call.Devices = append(legs, leg), append(call.Devices, fsw.DeviceLeg{Device: d, Leg: leg})
+		}
 	}
 	var err error
 	if call.Prompt, err = n.sw.File(ctx, freeswitchconf.PromptHostAccept.File(kept.Language)); err != nil {
@@ -110,8 +134,8 @@ func (m *Manager) dial(ctx context.Context, n *node, kept store.Room, f Fetch, a
 		ctx, cancel := context.WithTimeout(ctx, accept+2*acceptSlack)
 		defer cancel()
 		err := errNoDevice
-		if call.Gateway != "" || len(call.Devices) > 0 {
-			err = n.sw.CallIntoConference(ctx, call)
+		if len(legs) > 0 {
+			err = m.call(ctx, n, kept, p, call, legs)
 		}
 		m.inRoom(kept.ID, func(r *room) { r.dialing = false })
 		if err == nil {
@@ -124,6 +148,94 @@ func (m *Manager) dial(ctx context.Context, n *node, kept store.Room, f Fetch, a
 		m.notCome(ctx, p, why)
 	})
 	return nil
+}
+
+// call calls the host and ends the call when it has become idle.
+func (m *Manager) call(ctx context.Context, n *node, kept store.Room, p store.Participant, call fsw.ConferenceCall, legs []string) error {
+	over, off := make(chan struct{}), false
+	var watching sync.WaitGroup
+	watching.Go(func() { off = m.callOff(ctx, n, kept.ID, p.ID, legs, over) })
+	err := n.sw.CallIntoConference(ctx, call)
+	close(over)
+	watching.Wait()
+	if err != nil && off {
+		return errCalledOff
+	}
+	return err
+}
+
+// callOff ends a call to the host when nobody waits for him any more, or he has come by another phone. A leg that FreeSWITCH has not made
+// yet is ended a moment later. It returns when the call is over, and says whether that is why.
+func (m *Manager) callOff(ctx context.Context, n *node, id, called string, legs []string, over <-chan struct{}) (off bool) {
+	w := m.Watch(id)
+	defer m.Unwatch(w)
+	again := time.NewTicker(fetchAgain)
+	defer again.Stop()
+	for {
+		select {
+		case <-over:
+			return off
+		case <-ctx.Done():
+			return off
+		case <-w.Changed:
+		case <-again.C:
+		}
+		if !m.idle(ctx, id, called) {
+			continue
+		}
+		off = true
+		if err := n.sw.HangUp(ctx, legs...); err != nil {
+			m.log.Warn("the host's phones ring on, though nobody waits for him", zap.String("conference", id), zap.Error(err))
+		}
+	}
+}
+
+// idle reports whether a call to the host, by which he is the participant called, is of use to nobody. Where the store is silent it is not.
+func (m *Manager) idle(ctx context.Context, id, called string) bool {
+	kept, people, err := m.Roster(ctx, id)
+	if err != nil {
+		return false
+	}
+	if !kept.Closed.IsZero() {
+		return true
+	}
+	waits, here := false, false
+	m.inRoom(id, func(r *room) { waits = r.asking > 0 })
+	for _, p := range people {
+		switch {
+		case p.ID == called && p.Present():
+			return false
+		case p.Host:
+			here = here || p.Present()
+		default:
+			waits = waits || p.Left.IsZero()
+		}
+	}
+	return here || !waits
+}
+
+// A host is one participant and is called at several phones, each of them by a leg of its own, whose UUID ends in the phone's place.
+const legEnd = 2
+
+// legAt is the UUID of the leg to the host's phone in a place, of a host who is a participant by the leg first.
+func legAt(first string, place int) string {
+	return first[:len(first)-legEnd] + fmt.Sprintf("%02x", place)
+}
+
+// hostAt finds the host who is being called and has taken the call at one of his phones.
+func (m *Manager) hostAt(ctx context.Context, id, leg string) (store.Participant, bool) {
+	people, err := m.opt.Store.Participants(ctx, id)
+	if err != nil || len(leg) <= legEnd {
+		return store.Participant{}, false
+	}
+	i := slices.IndexFunc(people, func(p store.Participant) bool {
+		return p.Host && p.Joined.IsZero() && len(p.UUID) == len(leg) && p.UUID[:len(leg)-legEnd] == leg[:len(leg)-legEnd]
+	})
+	if i < 0 {
+		return store.Participant{}, false
+	}
+	people[i].UUID = leg
+	return people[i], true
 }
 
 // Invite calls somebody into an open room by the gateway, from the host's number; he gets in by pressing a key. It does not wait for that.
@@ -202,13 +314,24 @@ func (m *Manager) place(ctx context.Context, kept store.Room) error {
 // notCome says that a host who was called has not come.
 func (m *Manager) notCome(ctx context.Context, p store.Participant, why string) {
 	p.Left, p.Reason = time.Now().UTC(), why
-	m.inRoom(p.Room, func(r *room) { r.unreached = r.most == 0 })
+	end := hostUnreached
+	if why == calledOff { // who comes next has him called at once
+		end = nobodyCame
+		if _, err := m.opt.Store.ChangeRoom(ctx, p.Room, func(r *store.Room) { r.DialUntil = time.Time{} }); err != nil && !errors.Is(err, store.ErrNotFound) {
+			m.log.Warn("a host is not called for a while, though nobody waited for him", zap.String("conference", p.Room), zap.Error(err))
+		}
+	} else {
+		m.inRoom(p.Room, func(r *room) { r.unreached = r.most == 0 })
+	}
 	m.keep(ctx, p)
-	m.closeEmpty(ctx, p.Room, hostUnreached)
+	m.closeEmpty(ctx, p.Room, end)
 	m.changed(p.Room)
 }
 
-var errNoDevice = errors.New(noDevice)
+var (
+	errNoDevice  = errors.New(noDevice)
+	errCalledOff = errors.New(calledOff)
+)
 
 // awaitHost waits until the host is in, or has not come.
 func (m *Manager) awaitHost(ctx context.Context, kept store.Room, since, until time.Time) FetchResult {
@@ -247,6 +370,8 @@ func fetchFailed(err error) string {
 	switch {
 	case errors.Is(err, errNoDevice):
 		return noDevice
+	case errors.Is(err, errCalledOff):
+		return calledOff
 	case errors.As(err, &refused):
 		return strings.TrimPrefix(strings.TrimSpace(refused.Text), "-ERR ")
 	}

@@ -36,6 +36,8 @@ type Switch interface {
 	Silent(ctx context.Context, leg string) (bool, error)
 	// CallIntoConference calls somebody, and returns when he is in or when he does not come.
 	CallIntoConference(ctx context.Context, c fsw.ConferenceCall) error
+	// HangUp ends legs of such a call; one that is not there is no error.
+	HangUp(ctx context.Context, legs ...string) error
 }
 
 // Lister lists the conferences of a FreeSWITCH; *fsw.Switch.
@@ -322,6 +324,9 @@ func (m *Manager) participant(ctx context.Context, n *node, id, uuid string, now
 	m.mu.Unlock()
 	p, err := m.opt.Store.ParticipantOf(ctx, id, uuid)
 	if err == nil {
+		return p, true
+	}
+	if p, is := m.hostAt(ctx, id, uuid); is {
 		return p, true
 	}
 	if !errors.Is(err, store.ErrNotFound) {

@@ -1,0 +1,136 @@
+package rooms
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/signalbox/signalbox/esl"
+	"github.com/signalbox/signalbox/internal/account"
+	"github.com/signalbox/signalbox/internal/fsw"
+	"github.com/signalbox/signalbox/internal/store"
+)
+
+// twoPhones are those of a host.
+func twoPhones() Fetch {
+	return Fetch{Name: "Ada", Devices: []account.Device{{Kind: account.DeviceURI, User: "desk", Host: "127.0.0.1"}, {Kind: account.DeviceURI, User: "mobile", Host: "127.0.0.1"}}}
+}
+
+// ringsUntilEnded has the host's phones ring until their legs are ended.
+func (f *media) ringsUntilEnded(ctx context.Context) {
+	f.answer = func(c fsw.ConferenceCall) error {
+		again := time.NewTicker(5 * time.Millisecond)
+		defer again.Stop()
+		for {
+			f.mu.Lock()
+			ended := !slices.ContainsFunc(c.Devices, func(d fsw.DeviceLeg) bool { return !slices.Contains(f.ended, d.Leg) })
+			f.mu.Unlock()
+			if ended {
+				return &esl.ReplyError{Command: "originate", Text: "-ERR ORIGINATOR_CANCEL"}
+			}
+			select {
+			case <-again.C:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	}
+}
+
+func TestTheHostsPhonesStopWhenNobodyWaitsForHim(t *testing.T) {
+	r, f := newRig(t), newMedia("n1")
+	f.ringsUntilEnded(t.Context())
+	m, _ := r.manager("one", nil, f)
+	other, _ := r.manager("two", nil, f) // the sidecar of who waits is not the one that has him called
+	s := r.open(m, "n1", nil)
+	first, err := m.Enter(t.Context(), s.ID, anna())
+	if err != nil {
+		t.Fatal(err)
+	}
+	done, err := m.Fetch(t.Context(), s.ID, twoPhones())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.open(other, "n1", nil)
+	second, err := other.Enter(t.Context(), s.ID, Guest{UUID: uuid.NewString(), Number: benNumber, Verified: true, Contact: "ben", Name: "Ben"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Gone(t.Context(), first, "hung up")
+	select {
+	case got := <-done:
+		t.Fatalf("with one who waits still the call to the host is over: %+v", got)
+	case <-time.After(3 * fetchAgain):
+	}
+	other.Gone(t.Context(), second, "hung up")
+	if got := <-done; got.Joined {
+		t.Errorf("fetched: %+v", got)
+	}
+	r.until(m, s.ID, "the room is closed", closedFor(nobodyCame))
+
+	f.mu.Lock()
+	f.answer = nil
+	f.mu.Unlock()
+	s = r.open(m, "n1", nil)
+	if _, err := m.Enter(t.Context(), s.ID, anna()); err != nil {
+		t.Fatal(err)
+	}
+	if done, err = m.Fetch(t.Context(), s.ID, twoPhones()); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-done; !got.Joined || f.called() != 2 {
+		t.Errorf("who calls again at once: %+v, the host was called %d times", got, f.called())
+	}
+}
+
+func TestAHostWhoComesByHimselfIsNotCalledOn(t *testing.T) {
+	r, f := newRig(t), newMedia("n1")
+	f.ringsUntilEnded(t.Context())
+	m, _ := r.manager("one", nil, f)
+	s := r.open(m, "n1", nil)
+	if _, err := m.Enter(t.Context(), s.ID, anna()); err != nil {
+		t.Fatal(err)
+	}
+	done, err := m.Fetch(t.Context(), s.ID, twoPhones())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.enter(m, f, s, Guest{UUID: uuid.NewString(), Number: hostNumber, IsHost: true})
+	if got := <-done; !got.Joined {
+		t.Errorf("who waits hears of the host: %+v", got)
+	}
+	r.until(m, s.ID, "the phones of the host have stopped", func(_ store.Room, people []store.Participant) bool {
+		return slices.ContainsFunc(people, func(p store.Participant) bool { return p.Host && p.Reason == calledOff })
+	})
+}
+
+// TestAHostIsHimselfAtEachPhone: each phone is called by a leg of its own, and whichever he takes he is the one host.
+func TestAHostIsHimselfAtEachPhone(t *testing.T) {
+	r, f := newRig(t), newMedia("n1")
+	m, _ := r.manager("one", nil, f)
+	s := r.open(m, "n1", nil)
+	r.enter(m, f, s, anna())
+	done, err := m.Fetch(t.Context(), s.ID, twoPhones())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := <-done; !got.Joined {
+		t.Fatalf("fetched: %+v", got)
+	}
+	legs := f.calls[0].Devices
+	if legs[0].Leg == legs[1].Leg {
+		t.Errorf("two phones by one leg, %s: FreeSWITCH rings only the first", legs[0].Leg)
+	}
+	r.until(m, s.ID, "the host is in by his second phone, once", func(_ store.Room, people []store.Participant) bool {
+		return len(people) == 2 && present(people) == 2 && slices.ContainsFunc(people, func(p store.Participant) bool { return p.Host && p.UUID == legs[1].Leg })
+	})
+	f.leave(legs[1].Leg)
+	r.until(m, s.ID, "he has left", func(_ store.Room, people []store.Participant) bool { return present(people) == 1 })
+	if !strings.HasPrefix(legs[1].Leg, legs[0].Leg[:len(legs[0].Leg)-legEnd]) {
+		t.Errorf("legs %s and %s", legs[0].Leg, legs[1].Leg)
+	}
+}
