@@ -223,12 +223,15 @@ func (l *listener) end() {
 		c := l.session
 		c.mu.Lock()
 		res, _ := c.find("socket_resume")
-		if (l.resume || isTrue(res)) && c.transfer == nil && c.state < csReset && c.controller == l {
+		if (l.resume || isTrue(res)) && c.transfer == nil && c.state < csReset {
 			c.state = csReset
 		}
 		c.mu.Unlock()
 	}
 	l.write(wire.AppendDisconnect(nil, uuid))
+	if l.session != nil && l.outbound {
+		l.session.uncontrol()
+	}
 }
 
 func (l *listener) write(b []byte) {

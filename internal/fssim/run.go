@@ -92,6 +92,10 @@ func (c *channel) runRouting() {
 		c.mu.Unlock()
 		c.setRunning(csExecute)
 		c.executeAll(acts)
+		if c.getState() == csReset {
+			c.setRunning(csReset)
+			c.idle()
+		}
 		c.mu.Lock()
 		again := c.transfer != nil && c.state < csHangup
 		c.mu.Unlock()
@@ -128,12 +132,42 @@ func (c *channel) parkByCommand() {
 	c.mu.Unlock()
 	c.setRunning(csPark)
 	c.park(nil)
-	c.mu.Lock()
-	moved := c.transfer != nil
-	c.mu.Unlock()
-	if !moved {
-		c.hangup(causeNormalClearing)
+	c.idle()
+}
+
+// idle is a state of limbo, CS_RESET or CS_PARK without a park: FreeSWITCH leaves the channel there, in silence, until it is hung up or
+// transferred.
+func (c *channel) idle() {
+	for {
+		c.mu.Lock()
+		over := c.state >= csHangup || c.transfer != nil
+		c.mu.Unlock()
+		if over {
+			return
+		}
+		c.pump()
+		c.wait(tick)
 	}
+}
+
+// uncontrol is the end of a controller's connection: whatever parks the channel by now, though it was sent there since, lets go of it.
+func (c *channel) uncontrol() {
+	c.mu.Lock()
+	c.controlled = false
+	c.mu.Unlock()
+	c.signal()
+}
+
+func (c *channel) isControlled() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.controlled
+}
+
+func (c *channel) control(on bool) {
+	c.mu.Lock()
+	c.controlled = on
+	c.mu.Unlock()
 }
 
 // flipCaller makes the called party of an outgoing leg its caller, the first time it executes something itself.
@@ -186,9 +220,6 @@ func (c *channel) executeAll(acts []action) {
 		if !c.executing() {
 			return
 		}
-		if c.getState() == csReset { // a controller died with socket_resume: go on
-			c.setState(csExecute)
-		}
 		c.execute(a.app, a.arg)
 	}
 }
@@ -197,7 +228,7 @@ func (c *channel) executeAll(acts []action) {
 func (c *channel) executing() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.state < csHangup && c.transfer == nil
+	return c.state < csReset && c.transfer == nil
 }
 
 // execute runs one application, with its two events. Owner only. It reports whether the application is known.
@@ -392,9 +423,9 @@ func (c *channel) performExecute(p privateCommand) {
 	c.set("total_loops", "")
 }
 
-// park waits under somebody's control until alive reports false, the channel is hung up, transferred or reset.
+// park waits under somebody's control until alive reports false, a controller's connection ends, the channel is hung up, transferred or reset.
 func (c *channel) park(alive func() bool) {
-	if c.controlled || c.getState() == csReset {
+	if c.isControlled() || c.getState() == csReset {
 		return
 	}
 	var expires time.Time
@@ -407,12 +438,13 @@ func (c *channel) park(alive func() bool) {
 		expires = time.Now().Add(time.Duration(atoi(n)) * time.Second)
 		c.set("park_timeout", "")
 	}
-	c.controlled = true
+	c.control(true)
 	c.fire("CHANNEL_PARK", nil)
-	for c.ready() && (alive == nil || alive()) {
+	held := func() bool { return c.ready() && c.isControlled() && (alive == nil || alive()) }
+	for held() {
 		c.pump()
 		c.swallowDigits()
-		if !c.ready() || alive != nil && !alive() {
+		if !held() {
 			break
 		}
 		if !expires.IsZero() && !time.Now().Before(expires) {
@@ -421,7 +453,7 @@ func (c *channel) park(alive func() bool) {
 		}
 		c.wait(tick)
 	}
-	c.controlled = false
+	c.control(false)
 	c.fire("CHANNEL_UNPARK", nil)
 }
 

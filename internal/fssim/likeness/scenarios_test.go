@@ -15,7 +15,7 @@ const sound = "silence_stream://"
 
 func scenarios() []scenario {
 	var all []scenario
-	for _, part := range [][]scenario{hangups(), bridges(), controllers(), commands(), digits(), rooms(), keysAndProfiles()} {
+	for _, part := range [][]scenario{hangups(), bridges(), controllers(), commands(), digits(), rooms(), keysAndProfiles(), transferred()} {
 		all = append(all, part...)
 	}
 	return all

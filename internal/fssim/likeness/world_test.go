@@ -34,7 +34,8 @@ type world struct {
 }
 
 // conf is the dialplan of both: numbers of four digits go to the controller. Behind 5 the application is interrupted when
-// the controller dies, behind 6 the dialplan answers by itself.
+// the controller dies, behind 6 the dialplan answers by itself, behind 4 there is no
+// action after the controller.
 func conf(controller string) lab.Dropins {
 	return lab.Dropins{"dialplan/public.xml": `<include>
   <context name="public">
@@ -49,6 +50,11 @@ func conf(controller string) lab.Dropins {
       <condition field="destination_number" expression="^7\d{3}$">
         <action application="socket" data="` + controller + ` async full"/>
         <action application="hangup" data="CALL_REJECTED"/>
+      </condition>
+    </extension>
+    <extension name="nothing-behind">
+      <condition field="destination_number" expression="^4\d{4}$">
+        <action application="socket" data="` + controller + ` async full"/>
       </condition>
     </extension>
     <extension name="dialplan-alone">
