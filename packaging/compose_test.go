@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/compose-spec/compose-go/v2/cli"
 	"github.com/compose-spec/compose-go/v2/types"
@@ -137,11 +138,57 @@ func TestComposeFitsItsConfiguration(t *testing.T) {
 	}
 }
 
+// TestComposeFitsImagesThatAreNotOurs: what is started in them exists there, whatever shell they name.
+func TestComposeFitsImagesThatAreNotOurs(t *testing.T) {
+	p := compose(t)
+	for name, s := range p.Services {
+		if s.HealthCheck != nil && len(s.HealthCheck.Test) > 0 && s.HealthCheck.Test[0] == "CMD-SHELL" {
+			t.Errorf("%s: CMD-SHELL is run by the shell that the image names, which FreeSWITCH's has not: write CMD and the shell", name)
+		}
+		if shared, ok := strings.CutPrefix(s.NetworkMode, "service:"); ok && !s.DependsOn[shared].Restart {
+			t.Errorf("%s lives in the network of %s and is not restarted with it: it would keep a network that nobody else has", name, shared)
+		}
+		if s.ReadOnly && !slices.ContainsFunc(s.Tmpfs, func(path string) bool { return path == "/tmp" }) {
+			t.Errorf("%s is read-only and has no /tmp", name)
+		}
+		for dependency, how := range s.DependsOn {
+			if len(p.Services[dependency].Profiles) > 0 && how.Required {
+				t.Errorf("%s needs %s, which is in a profile and does not start by itself", name, dependency)
+			}
+		}
+	}
+}
+
+// TestComposeHasOneStore: whoever reads or writes the store is told of PostgreSQL in one way, and reaches it.
+func TestComposeHasOneStore(t *testing.T) {
+	p := compose(t)
+	for _, name := range []string{"sidecar", "proxy", "provision"} {
+		s := p.Services[name]
+		if dsn := s.Environment["SIGNALBOX_STORE_POSTGRES_DSN"]; dsn == nil || *dsn != "" {
+			t.Errorf("%s has the DSN %v without one in the environment of docker compose", name, dsn)
+		}
+		network := s
+		if shared, ok := strings.CutPrefix(s.NetworkMode, "service:"); ok {
+			network = p.Services[shared]
+		}
+		if _, ok := network.Networks["lab"]; !ok {
+			t.Errorf("%s does not reach the database", name)
+		}
+	}
+	if values := checkConfig(t, filepath.Join("compose", "signalbox.yaml"), "SIGNALBOX_STORE_POSTGRES_DSN="); values["store.sqlite"] == "" {
+		t.Error("an empty DSN is not SQLite")
+	}
+}
+
 // TestComposeGivesADrainItsTime: Docker kills after stop_grace_period, systemd after TimeoutStopSec.
 func TestComposeGivesADrainItsTime(t *testing.T) {
 	grace := compose(t).Services["sidecar"].StopGracePeriod
 	if grace == nil || grace.String() != "60s" && grace.String() != "1m0s" {
 		t.Errorf("stop_grace_period of the sidecar is %v, in the unit it is 60 s", grace)
+	}
+	// A proxy ends what is under way, 4 s at most, before and behind its listeners.
+	if grace := compose(t).Services["proxy"].StopGracePeriod; grace == nil || time.Duration(*grace) < 15*time.Second {
+		t.Errorf("stop_grace_period of the proxy is %v", grace)
 	}
 }
 

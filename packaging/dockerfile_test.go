@@ -3,6 +3,7 @@ package packaging
 import (
 	"bytes"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/moby/buildkit/frontend/dockerfile/linter"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
+	"github.com/moby/patternmatcher"
 )
 
 // stages reads a Dockerfile as BuildKit does, and fails on whatever its linter has to say.
@@ -75,6 +77,64 @@ func TestWhatTheImageCopiesIsThere(t *testing.T) {
 					t.Errorf("COPY %s: it is in Dockerfile.dockerignore", source)
 				}
 			}
+		}
+	}
+}
+
+// TestTheProgramIsNotItsOwn: in the last stage only the store's folder is the user's, who could change the program otherwise.
+func TestTheProgramIsNotItsOwn(t *testing.T) {
+	all := stages(t, "Dockerfile")
+	state := false
+	for _, c := range all[len(all)-1].Commands {
+		copied, ok := c.(*instructions.CopyCommand)
+		if !ok {
+			continue
+		}
+		if copied.DestPath == "/" {
+			t.Error("a COPY onto / gives the folders of the base image other owners")
+		}
+		if copied.Chown != "" && copied.DestPath != "/var/lib/signalbox" {
+			t.Errorf("%s is %s's", copied.DestPath, copied.Chown)
+		}
+		state = state || copied.DestPath == "/var/lib/signalbox" && copied.Chown == "65532:65532"
+	}
+	if !state {
+		t.Error("the store's folder is not the user's: a new volume has the owner of the image's folder")
+	}
+}
+
+// TestNothingThatIsBuiltIsLeftOut: no file of the program's packages, and none that is embedded, is kept from the build.
+func TestNothingThatIsBuiltIsLeftOut(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("docker", "Dockerfile.dockerignore"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ignored, err := patternmatcher.New(strings.Fields(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	here, err := filepath.Abs(top)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f",
+		`{{if .Module}}{{if .Module.Main}}{{$d := .Dir}}{{range .GoFiles}}{{$d}}/{{.}}{{"\n"}}{{end}}{{range .EmbedFiles}}{{$d}}/{{.}}{{"\n"}}{{end}}{{end}}{{end}}`, "./cmd/signalbox")
+	list.Dir = here
+	out, err := list.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := strings.Fields(string(out))
+	if len(files) < 300 {
+		t.Fatalf("only %d files: the list is broken", len(files))
+	}
+	for _, file := range append(files, filepath.Join(here, "go.mod"), filepath.Join(here, "go.sum")) {
+		rel, err := filepath.Rel(here, file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out, err := ignored.MatchesOrParentMatches(filepath.ToSlash(rel)); out || err != nil {
+			t.Errorf("%s is in Dockerfile.dockerignore (%v)", rel, err)
 		}
 	}
 }

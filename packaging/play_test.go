@@ -34,7 +34,7 @@ func TestComposeFileIsPlayed(t *testing.T) {
 	if os.Getenv("SIGNALBOX_FREESWITCH") == "" || os.Getuid() != 0 {
 		t.Skip("needs SIGNALBOX_FREESWITCH and root")
 	}
-	for _, name := range []string{"unshare", "ip", "sipp", "dnsmasq"} {
+	for _, name := range []string{"unshare", "ip", "sipp", "dnsmasq", "setpriv"} {
 		if _, err := exec.LookPath(name); err != nil {
 			t.Skip(err)
 		}
@@ -63,6 +63,7 @@ type stage struct {
 
 func play(t *testing.T) {
 	s := &stage{t, compose(t), t.TempDir(), map[string]*exec.Cmd{}}
+	s.volumes()
 	output(t, "ip", "link", "set", "lo", "up")
 	for _, service := range s.project.Services {
 		if n := service.Networks["lab"]; n != nil && n.Ipv4Address != "" {
@@ -100,24 +101,48 @@ func play(t *testing.T) {
 	}
 }
 
-// command is what a service runs, with the files of its volumes in place of the container's paths.
+// nobody of Debian, and who runs Signalbox's image.
+const sippUser, signalboxUser = "65534", "65532"
+
+// volumes makes what the services share: the program, which every user may read, and the folder of the store, which is the image's user's.
+func (s *stage) volumes() {
+	s.t.Helper()
+	text, err := os.ReadFile(program(s.t))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	output(s.t, "chmod", "0711", filepath.Dir(s.dir))
+	output(s.t, "install", "-d", "-o", signalboxUser, "-g", signalboxUser, filepath.Join(s.dir, "store"))
+	output(s.t, "install", "-d", "-o", sippUser, "-g", sippUser, filepath.Join(s.dir, "tmp"))
+	if err := os.WriteFile(filepath.Join(s.dir, "signalbox"), text, 0o755); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// command is what a service runs, as the user and without the rights that its container has, with the files of its volumes in place of the container's paths.
 func (s *stage) command(ctx context.Context, name string, more ...string) *exec.Cmd {
 	service := s.project.Services[name]
 	words := append(slices.Clone([]string(service.Entrypoint)), service.Command...)
+	user, folder := sippUser, "tmp"
 	switch {
 	case strings.HasPrefix(service.Image, "signalbox:"):
-		words = append([]string{program(s.t)}, words...)
+		words = append([]string{filepath.Join(s.dir, "signalbox")}, words...)
+		user, folder = signalboxUser, "store"
 	case len(service.Entrypoint) == 0:
 		words = append([]string{"sipp"}, words...)
 	}
-	words = s.here(service, append(words, more...))
+	words = append([]string{"setpriv", "--reuid", user, "--regid", user, "--clear-groups", "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all"},
+		s.here(service, append(words, more...))...)
 	c := exec.CommandContext(ctx, words[0], words[1:]...)
-	c.Dir = s.dir
-	c.Env = append(os.Environ(), "SIGNALBOX_CONFIG="+s.here(service, []string{"/etc/signalbox/signalbox.yaml"})[0],
-		"SIGNALBOX_STORE_SQLITE="+filepath.Join(s.dir, "signalbox.db"), "TERM=dumb")
-	c.Env = slices.DeleteFunc(c.Env, func(v string) bool {
-		return strings.HasPrefix(v, "SIGNALBOX_FREESWITCH=") || strings.HasPrefix(v, inside)
-	})
+	c.Dir = filepath.Join(s.dir, folder)
+	c.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"} // which is all that an engine gives
+	for key, value := range service.Environment {
+		c.Env = append(c.Env, key+"="+*value)
+	}
+	if user == signalboxUser {
+		c.Env = append(c.Env, "SIGNALBOX_CONFIG="+s.here(service, []string{"/etc/signalbox/signalbox.yaml"})[0],
+			"SIGNALBOX_STORE_SQLITE="+filepath.Join(s.dir, "store", "signalbox.db"))
+	}
 	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return c
 }
@@ -148,7 +173,8 @@ func (s *stage) run(name string, more ...string) {
 func (s *stage) exec(service string, words ...string) string {
 	s.t.Helper()
 	c := s.command(s.t.Context(), service)
-	c.Args = append([]string{c.Args[0]}, words...)
+	program := slices.Index(c.Args, filepath.Join(s.dir, "signalbox"))
+	c.Args = append(slices.Clone(c.Args[:program+1]), words...)
 	out, err := c.CombinedOutput()
 	if err != nil {
 		s.t.Fatalf("%v: %s\n%s", words, out, s.logs())
@@ -174,11 +200,20 @@ func (s *stage) spawn(name string, c *exec.Cmd) {
 	s.running[name] = c
 }
 
+// stop is what an engine does to stop a container: who does not end in the time that stands in the file is killed, which is said.
 func (s *stage) stop(name string) {
+	s.t.Helper()
 	c := s.running[name]
 	delete(s.running, name)
+	grace := 10 * time.Second
+	if configured := s.project.Services[name].StopGracePeriod; configured != nil {
+		grace = time.Duration(*configured)
+	}
 	_ = c.Process.Signal(syscall.SIGTERM)
-	kill := time.AfterFunc(10*time.Second, func() { _ = c.Process.Kill() })
+	kill := time.AfterFunc(grace, func() {
+		s.t.Errorf("%s does not stop within %s", name, grace)
+		_ = c.Process.Kill()
+	})
 	defer kill.Stop()
 	_ = c.Wait()
 }
@@ -204,7 +239,7 @@ func (s *stage) healthy(name string) {
 	service := s.project.Services[name]
 	test := s.here(service, service.HealthCheck.Test[1:])
 	if test[0] == "/usr/bin/signalbox" {
-		test[0] = program(s.t)
+		test[0] = filepath.Join(s.dir, "signalbox")
 	}
 	environment := s.command(s.t.Context(), name).Env
 	s.until(name, func() error {
@@ -230,6 +265,18 @@ func (s *stage) until(name string, ready func() error) {
 	}
 }
 
+// hookEnvironment is the environment of the image's hook.
+func hookEnvironment(s *stage, service types.ServiceConfig, conf, external string) []string {
+	out := []string{"FREESWITCH_CONF=" + conf, "SIGNALBOX_CONF=" + s.here(service, []string{"/signalbox/freeswitch-conf"})[0]}
+	for key, value := range service.Environment {
+		if key == "EXTERNAL_IP" && external != "" {
+			value = &external
+		}
+		out = append(out, key+"="+*value)
+	}
+	return out
+}
+
 // freeswitch starts the real one with a copy of vanilla's configuration, which the image's hook has fitted, twice.
 func (s *stage) freeswitch() {
 	s.t.Helper()
@@ -249,12 +296,19 @@ func (s *stage) freeswitch() {
 		s.t.Fatal(err)
 	}
 	service := s.project.Services["freeswitch"]
-	for range 2 {
-		hook := exec.CommandContext(s.t.Context(), "sh", s.here(service, []string{"/docker-entrypoint.d/10-signalbox.sh"})[0])
-		hook.Env = append(os.Environ(), "FREESWITCH_CONF="+conf, "SIGNALBOX_CONF="+s.here(service, []string{"/signalbox/freeswitch-conf"})[0])
-		for key, value := range service.Environment {
-			hook.Env = append(hook.Env, key+"="+*value)
+	for _, external := range []string{"192.0.2.9", ""} { // the configuration is in a volume: an address of before goes
+		words := []string{"sh", s.here(service, []string{"/docker-entrypoint.d/10-signalbox.sh"})[0]}
+		if busybox, err := exec.LookPath("busybox"); err == nil { // the image has no other commands than busybox's
+			applets := filepath.Join(s.dir, "busybox")
+			if err := os.MkdirAll(applets, 0o755); err != nil {
+				s.t.Fatal(err)
+			}
+			output(s.t, busybox, "--install", "-s", applets)
+			words = append([]string{"env", "-i", "PATH=" + applets, filepath.Join(applets, "env")}, slices.Concat(hookEnvironment(s, service, conf, external), words)...)
+		} else {
+			words = append(append([]string{"env"}, hookEnvironment(s, service, conf, external)...), words...)
 		}
+		hook := exec.CommandContext(s.t.Context(), words[0], words[1:]...)
 		if out, err := hook.CombinedOutput(); err != nil {
 			s.t.Fatalf("freeswitch.sh: %v: %s", err, out)
 		}

@@ -29,7 +29,7 @@ sed -i \
 	-e 's|<!-- *\(<param name="rtp-end-port" value="\)[0-9]*\("/>\) *-->|\116403\2|' \
 	"$conf/autoload_configs/switch.conf.xml"
 sed -i \
-	-e "s|cmd=\"stun-set\" data=\"\(external_[a-z]*_ip\)=[^\"]*\"|cmd=\"set\" data=\"\1=${EXTERNAL_IP:-$address}\"|" \
+	-e "s|cmd=\"\(stun-\)*set\" data=\"\(external_[a-z]*_ip\)=[^\"]*\"|cmd=\"set\" data=\"\2=${EXTERNAL_IP:-$address}\"|" \
 	-e "/data=\"local_ip_v4=/d" \
 	-e "s|^<include>|&\n  <X-PRE-PROCESS cmd=\"set\" data=\"local_ip_v4=$address\"/>|" \
 	"$conf/vars.xml"
