@@ -62,7 +62,7 @@ func conferences() chapter {
 						d.Contacts = append(d.Contacts, stormContacts(s, n.Account)...)
 					}
 					d.Contacts = append(d.Contacts, anna,
-						account.ContactEntry{Account: n.Account, ID: "ben", Name: "Ben ${system(id)} Braun", Numbers: []string{benOf(s)}})
+						account.ContactEntry{Account: n.Account, ID: "ben", Name: "Ben ${system(id)} Braun", Numbers: []string{benOf(s)}, Clip: bensClip[name]})
 				}
 			}
 		},

@@ -85,11 +85,7 @@ func fileOf(p freeswitchconf.Prompt) string { return path.Base(p.File("de")) }
 // joinsAndLeavesAreHeard has Anna's name recorded as a tone.
 func joinsAndLeavesAreHeard() lab.Story {
 	return lab.Story{Name: "rooms-announced", Line: hostLine(), Title: "All hear who has joined, who has left, and who is back: the recorded name, then the words, then silence.", Play: func(ctx context.Context, s *lab.Stage) {
-		conf, err := s.Rig.API(ctx, "global_getvar conf_dir")
-		s.Must(err)
-		folder := filepath.Join(conf, rooms.Clips, account.OperatorTenant, s.Row().Account)
-		s.Must(os.MkdirAll(folder, 0o700))
-		s.Must(os.WriteFile(filepath.Join(folder, annasClip), recordedTone(annasName), 0o600))
+		recordsClip(ctx, s)
 		list := listen(ctx, s)
 		defer list.close()
 		host, anna, name := together(ctx, s)
@@ -107,6 +103,15 @@ func joinsAndLeavesAreHeard() lab.Story {
 		again.Hangup()
 		host.Hangup()
 	}}
+}
+
+// recordsClip has the tone that stands for a recorded name recorded.
+func recordsClip(ctx context.Context, s *lab.Stage) {
+	conf, err := s.Rig.API(ctx, "global_getvar conf_dir")
+	s.Must(err)
+	folder := filepath.Join(conf, rooms.Clips, account.OperatorTenant, s.Row().Account)
+	s.Must(os.MkdirAll(folder, 0o700))
+	s.Must(os.WriteFile(filepath.Join(folder, annasClip), recordedTone(annasName), 0o600))
 }
 
 // saysOfAnna waits until a silent room has told something of Anna: her name, words behind it, and then nothing.
@@ -260,7 +265,7 @@ func (o office) configure(yaml string) string {
 	return yaml + fmt.Sprintf("api: {listen: %q}\n", strings.TrimPrefix(o.api.url, "http://"))
 }
 
-// recordedAndInvited is for a real switch: the simulator has neither gateways nor recordings of rooms.
+// recordedAndInvited is for a real switch: the simulator records no rooms.
 func (o office) recordedAndInvited() lab.Story {
 	return lab.Story{Name: "rooms-recorded", Line: hostLine(), Title: "By the API somebody is called into the room by a gateway, and the room is recorded, with notice.", Play: func(ctx context.Context, s *lab.Stage) {
 		list := listen(ctx, s)
@@ -325,10 +330,12 @@ func (o office) hasAllVoices(s *lab.Stage, name string) {
 func opensGateway(ctx context.Context, s *lab.Stage, to *lab.Agent) {
 	conf, err := s.Rig.API(ctx, "global_getvar conf_dir")
 	s.Must(err)
+	folder := filepath.Join(conf, "sip_profiles", "external")
+	s.Must(os.MkdirAll(folder, 0o700))
 	// FreeSWITCH drops the lines that have the tag include.
 	xml := fmt.Sprintf("<include>\n"+`<gateway name="%s"><param name="username" value="lab"/><param name="password" value="lab"/><param name="realm" value="%s"/>`+
 		`<param name="register" value="false"/><param name="caller-id-in-from" value="true"/></gateway>`+"\n</include>\n", peopleGateway, to.Addr())
-	s.Must(os.WriteFile(filepath.Join(conf, "sip_profiles", "external", "people.xml"), []byte(xml), 0o600))
+	s.Must(os.WriteFile(filepath.Join(folder, "people.xml"), []byte(xml), 0o600))
 	for _, c := range []string{"reloadxml", "sofia profile external rescan"} {
 		_, err := s.Rig.API(ctx, c)
 		s.Must(err)

@@ -158,6 +158,15 @@ func apiSofia(s *Switch, _ *channel, arg string) string {
 			return "Invalid Profile!\n"
 		}
 		return p.reg.xml()
+	case len(a) == 3 && a[0] == "status" && a[1] == "gateway":
+		return s.gatewayStatus(a[2])
+	case len(a) == 3 && a[0] == "profile" && a[2] == "rescan":
+		p := s.profile(a[1])
+		if p == nil {
+			return "Invalid Profile [" + a[1] + "]\n"
+		}
+		s.rescan(p)
+		return "Reload XML [Success]\n+OK scan complete\n"
 	case len(a) >= 3 && a[0] == "status" && a[1] == "profile":
 		if p := s.profile(a[2]); p != nil {
 			return "Name             \t" + p.name + "\nURL              \tsip:mod_sofia@" + p.addr().String() + "\n"

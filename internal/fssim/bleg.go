@@ -54,8 +54,7 @@ func (s *Switch) sofiaDestination(data string) ([]destination, cause) {
 		return nil, 810 // INVALID_URL
 	}
 	if name == "gateway" {
-		s.unknown("endpoint sofia/gateway")
-		return nil, 808 // INVALID_GATEWAY
+		return s.gatewayDestination(rest)
 	}
 	p := s.profile(name)
 	if p == nil {

@@ -67,6 +67,7 @@ type member struct {
 	voiced                    time.Time // last heard loudly enough
 	silent                    bool      // comes and goes without a sound
 	keys                      bool      // caller-controls
+	playing                   time.Time // until when files are played to this one
 }
 
 // conferenceArg is "NAME[@profile][+pin][+flags{a|b}]".

@@ -125,7 +125,7 @@ func (r *room) command(a []string) string {
 	case "play":
 		return r.play(rest)
 	case "stop":
-		return r.stop()
+		return r.stop(rest)
 	case "say", "saymember": // no module of speech is loaded here
 		return "-ERR (" + cmd + ") Error!\n" + cmd + map[string]string{"say": " <text>", "saymember": " <member_id> <text>"}[cmd]
 	case "transfer":
@@ -234,9 +234,14 @@ func (r *room) play(rest []string) string {
 		for _, m := range r.members {
 			if m.id == atoi(rest[1]) {
 				r.publish(m, wire.Field{Name: "Action", Value: "play-file-member"}, wire.Field{Name: "File", Value: rest[0]})
-				r.sounds = append(r.sounds, roomSound{src: src, from: time.Now(), to: m})
+				from := time.Now()
+				if m.playing.After(from) { // one after the other
+					from = m.playing
+				}
+				m.playing = from.Add(d)
+				r.sounds = append(r.sounds, roomSound{src: src, from: from, to: m})
 				r.stirVoice()
-				r.s.timers.after(d, func() { r.played(m, rest[0]) })
+				r.s.timers.after(time.Until(m.playing), func() { r.played(m, rest[0]) })
 				return fmt.Sprintf("+OK (play) Playing file %s to member %d\n", rest[0], m.id)
 			}
 		}
@@ -278,11 +283,25 @@ func (r *room) played(m *member, file string) {
 	r.publish(m, wire.Field{Name: "Action", Value: action}, wire.Field{Name: "File", Value: file})
 }
 
-// stop is "stop"; the file's end comes when it would have come.
-func (r *room) stop() string {
+// stop is "stop [all [<member_id>]]"; the file's end comes when it would have come.
+func (r *room) stop(rest []string) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if rest[0] != "" && !strings.EqualFold(rest[0], "all") {
+		r.s.unknown("api conference NAME stop " + rest[0])
+	}
 	n := 0
+	if rest[1] != "" {
+		for _, m := range r.members {
+			if m.id == atoi(rest[1]) {
+				before := len(r.sounds)
+				r.sounds = slices.DeleteFunc(r.sounds, func(s roomSound) bool { return s.to == m })
+				m.playing = time.Time{}
+				return fmt.Sprintf("+OK Stopped %d files.\n", before-len(r.sounds))
+			}
+		}
+		return "-ERR Member: " + rest[1] + " not found.\n"
+	}
 	if r.playing.After(time.Now()) {
 		n, r.playing = 1, time.Time{}
 		r.sounds = slices.DeleteFunc(r.sounds, func(s roomSound) bool { return s.to == nil && !s.async })

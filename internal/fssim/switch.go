@@ -46,6 +46,7 @@ type Switch struct {
 	external *profile
 	esl      net.Listener
 	conf     conferences
+	gateways sync.Map // gateway by name
 	ledger   ledger
 	serial   atomic.Uint64 // of connections
 

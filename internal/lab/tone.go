@@ -229,6 +229,9 @@ func (c *Call) Hears(among ...float64) (heard []float64) {
 	return heard
 }
 
+// Sounds reports whether the party has heard anything in the last 0.3 s.
+func (c *Call) Sounds() bool { return c.media.ear.Sounds(time.Now()) }
+
 // WaitHears waits until the party hears exactly the given tones of those among which it is asked, for 0.3 s, and nothing of the others.
 func (c *Call) WaitHears(ctx context.Context, want []float64, among ...float64) error {
 	begin := time.Now()
