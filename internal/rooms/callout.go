@@ -122,7 +122,7 @@ func (m *Manager) dialByKeys(base, ctx context.Context, n *node, in store.Room, 
 		} else if err != nil {
 			say = freeswitchconf.PromptNotPossible
 		}
-	case err != nil && !errors.Is(err, errDialOver):
+	case err != nil && mine && !errors.Is(err, errDialOver): // what he has cancelled is cancelled, whatever broke by it
 		say = freeswitchconf.PromptNotPossible
 	}
 	if err == nil && mine {

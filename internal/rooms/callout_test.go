@@ -347,6 +347,22 @@ func (silentBook) NumbersEnding(context.Context, string, string, string, int) ([
 	return nil, store.ErrUnavailable
 }
 
+// slowBook is an address book that answers when nobody waits any more.
+type slowBook struct{ Book }
+
+func (slowBook) NumbersEnding(ctx context.Context, _, _, _ string, _ int) ([]tel.Number, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func TestWhatIsLookedUpCanBeCancelled(t *testing.T) {
+	d := newDialRoom(t, func(o *Options) { o.Book = slowBook{o.Book} })
+	d.press(d.host.UUID, "*550133#")
+	d.untilSaid(d.f, "signalbox/en/dial.wav 1")
+	d.press(d.host.UUID, "*")
+	d.nobody("cancelled")
+}
+
 func TestASilentAddressBookCallsNobody(t *testing.T) {
 	d := newDialRoom(t, func(o *Options) { o.Book = silentBook{o.Book} })
 	d.press(d.host.UUID, "*550133#1")
