@@ -170,3 +170,13 @@ func GuardOff(uuid string) (string, error) {
 	}
 	return "sched_del signalbox-" + uuid, nil
 }
+
+// GuardOffByNumber returns the API command (without "api ") that takes off the guard to whose setting FreeSWITCH replied, and no later one:
+// "+OK Added: 17".
+func GuardOffByNumber(reply string) (string, error) {
+	_, number, _ := strings.Cut(strings.TrimSpace(reply), "Added: ")
+	if number == "" || len(number) > 10 || strings.Trim(number, "0123456789") != "" {
+		return "", fmt.Errorf("guard: the number of a task is not in %.40q: %w", reply, ErrInvalid)
+	}
+	return "sched_del " + number, nil
+}

@@ -200,6 +200,7 @@ func TestCommands(t *testing.T) {
 			return encode.Guard{UUID: id, Destination: "+14155550100", Context: "public", After: 2100 * time.Millisecond}.Command()
 		}, "sched_api +3 signalbox-" + id + " expand uuid_transfer ${cond(${uuid_getvar(" + id + " signalbox_stage)} == unserved ? " + id + " : gone)} 'execute_extension:signalbox-unserved XML signalbox,transfer:+14155550100 XML public' inline"},
 		{"guard off", func() (string, error) { return encode.GuardOff(id) }, "sched_del signalbox-" + id},
+		{"guard off by its number", func() (string, error) { return encode.GuardOffByNumber("+OK Added: 17\n") }, "sched_del 17"},
 	} {
 		if got, err := c.make(); err != nil || got != c.want {
 			t.Errorf("%s: got %q, %v, want %q", c.name, got, err, c.want)
@@ -222,6 +223,8 @@ func TestCommands(t *testing.T) {
 		"guard at once":  func() (string, error) { return encode.Guard{UUID: id, Destination: "1", Context: "public"}.Command() },
 		"uuid of spaces": func() (string, error) { return encode.UUID("a b") },
 		"guard off all":  func() (string, error) { return encode.GuardOff("") },
+		"no number":      func() (string, error) { return encode.GuardOffByNumber("-ERR Invalid syntax") },
+		"another word":   func() (string, error) { return encode.GuardOffByNumber("+OK Added: 17 signalbox") },
 	} {
 		if got, err := make(); err == nil {
 			t.Errorf("%s: got %q and no error", name, got)

@@ -23,7 +23,7 @@ func hostsRooms(t *testing.T) chapter {
 	messages, api := t.TempDir(), newIntegrator(t, "")
 	return chapter{
 		acts: []act{
-			{keysOfAllKinds(), wrongKeysThenJoin(), nothingPressed(), messageForTheHost(messages), withheldWithPIN(api), twoDiversions(), noHost(), mappedNumber(),
+			{keysOfAllKinds(), wrongKeysThenJoin(), nothingPressed(), transferredFromTheMenu(), messageForTheHost(messages), withheldWithPIN(api), twoDiversions(), noHost(), mappedNumber(),
 				hangsUpInTheGreeting(), joiningSwitchedOff(), behindThePhones(), hostileContactName(), hostNamed()},
 			{deathInTheMenu()},
 			{deathInTheConference()},
@@ -130,6 +130,29 @@ func nothingPressed() lab.Story {
 		r := atVoicemail(ctx, s, c, 1)
 		s.Steps(r, "conference not-joined", "mailbox answered")
 		s.Check(r.Steps[0].Note == "the caller chose nothing", "the record says %q", r.Steps[0].Note)
+	})
+}
+
+// transferredFromTheMenu is somebody of the operator's who takes a caller out of our greeting: what he is sent to goes on, though our connection
+// to the call ends, and our guard does not take him back.
+func transferredFromTheMenu() lab.Story {
+	return story("conf-transferred", "The operator transfers a caller out of the greeting to somewhere else: he stays there.", func(ctx context.Context, s *lab.Stage) {
+		host, _ := s.HostEnters(ctx)
+		defer host.Hangup()
+		c := offered(ctx, s, s.Forwarded(s.From, "user-busy"))
+		uuid, err := s.Rig.Leg(ctx, c)
+		s.Must(err)
+		_, err = s.Rig.API(ctx, "uuid_transfer "+uuid+" 'playback:silence_stream://-1' inline")
+		s.Must(err)
+		s.Record(ctx, 2)
+		pause(ctx, 6*time.Second) // longer than any guard of a prompt
+		dump, err := s.Rig.API(ctx, "uuid_dump "+uuid)
+		s.Must(err)
+		s.Check(strings.Contains(dump, "Channel-State: CS_EXECUTE") && strings.Contains(dump, "variable_current_application: playback"),
+			"he is not where he was sent to:\n%s", dump)
+		s.Check(!strings.Contains(dump, "variable_socket_resume: true"), "he would be left in silence when we end")
+		s.Check(c.EndedBy() == "", "the caller was ended by %q", c.EndedBy())
+		c.Hangup()
 	})
 }
 

@@ -44,7 +44,7 @@ func (l *Leg) Join(ctx context.Context, order call.JoinOrder) (call.Result, erro
 		l.left, l.talked = true, true
 		return call.Answered, nil
 	case err == nil && l.movedAway(done):
-		return call.Broken, ErrTakenAway
+		return call.Broken, l.away(ctx)
 	case err != nil:
 		return l.gone(err)
 	case done.Var(memberVar) != "":

@@ -177,8 +177,8 @@ func (l *Leg) Ring(ctx context.Context, order call.RingOrder) (call.Attempt, err
 		return attempt, nil
 	}
 	if err == nil && l.movedAway(done) {
-		if l.moved = true; done.Var("originate_disposition") != "SUCCESS" {
-			err = ErrTakenAway
+		if taken := l.away(ctx); done.Var("originate_disposition") != "SUCCESS" {
+			err = taken
 		}
 	}
 	if err != nil {
@@ -288,7 +288,7 @@ func (l *Leg) Announce(ctx context.Context, prompt string, longest time.Duration
 	}
 	played, err := l.await(ctx, playback, longest)
 	if err == nil && l.movedAway(played) {
-		err = ErrTakenAway
+		err = l.away(ctx)
 	}
 	if errors.Is(err, errTooLong) {
 		return call.Ended, nil // long enough; the hangup that follows ends it
@@ -450,6 +450,7 @@ func (l *Leg) onAnswer() []encode.Var {
 type armed struct {
 	at    time.Time
 	after time.Duration
+	reply string // FreeSWITCH's, with the guard's number
 }
 
 // stands reports whether it may not have fired yet.
@@ -499,7 +500,7 @@ func (l *Leg) guardSet(ctx context.Context, d time.Duration, began time.Time, re
 	if err := refused(replies); err != nil {
 		return err
 	}
-	l.armed = armed{at: began, after: d}
+	l.armed = armed{at: began, after: d, reply: replies[1].Text}
 	if none := strings.HasSuffix(strings.TrimSpace(replies[0].Text), "Deleted: 0"); !none || !l.guarded {
 		l.guarded = true
 		return nil

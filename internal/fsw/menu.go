@@ -44,7 +44,7 @@ func (l *Leg) Menu(ctx context.Context, order call.MenuOrder) (call.Input, error
 	longest := longestPrompt + order.Wait + time.Duration(order.Most)*max(order.Wait, order.Between) + slack
 	done, err := l.await(ctx, asked, longest)
 	if err == nil && l.movedAway(done) {
-		err = ErrTakenAway
+		err = l.away(ctx)
 	}
 	if err != nil || l.hungUp() {
 		result, err := l.gone(err)
@@ -112,7 +112,7 @@ func (l *Leg) playUntil(ctx context.Context, arg string, until <-chan struct{}, 
 		case <-playing.Done():
 			done, err := playing.Wait(ctx)
 			if err == nil && l.movedAway(done) {
-				err = ErrTakenAway
+				err = l.away(ctx)
 			}
 			return over, err
 		case <-ticker.C:

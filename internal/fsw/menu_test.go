@@ -2,6 +2,7 @@ package fsw_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -339,4 +340,55 @@ func TestAMessageIsTakenBehindAMenu(t *testing.T) {
 		t.Errorf("recorded %+v", r)
 	}
 	bench.Ended(caller)
+}
+
+// A caller who is taken out of a menu by somebody's transfer is left alone: by our guard, and by the end of our connection, at whatever time.
+func TestWhoIsTakenOutOfAMenuStaysWhereHeWasSent(t *testing.T) {
+	t.Parallel()
+	got, uuid, over := make(chan error, 1), make(chan string, 1), make(chan struct{})
+	bench := served(t, func(ctx context.Context, leg *fsw.Leg, s *esl.Session) {
+		defer close(over)
+		uuid <- s.UUID()
+		_, err := leg.Menu(ctx, menu(long))
+		got <- err
+		stopped, stop := context.WithCancel(ctx)
+		stop()
+		leg.Linger(stopped) // we are stopped before he has come to anything
+		leg.Drop()
+	})
+	caller := bench.Call(fswtest.Agent(t, "caller", lab.Behaviour{}), number)
+	bench.Status(caller, 200)
+	id := fswtest.Wait(t, "the call", uuid)
+	for !strings.Contains(bench.API("uuid_dump "+id), "variable_current_application: play_and_get_digits") {
+		if bench.Context().Err() != nil {
+			t.Fatal("no menu")
+		}
+	}
+	bench.API("uuid_transfer " + id + " 'playback:silence_stream://-1' inline")
+	if err := fswtest.Wait(t, "the end of the menu", got); !errors.Is(err, fsw.ErrTakenAway) {
+		t.Errorf("the menu ended with %v", err)
+	}
+	<-over
+	if guards := bench.Guards(id); guards != "0" {
+		t.Errorf("a guard would take him back: %s", guards)
+	}
+	for range 20 { // FreeSWITCH sees the end of our connection in its own time
+		if dump := bench.API("uuid_dump " + id); !strings.Contains(dump, "Channel-State: CS_EXECUTE") && !strings.Contains(dump, "Channel-State: CS_ROUTING") {
+			t.Fatalf("he is not where he was sent to:\n%s", dump)
+		}
+		pause(t, 20*time.Millisecond)
+	}
+	if dump := bench.API("uuid_dump " + id); !strings.Contains(dump, "variable_current_application: playback") {
+		t.Errorf("he does not hear what he was sent to:\n%s", dump)
+	}
+	caller.Hangup()
+}
+
+func pause(t *testing.T, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-t.Context().Done():
+	}
 }

@@ -2,7 +2,12 @@ package fsw
 
 import (
 	"context"
+	"strings"
+	"time"
 
+	"go.uber.org/zap"
+
+	"github.com/signalbox/signalbox/dialplan/encode"
 	"github.com/signalbox/signalbox/esl/wire"
 )
 
@@ -11,6 +16,43 @@ import (
 func (l *Leg) movedAway(done *wire.Event) bool {
 	const dialled = "Caller-Destination-Number"
 	return done.Get(dialled) != l.session.Channel().Get(dialled)
+}
+
+// away notes that the call was sent elsewhere, which is ErrTakenAway. Our guard would take back whom somebody has transferred, and goes; by
+// its number, for the call may have come to us again already, with a guard of its own.
+func (l *Leg) away(ctx context.Context) error {
+	l.moved = true
+	if !l.armed.stands() {
+		return ErrTakenAway
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), quick)
+	defer cancel()
+	off, err := encode.GuardOffByNumber(l.armed.reply)
+	if err == nil {
+		_, err = ask(ctx, l.session, off)
+	}
+	if err != nil {
+		l.log.Debug("guard of a call that was sent elsewhere stays until it fires", zap.Error(err))
+	}
+	l.armed = armed{}
+	return ErrTakenAway
+}
+
+// comesBack is how long a call that was sent elsewhere has to come to us again, with marks that are no more ours.
+const comesBack = time.Second
+
+// release takes off the mark by which FreeSWITCH cuts whatever runs when our connection ends, and leaves the caller in silence
+// (CS_RESET): where he is now is no affair of ours. When the dialplan has given the call to us again the mark is that connection's.
+func (l *Leg) release(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), quick)
+	defer cancel()
+	const entry = "signalbox_guard" // another one each time the dialplan hands the call over, and none behind signalbox-unserved
+	if now, err := l.session.GetVar(ctx, entry); err != nil || strings.TrimSpace(now) != strings.TrimSpace(l.session.Channel().Var(entry)) {
+		return
+	}
+	if _, err := askAll(ctx, l.session, l.set([]encode.Var{{Name: "socket_resume"}})); err != nil {
+		l.log.Debug("a call that was sent elsewhere would be cut by our end", zap.Error(err))
+	}
 }
 
 // Moved reports whether FreeSWITCH has sent the call elsewhere, as far as we have noticed: by its guard, or by somebody's transfer.
@@ -23,9 +65,12 @@ func (l *Leg) Linger(ctx context.Context) {
 	if !l.moved {
 		return
 	}
-	events := l.session.Events()
+	events, settled := l.session.Events(), time.NewTimer(comesBack)
+	defer settled.Stop()
 	for {
 		select {
+		case <-settled.C:
+			l.release(ctx)
 		case _, ok := <-events:
 			if !ok {
 				events = nil
@@ -33,8 +78,10 @@ func (l *Leg) Linger(ctx context.Context) {
 		case <-l.session.Final():
 			return
 		case <-l.session.Draining():
+			l.release(ctx)
 			return
 		case <-ctx.Done():
+			l.release(ctx)
 			return
 		}
 	}
