@@ -202,6 +202,9 @@ func contactLine(c account.ContactEntry) string {
 	if c.MayJoin != account.MayJoinInherit {
 		line += ", may join: " + string(c.MayJoin)
 	}
+	if c.Contact().Shared {
+		line += ", shared"
+	}
 	return line
 }
 

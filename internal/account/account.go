@@ -142,6 +142,20 @@ type Contact struct {
 	MayJoin MayJoin
 	Source  string // "manual", "import" or "sync"
 	Clip    string // file of the spoken name, without a folder; "" = none is recorded
+	// Shared says that many people call from its numbers, as from the main number of a private exchange: it is a firm, and no person.
+	Shared bool
+}
+
+// Calling returns whom a caller's number stands for, of the contacts that have it: a shared one where there is one, as whoever else has
+// the number is one of many behind it, else the first of the list; nil = there are none.
+func Calling(list []Contact) *Contact {
+	if i := slices.IndexFunc(list, func(c Contact) bool { return c.Shared }); i >= 0 {
+		return &list[i]
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	return &list[0]
 }
 
 // MayJoin says whether a contact may join the account's conference.

@@ -132,6 +132,7 @@ type ContactEntry struct {
 	MayJoin MayJoin  `yaml:"may_join,omitempty" json:"may_join,omitempty"`
 	Source  string   `yaml:"source,omitempty" json:"source,omitempty"` // none = manual
 	Clip    string   `yaml:"clip,omitempty" json:"clip,omitempty"`     // file of the spoken name, such as anna.wav
+	Shared  *bool    `yaml:"shared,omitempty" json:"shared,omitempty"` // no key = false, until an import says it
 }
 
 // RuleEntry is one rule of a number, or of all numbers of an account that have none of their own.

@@ -142,7 +142,7 @@ func (r RuleEntry) Rule() Rule {
 
 // Contact is the value of an entry in its one form.
 func (c ContactEntry) Contact() Contact {
-	out := Contact{ID: c.ID, Name: c.Name, Label: c.Label, MayJoin: c.MayJoin, Source: c.Source, Clip: c.Clip}
+	out := Contact{ID: c.ID, Name: c.Name, Label: c.Label, MayJoin: c.MayJoin, Source: c.Source, Clip: c.Clip, Shared: c.Shared != nil && *c.Shared}
 	for _, n := range c.Numbers {
 		out.Numbers = append(out.Numbers, tel.Number(n))
 	}

@@ -51,6 +51,7 @@ type Participant struct {
 	Name     string     `json:"name,omitempty" doc:"As the host's address book has it; left out of a guest."`
 	Number   string     `json:"number,omitempty" doc:"Left out when it was withheld."`
 	Contact  string     `json:"contact,omitempty" doc:"Key of the contact."`
+	Shared   bool       `json:"shared" doc:"Many people call from the number, as from a firm's: name is the firm's, and each of them is a participant of his own."`
 	Verified bool       `json:"verified" doc:"The number is believed."`
 	Host     bool       `json:"host"`
 	Muted    bool       `json:"muted"`
@@ -145,7 +146,7 @@ func conferenceOf(r store.Room, people []store.Participant, whole bool) Conferen
 		}
 		if whole {
 			c.Participants = append(c.Participants, Participant{
-				ID: p.ID, Name: p.Name, Number: string(p.Number), Contact: p.Contact, Verified: p.Verified, Host: p.Host, Muted: p.Muted, Present: p.Present(),
+				ID: p.ID, Name: p.Name, Number: string(p.Number), Contact: p.Contact, Shared: p.Shared, Verified: p.Verified, Host: p.Host, Muted: p.Muted, Present: p.Present(),
 				Entered: p.Entered, Joined: when(p.Joined), Left: when(p.Left), Reason: p.Reason, Returns: p.Returns,
 			})
 		}
@@ -266,10 +267,11 @@ func callIntoConference(q *request) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	if len(found) == 0 {
+	contact := account.Calling(found)
+	if contact == nil {
 		return result{}, problem("conflict", "no contact of the account has this number: only people of the address book are called")
 	}
-	err = manager.Invite(q.Context(), room.ID, rooms.Guest{Number: number, Verified: true, Contact: found[0].ID, Name: found[0].Name, Clip: found[0].Clip})
+	err = manager.Invite(q.Context(), room.ID, rooms.Guest{Number: number, Verified: true, Contact: contact.ID, Name: contact.Name, Clip: contact.Clip, Shared: contact.Shared})
 	return result{status: http.StatusAccepted, body: object{}}, refusedBy(err)
 }
 

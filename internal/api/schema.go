@@ -97,6 +97,7 @@ var described = map[string]string{
 	"SystemEntry.visual": "It serves class visual.", "SystemEntry.drain": "No deposits any more; messages are still retrieved.", "SystemEntry.notifies": "Where its message-summary NOTIFYs come from; from nowhere when left out.",
 	"ContactEntry.account": "The path says it.", "ContactEntry.id": "The path says it.", "ContactEntry.numbers": "In E.164, at most 20.", "ContactEntry.may_join": "Whether the person may join the account's conference.",
 	"ContactEntry.source": "manual (when left out), import or sync.", "ContactEntry.clip": "File of the spoken name, without a folder.",
+	"ContactEntry.shared":   "Many people call from its numbers, as from a firm's main number: the name is the firm's. Left out: false, and an import may say otherwise.",
 	"ScheduleEntry.account": "The path says it.", "ScheduleEntry.id": "The path says it.", "ScheduleEntry.number": "One of the account's, which is called to join.", "ScheduleEntry.title": "At most 128 bytes.",
 	"ScheduleEntry.from": "When it begins; callers are let in 10 minutes before.", "ScheduleEntry.until": "When it ends, at most 7 days later.", "ScheduleEntry.open": "Whoever calls may join.",
 	"ScheduleEntry.allowed": "Who may join when it is not open: E.164, at most 500.",

@@ -131,7 +131,7 @@ func (c *conferences) Enter(ctx context.Context, room string, g conference.Guest
 	name, clip := g.Contact.Name, g.Contact.Clip
 	t, err := c.rooms.Enter(ctx, room, rooms.Guest{
 		Record: g.Record, UUID: g.UUID, Node: g.Node, Number: callerOf(g.From), Withheld: g.From.Withheld, Verified: g.Verified,
-		Contact: g.Contact.ID, Name: name, Clip: clip, IsHost: g.IsHost,
+		Contact: g.Contact.ID, Name: name, Clip: clip, Shared: g.Shared, IsHost: g.IsHost,
 	})
 	if err != nil {
 		return conference.Entry{}, entryError(err)

@@ -140,6 +140,9 @@ type Conference struct {
 	Number  tel.Number         `json:"number"`            // the host's
 	Create  account.RoomPolicy `json:"create"`            // what is done when no room of the host is open
 	Contact string             `json:"contact,omitempty"` // the caller's ID in the host's address book; "" = a guest
+	// Shared says that the caller's number is one that many people call from, by the host's address book: who comes from it is nobody in
+	// particular, and never one who was there before.
+	Shared bool `json:"shared,omitempty"`
 	// Why is the reason for which no phone was rung; "" = the step before says how the phones ended.
 	Why tel.Why `json:"why,omitempty"`
 	// NoMessages says that there is no voicemail behind it, so that none is offered.

@@ -93,6 +93,19 @@ func (n *Node) File(ctx context.Context, name string) (string, error) {
 	return encode.Path(path.Join(folder, name))
 }
 
+// Exists reports whether a file is on the switch's disk; false also when nobody says so.
+func (n *Node) Exists(ctx context.Context, file string) bool {
+	conn, err := n.conn()
+	if err != nil {
+		return false
+	}
+	if file, err = encode.Path(file); err != nil {
+		return false
+	}
+	there, err := isTrue(ctx, conn, "file_exists "+file)
+	return err == nil && there
+}
+
 const (
 	// silentFor is how long nothing must have come from a leg that counts as silent, and silentLook how often that is looked at. A
 	// telephone that saves packets while nobody speaks sends some more often.

@@ -80,11 +80,16 @@ type word struct {
 	prompt freeswitchconf.Prompt
 	clip   string
 	text   string
+	of     bool // the name is that of many: it is somebody from there
 }
 
-// sentence says a batch: "NAME has joined", or "NAME and 9 others have joined". Somebody whose name is known is named first.
+// sentence says a batch: "NAME has joined", or "NAME and 9 others have joined". A person whose name is known is named first, else somebody
+// of whom it is known where he is from.
 func sentence(batch []notice) []word {
-	named := slices.IndexFunc(batch, func(n notice) bool { return n.participant.Name != "" })
+	named := slices.IndexFunc(batch, func(n notice) bool { return n.participant.Name != "" && !n.participant.Shared })
+	if named < 0 {
+		named = slices.IndexFunc(batch, func(n notice) bool { return n.participant.Name != "" })
+	}
 	first := batch[max(named, 0)].participant
 	words := []word{nameOf(first)}
 	one := map[kind]freeswitchconf.Prompt{hasJoined: freeswitchconf.PromptJoined, hasLeft: freeswitchconf.PromptLeft, isBack: freeswitchconf.PromptIsBack}
@@ -105,12 +110,12 @@ func sentence(batch []notice) []word {
 	return append(words, word{prompt: many[batch[0].kind]})
 }
 
-// nameOf says a participant: never by a number, and by no name when he has withheld his.
+// nameOf says a participant: never by a number, and by no name when he has withheld his. Of a shared number it is "someone from NAME".
 func nameOf(p store.Participant) word {
 	if p.Name == "" || p.Number == "" && !p.Host {
 		return word{prompt: freeswitchconf.PromptGuest}
 	}
-	return word{clip: p.Clip, text: p.Name}
+	return word{clip: p.Clip, text: p.Name, of: p.Shared}
 }
 
 // announce has something said in a room, unless its host wants it quiet.
@@ -215,6 +220,9 @@ func (m *Manager) sayWord(ctx context.Context, n *node, in store.Room, member in
 
 // sayName plays a recorded name, or has it spoken.
 func (m *Manager) sayName(ctx context.Context, n *node, in store.Room, member int, w word) error {
+	if w.of {
+		return m.saySomeone(ctx, n, in, member, w)
+	}
 	if w.clip != "" {
 		if _, err := m.play(ctx, n, in, member, path.Join(Clips, in.Tenant, in.Account, path.Base(w.clip))); err == nil {
 			return nil
@@ -224,6 +232,33 @@ func (m *Manager) sayName(ctx context.Context, n *node, in store.Room, member in
 		return errNoVoice
 	}
 	return n.sw.Say(ctx, in.Name(), m.opt.Voice.Engine, m.opt.Voice.Name, member, w.text)
+}
+
+// saySomeone says "someone from NAME". That there is a name to be heard is known before the first word.
+func (m *Manager) saySomeone(ctx context.Context, n *node, in store.Room, member int, w word) error {
+	name, err := m.nameFile(ctx, n, in, w)
+	if err != nil {
+		return err
+	}
+	if _, err := m.play(ctx, n, in, member, freeswitchconf.PromptSomeone.File(in.Language)); err != nil {
+		return err
+	}
+	return m.playFile(ctx, n, in, member, name)
+}
+
+// nameFile is a file on the switch in which a name is recorded or spoken.
+func (m *Manager) nameFile(ctx context.Context, n *node, in store.Room, w word) (string, error) {
+	if w.clip != "" {
+		file, err := n.sw.File(ctx, path.Join(Clips, in.Tenant, in.Account, path.Base(w.clip)))
+		if err == nil && n.sw.Exists(ctx, file) {
+			return file, nil
+		}
+	}
+	file, err := m.Spoken(ctx, n.sw.Name(), w.text)
+	if err == nil && !n.sw.Exists(ctx, file) {
+		err = errNotSpoken
+	}
+	return file, err
 }
 
 // Spoken is a file on a node in which a name is spoken, for a caller who is in no room.
@@ -246,14 +281,22 @@ func (m *Manager) play(ctx context.Context, n *node, in store.Room, member int, 
 	if err != nil {
 		return "", err
 	}
+	return file, m.playFile(ctx, n, in, member, file)
+}
+
+// playFile plays a file of the switch; member 0 = to everybody.
+func (m *Manager) playFile(ctx context.Context, n *node, in store.Room, member int, file string) error {
 	words := []string{file}
 	if member > 0 {
 		words = append(words, itoa(member))
 	}
-	return file, n.sw.Conference(ctx, in.Name(), "play", words...)
+	return n.sw.Conference(ctx, in.Name(), "play", words...)
 }
 
-var errNoVoice = errors.New("no voice is configured")
+var (
+	errNoVoice   = errors.New("no voice is configured")
+	errNotSpoken = errors.New("the voice spoke into no file")
+)
 
 // played tells the speaker of a room that a file is over.
 func (m *Manager) played(id, file string) {

@@ -20,12 +20,12 @@ const (
 	silentTime = 1500 * time.Millisecond
 )
 
-// returning finds who comes back: the participant with the same number who left last, not long ago. Of a number that is withheld nobody
-// can say so.
+// returning finds who comes back: the participant with the same number who left last, not long ago. Of a number that is withheld, or was
+// shared when he came, nobody can say so.
 func returning(people []store.Participant, number tel.Number, host bool, now time.Time) (store.Participant, bool) {
 	var found store.Participant
 	for _, p := range people {
-		same := number != "" && p.Number == number && p.Host == host
+		same := number != "" && p.Number == number && p.Host == host && !p.Shared
 		if same && !p.Joined.IsZero() && !p.Left.IsZero() && now.Sub(p.Left) <= backWithin && p.Left.After(found.Left) {
 			found = p
 		}
@@ -45,7 +45,7 @@ func (m *Manager) dropped(ctx context.Context, kept store.Room, people []store.P
 		return store.Participant{}, false
 	}
 	same := slices.DeleteFunc(slices.Clone(people), func(p store.Participant) bool {
-		return !p.Present() || p.Number != number || p.Host != host
+		return !p.Present() || p.Number != number || p.Host != host || p.Shared
 	})
 	same = same[max(len(same)-maxSame, 0):]
 	ctx, cancel := context.WithTimeout(ctx, silentTime)

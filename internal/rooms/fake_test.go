@@ -50,6 +50,7 @@ type media struct {
 	silent    map[string]bool                // legs that FreeSWITCH holds and from which nothing comes
 	answer    func(fsw.ConferenceCall) error // what becomes of a call to a host; nil = he comes
 	removed   []string                       // files
+	missing   map[string]bool                // files that are not on its disk
 	stuck     bool                           // files are not removed
 }
 
@@ -78,6 +79,12 @@ func (f *media) CoreUUID() string {
 }
 
 func (f *media) File(_ context.Context, name string) (string, error) { return "/conf/" + name, nil }
+
+func (f *media) Exists(_ context.Context, file string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return !f.missing[file]
+}
 
 func (f *media) Remove(_ context.Context, file string) error {
 	f.mu.Lock()

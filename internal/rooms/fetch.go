@@ -263,7 +263,7 @@ func (m *Manager) invite(ctx context.Context, id string, g Guest, notCome func(c
 		return err
 	}
 	p := store.Participant{ID: newID(), Room: id, UUID: uuid.NewString(), Node: kept.Node, Number: g.Number, Verified: g.Verified,
-		Contact: g.Contact, Name: g.Name, Clip: g.Clip, Entered: time.Now().UTC()}
+		Contact: g.Contact, Name: g.Name, Clip: g.Clip, Shared: g.Shared, Entered: time.Now().UTC()}
 	call := fsw.ConferenceCall{
 		Leg: p.UUID, Gateway: m.opt.Gateway, Number: g.Number, From: kept.Number, Name: kept.HostName, Answer: account.DefaultAcceptTimeout, Key: AcceptKey,
 		Mark: kept.ID, Room: encode.Conference{Room: kept.Name(), Profile: Profile, Flags: []string{"join-only"}},

@@ -30,6 +30,8 @@ type Switch interface {
 	Spoken(ctx context.Context, engine, voice, text string) (string, error)
 	// File is the path of a file inside the switch's configuration folder.
 	File(ctx context.Context, name string) (string, error)
+	// Exists reports whether a file is on the switch's disk; false also when nobody says so.
+	Exists(ctx context.Context, file string) bool
 	// Remove removes a file of sound from the switch's disk; one that is not there is no error.
 	Remove(ctx context.Context, file string) error
 	// Silent reports whether nothing comes from a leg's telephone any more.

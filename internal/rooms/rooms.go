@@ -74,6 +74,7 @@ type Guest struct {
 	Number              tel.Number
 	Withheld, Verified  bool
 	Contact, Name, Clip string // "" = a guest
+	Shared              bool   // many people call from the number: he is somebody of whom Name tells
 	IsHost              bool
 }
 
@@ -309,7 +310,7 @@ func (m *Manager) remember(kept store.Room) *room {
 }
 
 // Enter checks that a guest may come in now and gives him a ticket. Whoever left less than a minute ago with the same number is
-// the same participant.
+// the same participant, unless many people call from it.
 func (m *Manager) Enter(ctx context.Context, id string, g Guest) (Ticket, error) {
 	ctx, cancel := context.WithTimeout(ctx, writes)
 	defer cancel()
@@ -354,9 +355,11 @@ func (m *Manager) enter(ctx context.Context, id string, g Guest) (Ticket, error)
 		return Ticket{}, err
 	}
 	now := time.Now().UTC()
-	p, back := returning(people, number, g.IsHost, now)
-	if !back {
-		p, back = m.dropped(ctx, kept, people, number, g.IsHost)
+	p, back := store.Participant{}, false
+	if !g.Shared { // of many who call from one number nobody knows which one this is
+		if p, back = returning(people, number, g.IsHost, now); !back {
+			p, back = m.dropped(ctx, kept, people, number, g.IsHost)
+		}
 	}
 	switch {
 	case g.IsHost:
@@ -368,7 +371,7 @@ func (m *Manager) enter(ctx context.Context, id string, g Guest) (Ticket, error)
 		return Ticket{}, ErrFull
 	}
 	p.Room, p.UUID, p.Node, p.Record, p.Number, p.Verified, p.Host = id, g.UUID, g.Node, g.Record, number, g.Verified, g.IsHost
-	p.Contact, p.Name, p.Clip, p.Member = g.Contact, g.Name, g.Clip, 0
+	p.Contact, p.Name, p.Clip, p.Shared, p.Member = g.Contact, g.Name, g.Clip, g.Shared, 0
 	p.Joined, p.Left, p.Reason, p.Muted = time.Time{}, time.Time{}, "", false
 	if !back {
 		p.ID, p.Entered = newID(), now

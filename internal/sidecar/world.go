@@ -69,12 +69,10 @@ func (r Around) callee(ctx context.Context, w *call.World, a call.Arrival, p acc
 		if w.ContactsDown = err != nil; err != nil {
 			r.warn("contacts could not be looked up, rules that ask for them stand aside", err)
 		}
-		if len(found) > 0 {
-			w.Contact = &found[0]
-		}
+		w.Contact = account.Calling(found)
 		if len(found) > 1 && r.Logger != nil {
-			r.Logger.Info("several contacts have the caller's number: who was changed last counts", zap.String("account", p.Account.ID), zap.String("number", a.From.Number.Masked()),
-				zap.String("contact", found[0].ID), zap.String("not", found[1].ID), zap.Int("contacts", len(found)))
+			r.Logger.Info("several contacts have the caller's number: one that is shared counts, else who was changed last", zap.String("account", p.Account.ID), zap.String("number", a.From.Number.Masked()),
+				zap.String("contact", w.Contact.ID), zap.Bool("shared", w.Contact.Shared), zap.Int("contacts", len(found)))
 		}
 	}
 	r.conference(ctx, w, a, p)

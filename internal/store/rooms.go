@@ -42,7 +42,8 @@ func (r Room) Name() string { return RoomPrefix + r.ID }
 // RoomPrefix begins the names of our rooms in FreeSWITCH.
 const RoomPrefix = "sb-"
 
-// Participant is a person in a room, or on the way into it. Who comes back soon after he left is the same participant.
+// Participant is a person in a room, or on the way into it. Who comes back soon after he left is the same participant, unless his number is
+// shared.
 type Participant struct {
 	ID       string     `json:"id"`
 	Room     string     `json:"room"`
@@ -56,6 +57,7 @@ type Participant struct {
 	Contact  string     `json:"contact,omitempty"` // ID in the host's address book; "" = a guest
 	Name     string     `json:"name,omitempty"`    // as the host calls him
 	Clip     string     `json:"clip,omitempty"`
+	Shared   bool       `json:"shared,omitempty"` // many people call from the number: he is somebody of whom Name tells
 	Muted    bool       `json:"muted,omitempty"`
 	Entered  time.Time  `json:"entered"`          // when he asked to come in
 	Joined   time.Time  `json:"joined,omitzero"`  // zero = he is not in yet

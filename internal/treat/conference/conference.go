@@ -57,6 +57,7 @@ type Guest struct {
 	From               tel.Identity
 	Verified           bool            // the number is believed
 	Contact            account.Contact // ID "" = a guest whom nobody knows
+	Shared             bool            // many people call from the number
 	IsHost             bool
 }
 
@@ -222,7 +223,7 @@ func (v *visit) host() Host { return Host{Account: v.c.Host, Number: v.c.Number}
 func (v *visit) guest() Guest {
 	return Guest{
 		Record: v.record, UUID: v.a.UUID, Node: v.a.Node, From: v.a.From, Verified: v.c.Mode != call.ByPIN && !v.a.Nameless() && !v.a.Suspect(),
-		Contact: v.c.Caller, IsHost: v.c.Mode == call.AsHost,
+		Contact: v.c.Caller, Shared: v.c.Shared, IsHost: v.c.Mode == call.AsHost,
 	}
 }
 

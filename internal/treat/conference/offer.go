@@ -52,6 +52,7 @@ func Offer(a call.Arrival, p account.Profile, w call.World, s Settings, why tel.
 		c.Contact, c.Caller = w.Contact.ID, *w.Contact
 		access.Contact = w.Contact.ID
 	}
+	c.Shared = w.Contact != nil && w.Contact.Shared && mode != call.AsHost // also for one who comes by the PIN
 	return &access, &call.Step{Kind: call.StepConference, On: on, Conference: c, Reason: access.Reason}
 }
 
@@ -85,6 +86,9 @@ func authorise(a call.Arrival, p account.Profile, w call.World, s Settings) (cal
 	case w.Scheduled != "" && (doubt.Name == "" || w.ScheduledOpen):
 		return allow("scheduled", "schedule "+w.Scheduled+" lets the caller in")
 	case doubt.Name == "" && w.Recognised(a) && (c.Offer != account.OfferListed || w.Contact.MayJoin == account.MayJoinYes):
+		if w.Contact.Shared {
+			return allow("shared-in-address-book", "the caller is somebody behind the shared number of contact "+w.Contact.ID+" of the host's address book")
+		}
 		return allow("in-address-book", "the caller is contact "+w.Contact.ID+" of the host's address book")
 	}
 	if c.Offer == account.OfferEveryone && c.PINHash != "" {
