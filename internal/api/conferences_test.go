@@ -22,6 +22,7 @@ func (o *office) conference(tenant, accountID, id string) {
 		{ID: "p1", Room: id, UUID: "u1", Number: tel.Number(bob), Host: true, Entered: now, Joined: now},
 		{ID: "p2", Room: id, UUID: "u2", Number: "+12125550123", Contact: "con", Name: marked, Verified: true, Entered: now, Joined: now},
 		{ID: "p3", Room: id, UUID: "u3", Entered: now, Joined: now, Left: now, Reason: "left"},
+		{ID: "p4", Room: id, UUID: "u4", Number: "+12125550180", Contact: "acme", Name: marked + " Ltd", Shared: true, Entered: now, Joined: now},
 	} {
 		if err == nil {
 			err = o.store.PutParticipant(o.t.Context(), p)
@@ -69,11 +70,11 @@ func TestAHostReadsRosterDecisionsAndWrongPINs(t *testing.T) {
 	if err := json.Unmarshal([]byte(text(host, "/accounts/h1/conferences/c1")), &c); err != nil {
 		t.Fatal(err)
 	}
-	if c.Members != 2 || !c.HostPresent || len(c.Participants) != 3 || c.Participants[1].Name != marked || c.Participants[2].Present || c.Participants[2].Number != "" || c.Closed != nil {
+	if c.Members != 3 || !c.HostPresent || len(c.Participants) != 4 || c.Participants[1].Shared || !c.Participants[3].Shared || c.Participants[1].Name != marked || c.Participants[2].Present || c.Participants[2].Number != "" || c.Closed != nil {
 		t.Errorf("conference %+v", c)
 	}
 	for path, want := range map[string]string{
-		"/accounts/h1/conferences":      `"members":2`,
+		"/accounts/h1/conferences":      `"members":3`,
 		"/accounts/h1/access-decisions": `"rule":"` + marked + `"`,
 		"/accounts/h1/wrong-pins":       `"wrong":3,"locked":true`,
 	} {
@@ -215,7 +216,7 @@ func TestARosterIsFollowedUntilTheConferenceIsOver(t *testing.T) {
 		t.Fatalf("the stream ended: %v", lines.Err())
 		return "", c
 	}
-	if event, c := next(); event != "roster" || c.Members != 2 {
+	if event, c := next(); event != "roster" || c.Members != 3 {
 		t.Errorf("first %s %+v", event, c)
 	}
 	p, err := o.store.ParticipantOf(t.Context(), "c1", "u2")
@@ -226,7 +227,7 @@ func TestARosterIsFollowedUntilTheConferenceIsOver(t *testing.T) {
 	if err := o.store.PutParticipant(t.Context(), p); err != nil {
 		t.Fatal(err)
 	}
-	if event, c := next(); event != "roster" || c.Members != 1 {
+	if event, c := next(); event != "roster" || c.Members != 2 {
 		t.Errorf("after one left: %s %+v", event, c)
 	}
 	if _, err := o.store.CloseRoom(t.Context(), "c1", "over", time.Now()); err != nil {

@@ -288,10 +288,11 @@ var hostile = []string{
 
 // What is read is written and read again as it was, whatever the names are.
 func TestWhatIsWrittenIsReadAgain(t *testing.T) {
+	yes, no := true, false
 	var contacts []account.ContactEntry
 	for i, name := range append(slices.Clone(hostile), "Анна", strings.Repeat("é", 64)) {
 		c := account.ContactEntry{Account: "ada", ID: fmt.Sprintf("c%02d", i), Name: cleanName(name), Label: []string{"", "mobile", "work"}[i%3], Numbers: []string{fmt.Sprintf("+141555501%02d", i)},
-			MayJoin: []account.MayJoin{"", "yes", "no"}[i%3], Source: "import"}
+			MayJoin: []account.MayJoin{"", "yes", "no"}[i%3], Source: "import", Shared: []*bool{nil, &yes, &no}[i/2%3]}
 		contacts = append(contacts, c)
 		var bad account.Invalid
 		if account.NormalizeEntry(&c, "", &bad); bad.Err() != nil {

@@ -55,6 +55,9 @@ type Problem struct {
 type Contact struct {
 	Line  int
 	Entry account.ContactEntry
+	// Firm says that the entry looks like that of a firm or a group, of which it is not said whether it is shared: then it is, unless
+	// somebody says otherwise.
+	Firm bool
 }
 
 // Result is what a file says.
@@ -109,7 +112,19 @@ type card struct {
 	full, parts, nick, org, email string
 	phones                        []phone
 	rev                           string // digits of when it was changed
-	label, mayJoin, clip          string
+	label, mayJoin, clip, shared  string
+	firm                          bool // it is said to be no person's
+	person                        bool // it is said to be one's
+}
+
+// isFirm reports whether a card is that of a firm or a group and of no person: it says so, or it names an organisation alone.
+func (c card) isFirm() bool {
+	if c.firm || c.person {
+		return c.firm
+	}
+	org := folded(cleanName(c.org))
+	full := folded(cleanName(c.full))
+	return org != "" && (full == "" || full == org) && cleanName(c.parts) == "" && cleanName(c.nick) == ""
 }
 
 // entry is a card that was understood.
@@ -153,7 +168,9 @@ func (b *builder) add(c card) {
 		b.full = true
 		return
 	}
-	e := entry{Contact: Contact{c.line, account.ContactEntry{Account: b.opt.Account, Source: cmp.Or(b.opt.Source, "import"), Label: cleanName(c.label), Clip: c.clip}}, rev: c.rev}
+	e := entry{rev: c.rev, Contact: Contact{Line: c.line, Entry: account.ContactEntry{
+		Account: b.opt.Account, Source: cmp.Or(b.opt.Source, "import"), Label: cleanName(c.label), Clip: c.clip,
+	}}}
 	for _, name := range []string{c.full, c.parts, c.nick, c.org, c.email} {
 		if e.Entry.Name = cleanName(name); e.Entry.Name != "" {
 			break
@@ -202,9 +219,23 @@ func (b *builder) add(c card) {
 		b.problem(c.line, "clip: %.40q is no file name such as anna.wav, without a folder: the contact is taken without it", c.clip)
 		e.Entry.Clip = ""
 	}
+	yes, said := shares[strings.ToLower(strings.TrimSpace(c.shared))]
+	switch {
+	case said:
+		e.Entry.Shared = &yes
+	case strings.TrimSpace(c.shared) != "":
+		b.problem(c.line, "shared: %.40q is neither yes nor no: the contact is taken as yes", c.shared)
+		yes = true
+		e.Entry.Shared = &yes
+	default:
+		e.Firm = c.isFirm()
+	}
 	e.Entry.ID, e.rank = c.identity(e.Entry.Name)
 	b.entries = append(b.entries, e)
 }
+
+// shares are the words for whether a contact is shared.
+var shares = map[string]bool{"yes": true, "true": true, "1": true, "no": false, "false": false, "0": false}
 
 func (b *builder) whyNot(text string, err error) string {
 	text = cleanName(text)
@@ -274,14 +305,17 @@ func (b *builder) merge() {
 	b.entries = nil
 }
 
-// one makes one contact of entries. The one that was changed last says the name; who may not join by one may not.
+// one makes one contact of entries. The one that was changed last says the name, and whether it is shared where one says so; who may not
+// join by one may not.
 func (b *builder) one(list []entry) Contact {
 	out := list[0].Contact
 	if len(list) > 1 {
 		slices.SortFunc(list, func(x, y entry) int {
-			return cmp.Or(cmp.Compare(y.rev, x.rev), cmp.Compare(x.rank, y.rank), cmp.Compare(x.Entry.Name, y.Entry.Name), slices.Compare(x.Entry.Numbers, y.Entry.Numbers))
+			return cmp.Or(cmp.Compare(y.rev, x.rev), cmp.Compare(x.rank, y.rank), cmp.Compare(x.Entry.Name, y.Entry.Name), slices.Compare(x.Entry.Numbers, y.Entry.Numbers),
+				cmp.Compare(x.sharing(), y.sharing()))
 		})
 		e := list[0].Entry
+		out.Firm = list[0].Firm
 		e.Numbers = slices.Clone(e.Numbers)
 		best := list[0]
 		for _, other := range list[1:] {
@@ -293,18 +327,33 @@ func (b *builder) one(list []entry) Contact {
 			if cmp.Or(cmp.Compare(other.rank, best.rank), cmp.Compare(other.Entry.ID, best.Entry.ID)) < 0 {
 				best = other
 			}
+			e.Shared = cmp.Or(e.Shared, other.Entry.Shared)
 			out.Line = min(out.Line, other.Line)
 		}
 		e.ID = best.Entry.ID
 		slices.Sort(e.Numbers)
 		e.Numbers = slices.Compact(e.Numbers)
 		out.Entry = e
+		out.Firm = out.Firm && e.Shared == nil
 	}
 	if n := len(out.Entry.Numbers); n > account.MaxContactNumbers {
 		b.problem(out.Line, "%d numbers of one contact, at most %d: the rest is left out", n, account.MaxContactNumbers)
 		out.Entry.Numbers = out.Entry.Numbers[:account.MaxContactNumbers]
 	}
 	return out
+}
+
+// sharing orders what entries say of being shared: yes, no, nothing though it is a firm's, nothing.
+func (e entry) sharing() int {
+	switch {
+	case e.Entry.Shared != nil && *e.Entry.Shared:
+		return 0
+	case e.Entry.Shared != nil:
+		return 1
+	case e.Firm:
+		return 2
+	}
+	return 3
 }
 
 // groups are disjoint sets.

@@ -18,7 +18,7 @@ const (
 // columns are the columns that say something, by their names in lower case with nothing but letters and digits. They are those of
 // this program, of Google (contacts.google.com), and of Outlook in English and German.
 var columns = map[string]string{
-	"id": "id", "uid": "uid", "may_join": "mayjoin", "mayjoin": "mayjoin", "clip": "clip", "label": "label", "numbers": "numbers",
+	"id": "id", "uid": "uid", "may_join": "mayjoin", "mayjoin": "mayjoin", "clip": "clip", "label": "label", "numbers": "numbers", "shared": "shared",
 	"name": "full", "fullname": "full", "displayname": "full", "fileas": "nick", "anzeigename": "full",
 	"firstname": "given", "givenname": "given", "vorname": "given",
 	"middlename": "middle", "additionalname": "middle", "weiterevornamen": "middle",
@@ -228,7 +228,7 @@ func (s *sheet) card(text string, line int) (card, string) {
 	c := card{line: line}
 	var given, middle, family string
 	into := map[string]*string{
-		"id": &c.id, "uid": &c.uid, "mayjoin": &c.mayJoin, "clip": &c.clip, "label": &c.label, "full": &c.full, "given": &given, "middle": &middle,
+		"id": &c.id, "uid": &c.uid, "mayjoin": &c.mayJoin, "clip": &c.clip, "shared": &c.shared, "label": &c.label, "full": &c.full, "given": &given, "middle": &middle,
 		"family": &family, "nick": &c.nick, "org": &c.org, "email": &c.email,
 	}
 	for i, value := range fields[:min(len(fields), len(s.names))] {

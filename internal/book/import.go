@@ -71,7 +71,8 @@ func Country(ctx context.Context, rows Rows, tenant, accountID string) (string, 
 }
 
 // Compare says what has to change so that an account, which has some contacts, has those of a file. What a file does not say of a
-// contact (whether he may join, his clip, his label) stays as it is. An entry whose name and one number an existing contact has under
+// contact (whether he may join, his clip, his label, whether it is shared) stays as it is; what only looks like a firm is shared where nobody has
+// said. An entry whose name and one number an existing contact has under
 // another ID adds its numbers to that. With replace, contacts of an earlier import that are not in the file go.
 func Compare(have []account.ContactEntry, file []Contact, replace bool) Plan {
 	byID, byName := map[string]account.ContactEntry{}, map[string]string{}
@@ -96,10 +97,14 @@ func Compare(have []account.ContactEntry, file []Contact, replace bool) Plan {
 		}
 		if known {
 			e.Label, e.Clip, e.MayJoin = cmp.Or(e.Label, before.Label), cmp.Or(e.Clip, before.Clip), cmp.Or(e.MayJoin, before.MayJoin)
-			e.Source = before.Source
+			e.Source, e.Shared = before.Source, cmp.Or(e.Shared, before.Shared)
+		}
+		if c.Firm && e.Shared == nil {
+			yes := true
+			e.Shared = &yes
 		}
 		if earlier, twice := wanted[e.ID]; twice {
-			e.Numbers = union(earlier.Numbers, e.Numbers)
+			e.Numbers, e.Shared = union(earlier.Numbers, e.Numbers), cmp.Or(e.Shared, earlier.Shared)
 		} else {
 			order = append(order, e.ID)
 		}

@@ -253,7 +253,7 @@ type vcard struct {
 // take takes a property in, and says what is wrong with it.
 func (v *vcard) take(c content) string {
 	switch c.name {
-	case "FN", "N", "ORG", "NICKNAME", "EMAIL", "TEL", "UID", "REV", "X-ABLABEL", xMayJoin, xClip:
+	case "FN", "N", "ORG", "NICKNAME", "EMAIL", "TEL", "UID", "REV", "X-ABLABEL", "KIND", "X-ADDRESSBOOKSERVER-KIND", "X-ABSHOWAS", xMayJoin, xClip, xShared:
 	default:
 		return "" // photographs and all the rest
 	}
@@ -294,6 +294,17 @@ func (v *vcard) take(c content) string {
 		v.mayJoin = text
 	case xClip:
 		v.clip = text
+	case xShared:
+		v.shared = text
+	case "KIND", "X-ADDRESSBOOKSERVER-KIND": // RFC 6350 section 6.1.4, and what 3.0 has for it
+		switch strings.ToLower(strings.TrimSpace(text)) {
+		case "org", "group", "location":
+			v.firm = true
+		case "individual":
+			v.person = true
+		}
+	case "X-ABSHOWAS":
+		v.firm = v.firm || strings.EqualFold(strings.TrimSpace(text), "COMPANY")
 	case "TEL":
 		v.phones = append(v.phones, phone{text: text, label: phoneLabel(c.params["TYPE"]), line: c.line})
 		v.groups = append(v.groups, c.group)

@@ -14,6 +14,7 @@ import (
 const (
 	xMayJoin = "X-SIGNALBOX-MAY-JOIN"
 	xClip    = "X-SIGNALBOX-CLIP"
+	xShared  = "X-SIGNALBOX-SHARED"
 )
 
 // Write writes contacts so that Read gives the same contacts again. Format JCard is not written.
@@ -28,7 +29,13 @@ func Write(w io.Writer, format Format, contacts []account.ContactEntry) error {
 		line("VERSION", "3.0") // what every phone and mail program reads
 		line("UID", ical.Escape(ownUID+c.ID))
 		line("FN", ical.Escape(c.Name))
-		line("N", ical.Escape(c.Name)+";;;;")
+		if c.Contact().Shared { // as phones write a firm
+			line("N", ";;;;")
+			line("ORG", ical.Escape(c.Name))
+			line("X-ABShowAs", "COMPANY")
+		} else {
+			line("N", ical.Escape(c.Name)+";;;;")
+		}
 		for _, n := range c.Numbers {
 			line("TEL"+typeOf(c.Label), n)
 		}
@@ -38,9 +45,23 @@ func Write(w io.Writer, format Format, contacts []account.ContactEntry) error {
 		if c.Clip != "" {
 			line(xClip, ical.Escape(c.Clip))
 		}
+		if c.Shared != nil {
+			line(xShared, sharedWord(c))
+		}
 		line("END", "VCARD")
 	}
 	return out.Flush()
+}
+
+// sharedWord says whether a contact is shared; "" = nobody has said.
+func sharedWord(c account.ContactEntry) string {
+	switch {
+	case c.Shared == nil:
+		return ""
+	case *c.Shared:
+		return "yes"
+	}
+	return "no"
 }
 
 func typeOf(label string) string {
@@ -56,9 +77,9 @@ func typeOf(label string) string {
 // writeCSV writes the columns that this program reads. A value that a spreadsheet would take for a formula stays what it is.
 func writeCSV(w io.Writer, contacts []account.ContactEntry) error {
 	out := csv.NewWriter(w)
-	_ = out.Write([]string{"id", "name", "label", "numbers", "may_join", "clip"})
+	_ = out.Write([]string{"id", "name", "label", "numbers", "may_join", "clip", "shared"})
 	for _, c := range contacts {
-		_ = out.Write([]string{c.ID, armoured(c.Name), armoured(c.Label), strings.Join(c.Numbers, " "), string(c.MayJoin), c.Clip})
+		_ = out.Write([]string{c.ID, armoured(c.Name), armoured(c.Label), strings.Join(c.Numbers, " "), string(c.MayJoin), c.Clip, sharedWord(c)})
 	}
 	out.Flush()
 	return out.Error()

@@ -39,7 +39,7 @@ func conferences() chapter {
 	return chapter{
 		acts: []act{
 			linked(hostIsFetched(), hostDoesNotAccept(), nobodyWaits(), twoAtOnceFetchOnce(), ownCallComesBack(), backSoon(), hostSendsOut(), hostsKeys(),
-				joinsAndLeavesAreHeard(), waitsInAnOpenRoom(), lostLeg()),
+				joinsAndLeavesAreHeard(), waitsInAnOpenRoom(), lostLeg(), colleaguesOfAFirm()),
 			linked(manyAtOnce()), linked(sidecarDiesInAConference()), linked(switchDiesInAConference()),
 		},
 		provision: func(d *account.Document, stages map[string]*lab.Stage) {
@@ -56,6 +56,9 @@ func conferences() chapter {
 						anna.Clip = annasClip
 					case "rooms-open", "nodes-host-on-second":
 						n.Conference.Room = account.RoomOpen
+					case "rooms-shared":
+						yes := true
+						anna = account.ContactEntry{Account: n.Account, ID: "acme", Name: "ACME ${system(id)} Ltd.", Numbers: []string{s.From}, Clip: acmesClip, Shared: &yes}
 					case "rooms-any-door":
 						webSubscriber(d, *n)
 					case "rooms-storm":

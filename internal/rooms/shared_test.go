@@ -209,3 +209,20 @@ func TestSomebodyOfAFirmWhoIsCalledInIsSomebodyFromThere(t *testing.T) {
 		return len(people) == 3 && present(people) == 3 && people[1].Shared && people[2].Shared
 	})
 }
+
+func TestWhomTheHostCallsAtASharedNumberIsSomebodyFromThere(t *testing.T) {
+	d := newDialRoom(t, nil)
+	yes := true
+	if _, err := d.store.Change(t.Context(), "acme", []store.Change{
+		{Op: store.Put, Entry: &account.ContactEntry{Account: "ada", ID: "acme", Name: "ACME", Numbers: []string{carla}, Shared: &yes}},
+	}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	d.press(d.host.UUID, "*5")
+	d.presses("dial.wav", strings.TrimPrefix(carla, "+1")+"#")
+	d.presses("dial-confirm.wav", "1")
+	d.called(carla)
+	d.until(d.m, d.s.ID, "somebody of ACME is in", func(_ store.Room, people []store.Participant) bool {
+		return present(people) == 3 && slices.ContainsFunc(people, func(p store.Participant) bool { return p.Shared && p.Name == "ACME" && p.Present() })
+	})
+}

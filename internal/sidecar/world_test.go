@@ -55,6 +55,8 @@ func (t town) ContactsWith(_ context.Context, _, _ string, n tel.Number) ([]acco
 		return []account.Contact{{ID: "mum"}}, nil
 	case n == "+12125550177":
 		return []account.Contact{{ID: "office"}, {ID: "anna"}}, nil
+	case n == "+12125550180":
+		return []account.Contact{{ID: "anna"}, {ID: "acme", Shared: true}}, nil
 	}
 	return nil, nil
 }
@@ -115,6 +117,15 @@ func TestOfSeveralContactsWithANumberTheFirstCounts(t *testing.T) {
 	told := logs.FilterMessageSnippet("several contacts").All()
 	if len(told) != 1 || told[0].ContextMap()["contact"] != "office" || strings.Contains(fmt.Sprint(told[0].ContextMap()), "5550177") {
 		t.Errorf("the log says %+v, want once that there are several, without the number", told)
+	}
+}
+
+// Whoever has a shared number too is one of many behind it: it is not his call.
+func TestAContactThatIsSharedCountsBeforePeopleWithItsNumber(t *testing.T) {
+	p, _ := town{}.Profile(t.Context(), bea)
+	w := look(town{}, call.Arrival{To: bea, From: tel.Identity{Number: "+12125550180"}}, &p)
+	if w.Contact == nil || w.Contact.ID != "acme" {
+		t.Errorf("the caller is %+v, want the contact that is shared", w.Contact)
 	}
 }
 

@@ -24,6 +24,7 @@ var contactTests = []test{
 	{"SchedulesGoWithTheirNumbers", schedulesGo},
 	{"PersonIsForgotten", forgotten},
 	{"OneOfAFirmIsForgotten", forgottenOfAFirm},
+	{"SharedNumberIsForgotten", forgottenOfASharedNumber},
 	{"PersonIsForgottenInConferences", forgottenInRooms},
 	{"FilesGoWithWhomTheyName", filesGo},
 	{"FilesOfAnAccountGoWithIt", filesOfAccountGo},
@@ -373,5 +374,42 @@ func forgottenInRooms(t *testing.T, s store.Store) {
 	}
 	if list, err := s.Lockouts(ctx, other, "a", now.Add(-time.Hour)); err != nil || len(list) != 0 {
 		t.Errorf("wrong PINs are still counted: %+v, %v", list, err)
+	}
+}
+
+// forgottenOfASharedNumber forgets a firm: all who came from there are nameless then, and are still people of their own.
+func forgottenOfASharedNumber(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	const main, room = "+442079460900", "00000000000000cc"
+	shared := true
+	put(t, s, other, acc("a"), num(Alice, "a"), &account.ContactEntry{Account: "a", ID: "acme", Name: "ACME", Numbers: []string{main}, Shared: &shared}, contact("ben", string(Bob)))
+	if list, err := s.ContactsWith(ctx, other, "a", main); err != nil || len(list) != 1 || !list[0].Shared {
+		t.Errorf("the firm is %+v, %v", list, err)
+	}
+	if list, err := s.ContactsWith(ctx, other, "a", Bob); err != nil || len(list) != 1 || list[0].Shared {
+		t.Errorf("a person is %+v, %v", list, err)
+	}
+	_, _, err := s.OpenRoom(ctx, store.Room{ID: room, Tenant: other, Account: "a", Number: Alice, Node: "n1", Opened: now})
+	must(t, err)
+	for _, id := range []string{"1", "2"} {
+		must(t, s.PutParticipant(ctx, store.Participant{ID: id, Room: room, UUID: "u" + id, Number: main, Contact: "acme", Name: "ACME", Shared: true, Entered: now}))
+	}
+	must(t, s.PutParticipant(ctx, store.Participant{ID: "3", Room: room, UUID: "u3", Number: Bob, Contact: "ben", Name: "Ben", Entered: now}))
+	_, err = s.CloseRoom(ctx, room, "over", now.Add(time.Hour))
+	must(t, err)
+	must(t, s.AddAccess(ctx, []store.Access{{Tenant: other, Account: "a", Number: Alice, Caller: main, Verdict: "allowed", Rule: "somebody behind the shared number of contact acme of", Contact: "acme", At: now}}))
+	got, err := s.Forget(ctx, other, "a", store.Person{Contact: "acme"}, now, false)
+	if want := (store.Forgotten{Contacts: 1, Participants: 2, Decisions: 1}); err != nil || got != want {
+		t.Errorf("erased %+v, %v, want %+v", got, err, want)
+	}
+	list, err := s.Participants(ctx, room)
+	must(t, err)
+	for _, p := range list {
+		if gone := p.ID != "3"; gone != (p.Name == "[erased]" && p.Contact == "") || gone != p.Shared {
+			t.Errorf("the participant is %+v", p)
+		}
+	}
+	if access, err := s.ListAccess(ctx, other, "a", 0, 10); err != nil || len(access) != 1 || strings.Contains(access[0].Rule, "acme") || access[0].Contact != "" {
+		t.Errorf("the decision is %+v, %v", access, err)
 	}
 }

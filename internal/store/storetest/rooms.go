@@ -100,7 +100,7 @@ func roomChanged(t *testing.T, s store.Store) {
 func roomClosed(t *testing.T, s store.Store) {
 	r := openRoom(t, s, aRoom("0000000000000001", "host", now))
 	anna := store.Participant{ID: "p1", Room: r.ID, UUID: "u1", Number: Bob, Contact: "anna", Name: "Anna \U0001F600 ${x}", Entered: now, Joined: now.Add(time.Second)}
-	gone := store.Participant{ID: "p2", Room: r.ID, UUID: "u2", Entered: now.Add(time.Second), Left: now.Add(2 * time.Second), Reason: "hung up"}
+	gone := store.Participant{ID: "p2", Room: r.ID, UUID: "u2", Number: "+442079460959", Contact: "acme", Name: "ACME", Shared: true, Entered: now.Add(time.Second), Left: now.Add(2 * time.Second), Reason: "hung up"}
 	must(t, s.PutParticipant(t.Context(), gone))
 	must(t, s.PutParticipant(t.Context(), anna))
 	if p, err := s.ParticipantOf(t.Context(), r.ID, "u1"); err != nil || p != anna {

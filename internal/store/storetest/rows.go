@@ -43,7 +43,7 @@ const pin = "pbkdf2:0123456789abcdef:00112233445566778899aabbccddeeff00112233445
 func Whole() account.Document {
 	from, until := now, now.Add(time.Hour)
 	conditions := account.ConditionList{tel.NoAnswer, tel.Declined}
-	when, quiet := account.WhenList{"busy", "forwarded"}, false
+	when, quiet, shared := account.WhenList{"busy", "forwarded"}, false, true
 	return account.Document{
 		Tenant:   account.OperatorTenant,
 		Accounts: []account.AccountEntry{{ID: "alice", Name: "Alice É.", State: account.Suspended, Language: "en-GB", TimeZone: "Europe/Rome", Services: []string{"mms", "sms"}}},
@@ -60,7 +60,7 @@ func Whole() account.Document {
 			Evidence: []account.Evidence{account.EvidenceMailbox, account.EvidenceDiversion}, Visual: true, Drain: true,
 			Notifies: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/28"), netip.MustParsePrefix("2001:db8::/64")}}},
 		Contacts: []account.ContactEntry{{Account: "alice", ID: "c1", Name: "Bob \"B\" <x>", Label: "work", Numbers: []string{string(Bob), "+390612345678"},
-			MayJoin: account.MayJoinYes, Source: "import"}},
+			MayJoin: account.MayJoinYes, Source: "import", Clip: "bob.wav", Shared: &shared}},
 		Rules: []account.RuleEntry{{Account: "alice", ID: "r1", For: string(Alice), Order: 7, Callers: account.CallersNumber, Number: "+39*", Do: account.RuleRefuse}},
 	}
 }

@@ -43,8 +43,14 @@ func TestWhoIsOfferedTheConference(t *testing.T) {
 		reason   string
 		mode     call.ConferenceMode // "" = nothing is offered
 	}{
-		"a contact":                            {nil, nil, "in-address-book", call.ByKey},
-		"a contact, without a key":             {func(c *account.Conference) { c.AutoAdmit = true }, nil, "in-address-book", call.AtOnce},
+		"a contact":                       {nil, nil, "in-address-book", call.ByKey},
+		"a contact, without a key":        {func(c *account.Conference) { c.AutoAdmit = true }, nil, "in-address-book", call.AtOnce},
+		"somebody of a shared number":     {nil, func(_ *call.Arrival, w *call.World) { w.Contact.Shared = true }, "shared-in-address-book", call.ByKey},
+		"of a shared number, not listed":  {listed, func(_ *call.Arrival, w *call.World) { w.Contact.Shared = true }, "not-listed", ""},
+		"of a shared number that may not": {everyone, func(_ *call.Arrival, w *call.World) { w.Contact.Shared, w.Contact.MayJoin = true, account.MayJoinNo }, "may-not-join", ""},
+		"of a shared number, after somebody was sent out": {nil, func(_ *call.Arrival, w *call.World) {
+			w.Contact.Shared, w.Room = true, &call.Room{HostPresent: true, Removed: true}
+		}, "removed", ""},
 		"a stranger":                           {nil, func(_ *call.Arrival, w *call.World) { w.Contact = nil }, "not-in-address-book", ""},
 		"a contact who may not":                {nil, func(_ *call.Arrival, w *call.World) { w.Contact.MayJoin = account.MayJoinNo }, "may-not-join", ""},
 		"a contact who is not listed":          {listed, nil, "not-listed", ""},
@@ -199,5 +205,30 @@ func TestWhoseConferenceAForwardedCallIsFor(t *testing.T) {
 	}
 	if n := len(Candidates(at(diversions(many...)), "US")); n > maxCandidates {
 		t.Errorf("%d numbers are looked up for one call", n)
+	}
+}
+
+// Whoever calls from a shared number is nobody in particular, also when only a PIN lets him in.
+func TestASharedNumberIsSoInThePlan(t *testing.T) {
+	everyone := func(c *account.Conference) { c.Offer, c.PINHash = account.OfferEveryone, hash }
+	for name, tt := range map[string]struct {
+		change  func(*call.Arrival, *call.World)
+		mode    call.ConferenceMode
+		contact string
+		shared  bool
+	}{
+		"a contact":            {func(_ *call.Arrival, w *call.World) { w.Contact.Shared = false }, call.ByKey, "anna", false},
+		"recognised":           {func(*call.Arrival, *call.World) {}, call.ByKey, "anna", true},
+		"doubtful":             {func(a *call.Arrival, _ *call.World) { a.Verdict.Likelihood = 0.9 }, call.ByPIN, "", true},
+		"a stranger":           {func(_ *call.Arrival, w *call.World) { w.Contact = nil }, call.ByPIN, "", false},
+		"the host's own phone": {func(_ *call.Arrival, w *call.World) { w.IsHost = true }, call.AsHost, "", false},
+	} {
+		a, w := screened(), known("")
+		w.Contact.Shared = true
+		tt.change(&a, &w)
+		_, step := Offer(a, profile(everyone), w, Settings{}, tel.Busy)
+		if step == nil || step.Conference.Mode != tt.mode || step.Conference.Contact != tt.contact || step.Conference.Shared != tt.shared {
+			t.Errorf("%s: %+v, want %s, contact %q, shared %t", name, step, tt.mode, tt.contact, tt.shared)
+		}
 	}
 }
