@@ -304,8 +304,8 @@ func (m *Manager) dialled(ctx context.Context, in store.Room, digits string) (Gu
 		if err != nil {
 			return Guest{}, err
 		}
-		if len(found) > 0 {
-			return guestOf(found[0], whole), nil
+		if c := account.Calling(found); c != nil {
+			return guestOf(*c, whole), nil
 		}
 	}
 	numbers, err := m.opt.Book.NumbersEnding(ctx, in.Tenant, in.Account, digits, maxEndings+1)
@@ -321,8 +321,8 @@ func (m *Manager) dialled(ctx context.Context, in store.Room, digits string) (Gu
 		if err != nil {
 			return Guest{}, err
 		}
-		if len(found) > 0 {
-			of = append(of, found[0])
+		if c := account.Calling(found); c != nil {
+			of = append(of, *c)
 		}
 	}
 	return theOne(of, digits)
@@ -348,5 +348,5 @@ func theOne(contacts []account.Contact, digits string) (Guest, error) {
 }
 
 func guestOf(c account.Contact, number tel.Number) Guest {
-	return Guest{Number: number, Verified: true, Contact: c.ID, Name: c.Name, Clip: c.Clip}
+	return Guest{Number: number, Verified: true, Contact: c.ID, Name: c.Name, Clip: c.Clip, Shared: c.Shared}
 }
