@@ -208,7 +208,7 @@ func nobodyWaits() lab.Story {
 		roster(ctx, s, "the room is closed", func(r store.Room, _ []store.Participant) bool { return !r.Closed.IsZero() && r.Why == "nobody came" })
 		s.Record(ctx, 1)
 
-		anna = asks(ctx, s, s.Party("anna again", toneC), s.From)
+		anna = asks(ctx, s, s.Party("anna-again", toneC), s.From)
 		rings = s.Rings(ctx, s.Phone, 2)
 		host := s.PlaceBy(s.Party("host", toneB), lab.Invite{To: lab.AccessNumber, From: s.Number})
 		s.WaitAnswered(ctx, host)

@@ -346,14 +346,18 @@ func (m *Manager) awaitHost(ctx context.Context, kept store.Room, since, until t
 		if err == nil && !now.Closed.IsZero() {
 			return FetchResult{Why: now.Why}
 		}
+		why := ""
 		for _, p := range people {
 			switch {
 			case !p.Host || err != nil:
 			case p.Present():
 				return FetchResult{Joined: true}
 			case !p.Left.IsZero() && p.Joined.IsZero() && !p.Entered.Before(since):
-				return FetchResult{Why: p.Reason}
+				why = p.Reason
 			}
+		}
+		if why != "" { // and he has not come by himself meanwhile
+			return FetchResult{Why: why}
 		}
 		select {
 		case <-w.Changed:
