@@ -110,8 +110,8 @@ func (c *conferences) Open(ctx context.Context, o conference.Opening) (string, e
 	if o.ByHost {
 		by = "host"
 	}
-	s, _, err := c.rooms.Open(ctx, rooms.Opening{Host: hostOf(o.Host), By: by, Settings: o.Settings, Node: o.Node})
-	return s.ID, err
+	s, _, err := c.rooms.Open(ctx, rooms.Opening{Host: hostOf(o.Host), By: by, Settings: o.Settings, Node: o.Node, Present: o.Present})
+	return s.ID, entryError(err)
 }
 
 // Abandon implements conference.Rooms.
@@ -210,7 +210,7 @@ func joinOf(t rooms.Ticket) call.JoinOrder {
 func entryError(err error) error {
 	for ours, theirs := range map[error]error{
 		rooms.ErrLocked: conference.ErrLocked, rooms.ErrFull: conference.ErrFull, rooms.ErrEnded: conference.ErrEnded, rooms.ErrKicked: conference.ErrRemoved,
-		rooms.ErrAnew: conference.ErrAnew,
+		rooms.ErrAnew: conference.ErrAnew, rooms.ErrAbsent: conference.ErrAbsent,
 	} {
 		if errors.Is(err, ours) {
 			return theirs

@@ -23,7 +23,7 @@ func hostsRooms(t *testing.T) chapter {
 	messages, api := t.TempDir(), newIntegrator(t, "")
 	return chapter{
 		acts: []act{
-			{keysOfAllKinds(), wrongKeysThenJoin(), nothingPressed(), transferredFromTheMenu(), messageForTheHost(messages), withheldWithPIN(api), twoDiversions(), noHost(), mappedNumber(),
+			{keysOfAllKinds(), wrongKeysThenJoin(), nothingPressed(), transferredFromTheMenu(), messageForTheHost(messages), withheldWithPIN(api), pinWithoutConference(), twoDiversions(), noHost(), mappedNumber(),
 				hangsUpInTheGreeting(), joiningSwitchedOff(), behindThePhones(), hostileContactName(), hostNamed()},
 			{deathInTheMenu()},
 			{deathInTheConference()},
@@ -41,7 +41,10 @@ func hostsRooms(t *testing.T) chapter {
 					}
 				}
 			}
-			change("conf-pin", func(n *account.NumberEntry) { n.Conference.Offer, n.Conference.PIN = account.OfferEveryone, "4711" })
+			for _, name := range []string{"conf-pin", "conf-pin-alone"} {
+				change(name, func(n *account.NumberEntry) { n.Conference.Offer, n.Conference.PIN = account.OfferEveryone, "4711" })
+			}
+			change("conf-pin-alone", func(n *account.NumberEntry) { n.Conference.Room = account.RoomPresent })
 			change("conf-message-kept", func(n *account.NumberEntry) { n.Conference.Tries = 1 })
 			change("conf-host-named", func(n *account.NumberEntry) {
 				n.Conference.Greeting = account.GreetingName
@@ -183,6 +186,18 @@ func messageForTheHost(messages string) lab.Story {
 	})
 	s.Line.Targets = [2]lab.TargetState{lab.TargetRefuses, lab.TargetRefuses}
 	return s
+}
+
+func pinWithoutConference() lab.Story {
+	return story("conf-pin-alone", "The host is in no conference: a stranger is asked for the PIN as if he were, and with the right one hears that nobody is there, and gets voicemail.", func(ctx context.Context, s *lab.Stage) {
+		withheld := s.Forwarded("anonymous", "user-busy")
+		withheld.Headers = append(withheld.Headers, "Privacy: id")
+		c := offered(ctx, s, withheld)
+		s.Must(c.Press(ctx, "4711#", lab.KeysAsEvents))
+		r := atVoicemail(ctx, s, c, 1)
+		s.Steps(r, "conference not-joined", "mailbox answered")
+		s.Check(strings.Contains(r.Steps[0].Note, "in no conference"), "the record says %q", r.Steps[0].Note)
+	})
 }
 
 func withheldWithPIN(api *integrator) lab.Story {

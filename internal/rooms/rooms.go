@@ -11,7 +11,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/signalbox/signalbox/internal/account"
 	"github.com/signalbox/signalbox/internal/store"
 	"github.com/signalbox/signalbox/internal/tel"
 )
@@ -24,6 +23,8 @@ var (
 	ErrEnded  = errors.New("the conference has ended")
 	// ErrAnew means that the room was closed, but no conference has ended in it: whoever was asked meanwhile may open another one.
 	ErrAnew = errors.New("the room was closed before anybody came into it, or its media server was lost")
+	// ErrAbsent means that the host is in no conference, and none is made.
+	ErrAbsent = errors.New("the host is in no conference")
 	// ErrUnreached means that the host was called a moment ago, for somebody else, and did not come.
 	ErrUnreached = errors.New("the host was not reached")
 	ErrCalls     = errors.New("too many people are being called into the conference: wait until they have answered")
@@ -58,14 +59,6 @@ type State struct {
 	Members                                int
 	Kicked                                 bool // this caller may not come back
 	Calling                                bool // the host is being called
-}
-
-// Opening asks for a room.
-type Opening struct {
-	Host     Host
-	By       string // host, attendee or api
-	Settings account.Conference
-	Node     string // where it is made, when it has to be
 }
 
 // Guest asks to come into a room.
@@ -267,38 +260,6 @@ func (m *Manager) people(ctx context.Context, kept store.Room) ([]store.Particip
 	return seen, nil
 }
 
-// Open returns the host's room and makes it when there is none; created says so. It is a row in the store; FreeSWITCH makes its
-// conference when the first one comes in. Enter or Abandon follows.
-func (m *Manager) Open(ctx context.Context, o Opening) (State, bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, writes)
-	defer cancel()
-	want := store.Room{
-		ID: newID(), Tenant: o.Host.Tenant, Account: o.Host.Account, Number: o.Host.Number, HostName: o.Host.Name, Language: o.Host.Language,
-		Node: o.Node, By: o.By, Opened: time.Now().UTC(), Quiet: o.Settings.Quiet, Waits: o.Settings.Room == account.RoomOpen,
-		MaxMembers: o.Settings.MaxMembers, EndsWith: o.Settings.HostLeaves == account.LeavesEnd, Grace: o.Settings.Grace,
-		Accept: o.Settings.AcceptTimeout, Dial: o.Settings.ForwardDial, Recording: o.Settings.Record && m.opt.Recordings != "",
-	}
-	if n := m.nodes[o.Node]; n != nil {
-		want.Core = n.sw.CoreUUID()
-	}
-	kept, created, err := m.opt.Store.OpenRoom(ctx, want)
-	if err != nil {
-		return State{}, false, err
-	}
-	if created {
-		m.opt.Meter.Opened(o.By)
-		m.log.Info("conference opened", zap.String("conference", kept.ID), zap.String("account", kept.Account), zap.String("node", kept.Node), zap.String("by", kept.By))
-		m.changed(kept.ID)
-	}
-	m.load(ctx, kept)
-	m.inRoom(kept.ID, func(r *room) { r.asking++ })
-	s, err := m.stateOf(ctx, kept, "")
-	if err != nil { // nobody knows of the room, and so nobody abandons it
-		m.Abandon(ctx, kept.ID)
-	}
-	return s, created, err
-}
-
 // remember keeps an open room in memory. The caller holds the lock.
 func (m *Manager) remember(kept store.Room) *room {
 	r := m.rooms[kept.ID]
@@ -487,14 +448,6 @@ func (m *Manager) Arrive(ctx context.Context, id, participant, leg, node string)
 func (m *Manager) same(a, b string) bool {
 	one, other := m.nodes[a], m.nodes[b]
 	return a == b || one != nil && other != nil && one.sw.CoreUUID() != "" && one.sw.CoreUUID() == other.sw.CoreUUID()
-}
-
-// Abandon says that a caller who opened a room does not come into it.
-func (m *Manager) Abandon(ctx context.Context, id string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writes)
-	defer cancel()
-	m.inRoom(id, func(r *room) { r.asking = max(r.asking-1, 0) })
-	m.closeEmpty(ctx, id, nobodyCame)
 }
 
 // Gone says that a leg with a ticket does not come into the room, or is not in it any more; it may be said more than once. That somebody

@@ -63,6 +63,24 @@ func TestTwoAtOnceComeIntoOneRoomAndTheHostIsCalledOnce(t *testing.T) {
 	}
 }
 
+func TestWhoWantsTheHostsRoomMakesNone(t *testing.T) {
+	r, f := newRig(t), newMedia("n1")
+	m, _ := r.manager("one", nil, f)
+	want := Opening{Host: theHost, By: "attendee", Settings: settings(), Node: "n1", Present: true}
+	if s, created, err := m.Open(t.Context(), want); !errors.Is(err, ErrAbsent) || created || s.ID != "" {
+		t.Errorf("nobody is in a conference: %+v, %v, %v", s, created, err)
+	}
+	s := r.open(m, "n1", nil)
+	if _, _, err := m.Open(t.Context(), want); !errors.Is(err, ErrAbsent) {
+		t.Errorf("somebody is on the way into a room, and not the host: %v", err)
+	}
+	r.enter(m, f, s, Guest{UUID: uuid.NewString(), Number: hostNumber, IsHost: true})
+	r.until(m, s.ID, "the host is in", func(_ store.Room, people []store.Participant) bool { return present(people) == 1 })
+	if got, created, err := m.Open(t.Context(), want); err != nil || created || got.ID != s.ID || !got.HostPresent {
+		t.Errorf("the host is in: %+v, %v, %v", got, created, err)
+	}
+}
+
 func TestARoomStaysForWhoIsStillAsked(t *testing.T) {
 	r, f := newRig(t), newMedia("n1")
 	m, _ := r.manager("one", nil, f)

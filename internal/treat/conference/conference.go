@@ -33,6 +33,8 @@ var (
 	ErrFull    = errors.New("the conference is full")
 	ErrEnded   = errors.New("the conference has ended")
 	ErrRemoved = errors.New("the host has sent the caller out of this conference")
+	// ErrAbsent means that the host is in no conference, and none is made.
+	ErrAbsent = errors.New("the host is in no conference")
 	// ErrAnew means that the room was closed without a conference having ended in it, so that another one takes its place.
 	ErrAnew = errors.New("the room was closed before anybody came into it, or its media server was lost")
 )
@@ -49,6 +51,7 @@ type Opening struct {
 	Settings account.Conference
 	Node     string // where it is made when there is none
 	ByHost   bool
+	Present  bool // only the one that the host is in: none is made
 }
 
 // Guest is who comes in.
@@ -81,7 +84,8 @@ type Fetching struct {
 
 // Rooms keeps the rooms of hosts.
 type Rooms interface {
-	// Open finds the host's room or makes one, exactly one however many ask at once, and returns its ID.
+	// Open finds the host's room or makes one, exactly one however many ask at once, and returns its ID. The error is ErrAbsent where
+	// none is made, and others.
 	Open(ctx context.Context, o Opening) (room string, err error)
 	// Abandon says that nobody came into the room because of this call.
 	Abandon(ctx context.Context, room string)
@@ -204,7 +208,7 @@ func (v *visit) makes() bool {
 
 // open finds or makes the host's room.
 func (v *visit) open(ctx context.Context) (room string, err error) {
-	return v.t.Rooms.Open(ctx, Opening{Host: v.host(), Settings: v.c.Settings, Node: v.a.Node, ByHost: v.c.Mode == call.AsHost})
+	return v.t.Rooms.Open(ctx, Opening{Host: v.host(), Settings: v.c.Settings, Node: v.a.Node, ByHost: v.c.Mode == call.AsHost, Present: !v.makes()})
 }
 
 // gone is why a leg is not in the room any more.

@@ -18,6 +18,7 @@ import (
 type house struct {
 	did         []string
 	hostPresent bool
+	asked       Opening
 	open, enter error
 	accepts     bool
 	never       bool // the host's phone rings for ever
@@ -31,6 +32,7 @@ type house struct {
 func (h *house) note(what string) { h.did = append(h.did, what) }
 
 func (h *house) Open(_ context.Context, o Opening) (string, error) {
+	h.asked = o
 	h.note("open " + o.Node)
 	return "0123456789abcdef", h.open
 }
@@ -268,6 +270,20 @@ func TestTheWayInByPIN(t *testing.T) {
 		if err != nil || rec.Result != tt.result || !reflect.DeepEqual(h.did, tt.rooms) {
 			t.Errorf("%s: %s (%s), %v, %q; want %s, %q", name, rec.Result, rec.Note, err, h.did, tt.result, tt.rooms)
 		}
+	}
+}
+
+func TestARightPINMakesNoRoom(t *testing.T) {
+	row := &account.NumberEntry{Conference: &account.ConferenceEntry{PIN: "4711"}}
+	c := step(call.ByPIN)
+	c.Settings.PINHash, c.Create = account.KeepSecrets(row, nil).(*account.NumberEntry).Conference.PIN, account.RoomPresent
+	h, leg := &house{open: ErrAbsent}, &calltest.Leg{Presses: []string{"4711"}}
+	rec, err := Run(t.Context(), leg, call.Arrival{Node: "n1", From: tel.Identity{Withheld: true}}, "r", c, Tools{Rooms: h})
+	if err != nil || rec.Result != call.NotJoined || !h.asked.Present {
+		t.Errorf("%s (%s), %v, asked for %+v", rec.Result, rec.Note, err, h.asked)
+	}
+	if last := leg.Did[len(leg.Did)-1]; !strings.Contains(last, "no-answer") {
+		t.Errorf("at last the caller hears %q", last)
 	}
 }
 

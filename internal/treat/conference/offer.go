@@ -127,6 +127,8 @@ func unavailable(c account.Conference, mode call.ConferenceMode, w call.World) c
 	switch {
 	case w.RoomsDown:
 		return call.Reason{Name: "rooms-unknown", Sentence: "the host's conference could not be looked up"}
+	case mode == call.ByPIN: // the question alone would tell a stranger that the host is in a conference
+		return call.Reason{}
 	case mode == call.AsHost || w.Scheduled != "" || c.Room != account.RoomPresent:
 		return call.Reason{}
 	case w.Room == nil || !w.Room.HostPresent:

@@ -117,6 +117,29 @@ func TestWhoIsOfferedTheConference(t *testing.T) {
 	}
 }
 
+// TestStrangersHearNoDifference: whoever has no PIN learns nothing of a conference by being asked for one.
+func TestStrangersHearNoDifference(t *testing.T) {
+	everyone := func(c *account.Conference) {
+		c.Offer, c.PINHash, c.Room = account.OfferEveryone, hash, account.RoomPresent
+	}
+	stranger := known("")
+	stranger.Contact = nil
+	var first *call.Step
+	for name, room := range map[string]*call.Room{"no conference": nil, "the host is in one": {HostPresent: true}, "the host has left it": {}} {
+		stranger.Room = room
+		access, step := Offer(screened(), profile(everyone), stranger, Settings{}, "")
+		if step == nil || step.Conference.Mode != call.ByPIN {
+			t.Fatalf("%s: a stranger is not asked for the PIN: %+v", name, access)
+		}
+		if first == nil {
+			first = step
+		}
+		if !reflect.DeepEqual(step, first) {
+			t.Errorf("%s: %+v; in another case %+v", name, step, first)
+		}
+	}
+}
+
 func TestForWhichCallsItIsOffered(t *testing.T) {
 	forwarded := known("")
 	forwarded.Forwarded = &call.Forward{Number: hana, Why: tel.Busy}
