@@ -20,12 +20,8 @@ func (p *profile) newCall(tx *serverTx) {
 		tx.respond(tx.newResponse(400, "Bad Request"))
 		return
 	}
-	if u, err := parseURI(parseAddr(m.get("From")).uri); err != nil || u.scheme == "" {
-		tx.respond(tx.newResponse(400, "Bad From Header"))
-		return
-	}
-	if contactOf(m) == "" {
-		tx.respond(tx.newResponse(400, "Missing Contact Header"))
+	if bad := unreadable(m); bad != "" {
+		tx.respond(tx.newResponse(400, bad))
 		return
 	}
 	if p.auth && !p.authorized(tx, 407) {

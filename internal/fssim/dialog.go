@@ -113,6 +113,24 @@ func plainSDP(ip string, offer []byte) []byte {
 		"m=audio 9 RTP/AVP %s\r\n%sa=ptime:20\r\na=sendrecv\r\n", fam, ip, fam, ip, payloads, maps)
 }
 
+// unreadable is what Sofia says to an INVITE that it cannot read; "" = it can.
+func unreadable(m *sipMessage) string {
+	u, err := parseURI(parseAddr(m.get("From")).uri)
+	switch {
+	case err != nil || u.scheme == "":
+		return "Bad From Header"
+	case contactOf(m) == "":
+		return "Missing Contact Header"
+	}
+	for line := range strings.SplitSeq(string(m.body), "\n") {
+		// Six fields (RFC 4566 section 5.2): a blank in the user's name makes it seven.
+		if strings.HasPrefix(line, "o=") && len(strings.Fields(line)) != 6 {
+			return "Bad Session Description"
+		}
+	}
+	return ""
+}
+
 // mediaOf reads the address and port of the first audio line.
 func mediaOf(sdp []byte) (ip, port string) {
 	for line := range strings.SplitSeq(string(sdp), "\n") {

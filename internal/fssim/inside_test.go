@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -71,6 +72,18 @@ func TestProvisionalResponsesAreReliable(t *testing.T) {
 	if r := a.expect("422"); r.get("Min-SE") != "120" {
 		t.Errorf("Min-SE %q", r.get("Min-SE"))
 	}
+}
+
+// TestAnOfferThatNobodyCanRead: Sofia answers it before any channel is made.
+func TestAnOfferThatNobodyCanRead(t *testing.T) {
+	a, b := newPhone(t), newPhone(t)
+	s := bridging(t, b.addr)
+	a.sdp = strings.Replace(testSDP, "o=- ", "o=two words ", 1)
+	a.call(s.ExternalAddr(), "1001")
+	if r := a.expect("400"); r.reason != "Bad Session Description" {
+		t.Errorf("refused with %q", r.reason)
+	}
+	b.nothing()
 }
 
 func TestReferSendsTheOtherLegAway(t *testing.T) {

@@ -58,6 +58,7 @@ type phone struct {
 	conn *net.UDPConn
 	addr netip.AddrPort
 	in   chan *sipMessage
+	sdp  string // that it offers
 
 	mu   sync.Mutex
 	seen map[string]bool // retransmissions
@@ -75,7 +76,7 @@ func newPhoneAt(t *testing.T, ip net.IP) *phone {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &phone{t: t, conn: c, addr: c.LocalAddr().(*net.UDPAddr).AddrPort(), in: make(chan *sipMessage, 100), seen: map[string]bool{}}
+	p := &phone{t: t, conn: c, addr: c.LocalAddr().(*net.UDPAddr).AddrPort(), sdp: testSDP, in: make(chan *sipMessage, 100), seen: map[string]bool{}}
 	done, closing := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
@@ -163,7 +164,7 @@ func (p *phone) call(to netip.AddrPort, number string, extra ...string) *sipMess
 		m.add(name, value)
 	}
 	m.add("Content-Type", sdpType)
-	m.body = []byte(testSDP)
+	m.body = []byte(p.sdp)
 	p.send(m, to)
 	return m
 }
