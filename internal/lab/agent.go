@@ -296,11 +296,12 @@ func (a *Agent) transmit(to hop, raw []byte, note string) {
 	if m, err := ParseMessage(raw); err == nil {
 		summary = m.summary()
 	}
-	err := a.ep.send(to, raw)
-	if err != nil {
-		note += " (could not be sent: " + err.Error() + ")"
+	e := Event{Kind: Signal, From: a.opts.Name, To: a.opts.Names.Get(to.addr), Summary: summary + note, Raw: string(raw)}
+	a.opts.Trace.Add(e) // before all that it brings about
+	if err := a.ep.send(to, raw); err != nil {
+		e.Summary += " (could not be sent: " + err.Error() + ")"
+		a.opts.Trace.Add(e)
 	}
-	a.opts.Trace.Add(Event{Kind: Signal, From: a.opts.Name, To: a.opts.Names.Get(to.addr), Summary: summary + note, Raw: string(raw)})
 }
 
 // arrived takes a message from the network.
