@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -22,8 +23,46 @@ const (
 
 var errDeleting = errors.New("the mailbox that was there before is being deleted")
 
+// boxLocks let one at a time tell a system of a mailbox, so that what the sweeper was about to say of a former subscriber's does not
+// arrive behind the next one's and suspend it. Between processes that share a store nothing holds: reconcile finds what differs.
+type boxLocks struct {
+	mu   sync.Mutex
+	held map[string]*boxLock
+}
+
+type boxLock struct {
+	sync.Mutex
+	users int // who hold it or wait for it
+}
+
+// lock waits for a mailbox and returns what gives it back.
+func (l *boxLocks) lock(fqdn, id string) (unlock func()) {
+	name := fqdn + " " + id
+	l.mu.Lock()
+	if l.held == nil {
+		l.held = map[string]*boxLock{}
+	}
+	b := l.held[name]
+	if b == nil {
+		b = &boxLock{}
+		l.held[name] = b
+	}
+	b.users++
+	l.mu.Unlock()
+	b.Lock()
+	return func() {
+		b.Unlock()
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if b.users--; b.users == 0 {
+			delete(l.held, name)
+		}
+	}
+}
+
 // make makes a mailbox at its system be as m says. What was there before is kept for undo first.
 func (j *job) make(ctx context.Context, m *store.Mailbox) error {
+	defer j.s.boxes.lock(m.FQDN, m.ID)()
 	began, target := time.Now(), m.FQDN+" mailbox "+m.ID
 	was, err := j.s.opt.Mailboxes.Mailbox(ctx, m.FQDN, m.ID)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
@@ -279,6 +318,13 @@ func (s *Provisioner) sweepMailboxes(ctx context.Context) error {
 
 // attend does what is due of one mailbox. Whoever writes it meanwhile wins.
 func (s *Provisioner) attend(ctx context.Context, m store.Mailbox) error {
+	defer s.boxes.lock(m.FQDN, m.ID)()
+	switch is, err := s.opt.Mailboxes.Mailbox(ctx, m.FQDN, m.ID); {
+	case errors.Is(err, store.ErrNotFound) || err == nil && is.Version != m.Version:
+		return nil // somebody was faster, who told the system too
+	case err != nil:
+		return err
+	}
 	now := time.Now()
 	if m.State == store.MailboxRetained && !m.RetainUntil.After(now) || m.State == store.MailboxDeleting {
 		return s.forgetBox(ctx, m)

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -230,6 +231,39 @@ func TestMailboxOfAFormerSubscriberIsNobodyElses(t *testing.T) {
 	r.UserProfile = "u-2"
 	if status := d.submit(r); status.Status != provision.Done || d.west.Made(alice) != 2 {
 		t.Errorf("the next subscriber has the mailbox of the former one: %+v", status)
+	}
+}
+
+// The sweeper is about to say that a removed subscriber's mailbox takes no messages, and hangs; meanwhile the number is given away.
+func TestWhatWasToldOfAFormerSubscriberDoesNotArriveLate(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, nil)
+	d.submit(add("r1", alice))
+	told, goOn := make(chan struct{}), make(chan struct{})
+	var hangs atomic.Bool
+	d.west.FailWith(func(method, _ string) int {
+		if method == http.MethodPut && hangs.CompareAndSwap(false, true) {
+			close(told)
+			<-goOn
+		}
+		return 0
+	})
+	d.submit(provision.Request{ID: "r2", Action: provision.Remove, UserProfile: "u-1001"})
+	<-told
+	r := add("r3", alice)
+	r.UserProfile = "u-2"
+	if _, err := d.Submit(t.Context(), "acme", r); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if status, err := d.Wait(ctx, "acme", "r3"); err == nil && status.Status == provision.Done {
+		t.Errorf("the number is given away while its system is still told of the former subscriber: %+v", status)
+	}
+	close(goOn)
+	status := wait(t, d.Provisioner, "r3")
+	if m, _ := d.west.Mailbox(alice); status.Status != provision.Done || m.State != vmadmin.Active || d.west.Made(alice) != 2 {
+		t.Errorf("the next subscriber's mailbox is %+v, made %d times; the request is %+v", m, d.west.Made(alice), status)
 	}
 }
 

@@ -84,6 +84,8 @@ type Provisioner struct {
 
 	mu      sync.Mutex
 	waiting map[key][]chan struct{} // closed when a request is finished
+
+	boxes boxLocks // held by who reads a mailbox's row and tells its system
 }
 
 type key struct{ tenant, id string }
