@@ -298,6 +298,8 @@ func (p patient) conferences(dir string) {
 	look("a file", func(c *config.Config) { c.Conference.Music = "sounds/signalbox/en/reached.wav" }, "conference-music", ok, "is there")
 	look("a format that nothing plays", func(c *config.Config) { c.Conference.Music = "/nowhere/wait.mp3" }, "conference-music", warn, "no module")
 	p.api("unload mod_tone_stream")
+	// FreeSWITCH keeps its table of interfaces behind a queue: the module is gone some milliseconds before "show file" says so.
+	p.eventually("the module's going", func() bool { return p.examine(with(nil))["conference-music"].Status == warn })
 	look("no tones", nil, "conference-music", warn, "no module")
 	p.api("load mod_tone_stream")
 	look("no such voice", func(c *config.Config) { c.Conference.Voice.Name = "nobody" }, "conference-voice", warn, "no voice nobody")
