@@ -38,7 +38,7 @@ func run(m *testing.M) int {
 	// A chapter mostly waits: how many run at once is no question of processors, unless each starts a FreeSWITCH.
 	parallel := "8"
 	if os.Getenv("SIGNALBOX_FREESWITCH") != "" {
-		parallel = "5"
+		parallel = "9"
 	}
 	if err := flag.Set("test.parallel", parallel); err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -31,6 +32,8 @@ type Cut struct {
 type Passed struct {
 	From Side
 	Text []byte // with the body behind it
+
+	through bool
 }
 
 // Name is the Event-Name of an event, else the message's first line.
@@ -69,6 +72,12 @@ func (p *Passage) Messages() []Passed {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return append([]Passed(nil), p.passed...)
+}
+
+// Through are the messages that were handed on whole. Two calls of one story may have their neighbours in another order, so that the
+// message at which one was cut is not always the one that stands there in the other.
+func (p *Passage) Through() []Passed {
+	return slices.DeleteFunc(p.Messages(), func(m Passed) bool { return !m.through })
 }
 
 // Cutter stands between the two ends of Event Socket connections, forwards them message by message, and cuts them where a test
@@ -178,7 +187,8 @@ func (p *Passage) forward(from Side) {
 		}
 		here := p.cut.Message == n && p.cut.From == from
 		p.mu.Lock()
-		p.passed = append(p.passed, Passed{from, text})
+		at := len(p.passed)
+		p.passed = append(p.passed, Passed{From: from, Text: text})
 		p.wasCut = p.wasCut || here
 		p.mu.Unlock()
 		if here {
@@ -190,6 +200,9 @@ func (p *Passage) forward(from Side) {
 		if _, err := out.Write(text); err != nil {
 			return
 		}
+		p.mu.Lock()
+		p.passed[at].through = true
+		p.mu.Unlock()
 	}
 }
 
