@@ -15,7 +15,7 @@ func TestSimStories(t *testing.T)  { onSimulator(t, labStories()) }
 func TestRealStories(t *testing.T) { onFreeSWITCH(t, labStories()) }
 
 // labStories are the stories that "signalbox lab" tells.
-func labStories() chapter { return chapter{acts: []act{lab.Stories()}} }
+func labStories() chapter { return chapter{long: true, acts: []act{lab.Stories()}} }
 
 func TestSimCalls(t *testing.T)  { onSimulator(t, calls(t)) }
 func TestRealCalls(t *testing.T) { onFreeSWITCH(t, calls(t)) }

@@ -22,6 +22,7 @@ func TestRealConference(t *testing.T) { onFreeSWITCH(t, hostsRooms(t)) }
 func hostsRooms(t *testing.T) chapter {
 	messages, api := t.TempDir(), newIntegrator(t, "")
 	return chapter{
+		long: true,
 		acts: []act{
 			{keysOfAllKinds(), wrongKeysThenJoin(), nothingPressed(), transferredFromTheMenu(), messageForTheHost(messages), withheldWithPIN(api), pinWithoutConference(), twoDiversions(), noHost(), mappedNumber(),
 				hangsUpInTheGreeting(), joiningSwitchedOff(), behindThePhones(), hostileContactName(), hostNamed()},

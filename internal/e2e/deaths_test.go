@@ -25,6 +25,7 @@ const (
 func deaths(t *testing.T) chapter {
 	billing := newBilling(t)
 	return chapter{
+		long:  true,
 		after: billing.hasEverything,
 		acts:  []act{killed().act(), frozen().act(), strangers(), reloads()}, files: operatorSettings, numbers: []string{nobodysNumber}, unknown: "event socket command HTTP",
 		configure: func(yaml string) string {

@@ -89,7 +89,7 @@ func (p patient) states(what string, checks map[string]doctor.Check, want map[st
 
 // TestRealDoctor examines a vanilla FreeSWITCH as it is, with our files, and with one thing broken at a time.
 func TestRealDoctor(t *testing.T) {
-	t.Parallel()
+	begins(t, false)
 	binary := os.Getenv("SIGNALBOX_FREESWITCH")
 	if binary == "" {
 		t.Skip("SIGNALBOX_FREESWITCH names no freeswitch binary: this was NOT tested on a real switch")

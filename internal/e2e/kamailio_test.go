@@ -62,7 +62,7 @@ func freeAt(t *testing.T, ip netip.Addr) string {
 // newChain starts everything: one proxy for each of proxies, the addresses of an example by which it is known.
 func newChain(t *testing.T, example string, proxies ...string) *chain {
 	kamailio := hasKamailio(t)
-	t.Parallel()
+	begins(t, false)
 	c := &chain{example: example, dir: t.TempDir(), trace: lab.NewTrace(nil), through: 2}
 	t.Cleanup(func() { c.tell(t) })
 	c.parties(t, 7, 41, 42)

@@ -29,6 +29,7 @@ func links(t *testing.T) chapter {
 		return s
 	}
 	return chapter{
+		long:    true,
 		numbers: []string{lab.AccessNumber},
 		acts: []act{{
 			story("link-cut", "The link is reset: a call that outlived its sidecar goes on, and its end is seen once.", playLinkCut),

@@ -62,7 +62,7 @@ func (o *oneAddress) String() string {
 
 // TestTwoProxiesOnOneAddress is an INVITE that one proxy handled and everything inside its dialog that the other did, which never saw it.
 func TestTwoProxiesOnOneAddress(t *testing.T) {
-	t.Parallel()
+	begins(t, false)
 	o := &oneAddress{chosen: make(map[string]int)}
 	first := func(*lab.Message) int { return 0 }
 	o.chooses(first)

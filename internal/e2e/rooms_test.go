@@ -37,6 +37,7 @@ func linked(stories ...lab.Story) act {
 // conferences are looked at from inside: the host is fetched, people come and go, the host does what he wants with them, and processes die.
 func conferences() chapter {
 	return chapter{
+		long: true,
 		acts: []act{
 			linked(hostIsFetched(), hostDoesNotAccept(), nobodyWaits(), twoAtOnceFetchOnce(), ownCallComesBack(), backSoon(), hostSendsOut(), hostsKeys(),
 				joinsAndLeavesAreHeard(), waitsInAnOpenRoom(), lostLeg(), colleaguesOfAFirm()),

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -35,20 +36,43 @@ func run(m *testing.M) int {
 		fmt.Fprintf(os.Stderr, "building signalbox: %v\n%s", err, out)
 		return 1
 	}
-	// A chapter mostly waits: how many run at once is no question of processors, unless each starts a FreeSWITCH.
-	parallel := "8"
+	seats = make(chan struct{}, 12)
 	if os.Getenv("SIGNALBOX_FREESWITCH") != "" {
-		parallel = "9"
+		seats = make(chan struct{}, 9) // each starts a FreeSWITCH
 	}
-	if err := flag.Set("test.parallel", parallel); err != nil {
+	if err := flag.Set("test.parallel", "100"); err != nil { // begins has them wait
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return m.Run()
 }
 
+// seats are how many tests run at once, which is no question of processors: a chapter mostly waits. longOnes are those that have not
+// begun yet of the ones that take long, which begin first; else the last of them would run alone at the end.
+var (
+	seats    chan struct{}
+	longOnes sync.WaitGroup
+)
+
+// begins has a test run beside the others when its turn has come.
+func begins(t *testing.T, long bool) {
+	if long {
+		longOnes.Add(1) // before any parallel test goes on
+	}
+	t.Parallel()
+	if !long {
+		longOnes.Wait()
+	}
+	seats <- struct{}{}
+	t.Cleanup(func() { <-seats })
+	if long {
+		longOnes.Done()
+	}
+}
+
 // chapter is what is played on one rig.
 type chapter struct {
+	long      bool // more than half a minute
 	acts      []act
 	reliable  bool // provisional responses to who supports that (RFC 3262)
 	ipv6      bool // a real switch listens at ::1 too
@@ -66,12 +90,12 @@ type act []lab.Story
 
 // onSimulator and onFreeSWITCH play a chapter.
 func onSimulator(t *testing.T, c chapter) {
-	t.Parallel()
+	begins(t, c.long)
 	perform(t, c, lab.RigOptions{Reliable: c.reliable})
 }
 
 func onFreeSWITCH(t *testing.T, c chapter) {
-	t.Parallel()
+	begins(t, c.long)
 	binary := os.Getenv("SIGNALBOX_FREESWITCH")
 	if binary == "" {
 		t.Skip("SIGNALBOX_FREESWITCH names no freeswitch binary: this was NOT tested on a real switch")

@@ -238,6 +238,14 @@ func (r *Rig) simulate(ctx context.Context, files Dropins) (SwitchAt, func(), er
 	for user := range maxStories {
 		args = append(args, "--user", fmt.Sprintf("%d:%s", 1001+user, password))
 	}
+	// Of ours, not of the kernel's, who would give those of a switch that was killed to somebody who answers its calls.
+	for _, flag := range []string{"--event-socket", "--external", "--internal"} {
+		free, err := freePort()
+		if err != nil {
+			return SwitchAt{}, nil, err
+		}
+		args = append(args, flag, free.String())
+	}
 	p, err := r.spawn("switch", args...)
 	if err != nil {
 		return SwitchAt{}, nil, err
@@ -253,7 +261,6 @@ func (r *Rig) simulate(ctx context.Context, files Dropins) (SwitchAt, func(), er
 		return SwitchAt{}, nil, fmt.Errorf("reading the simulator's addresses from %q: %w", line, err)
 	}
 	at.Password, at.Domain, at.UserPassword, at.PID, at.process = eventSocketPassword, domain, password, p.PID(), p
-	args = append(args, "--event-socket", at.EventSocket, "--external", at.External.String(), "--internal", at.Internal.String())
 	running := p
 	at.again = func(ctx context.Context) (*Process, error) {
 		p, err := r.spawn("switch", args...)
