@@ -105,12 +105,12 @@ unit() {
     packages=$(grep -vxFf <(go list "${concurrent[@]}") <<<"$packages")
   fi
   # shellcheck disable=SC2086
-  SIGNALBOX_FREESWITCH= tests $packages
+  SIGNALBOX_FREESWITCH= tests -p 4 $packages
 }
 
 race() {
   [ "$CGO_ENABLED" = 1 ] || { skip "race detector"; return 0; }
-  SIGNALBOX_FREESWITCH= tests -race "${concurrent[@]}"
+  SIGNALBOX_FREESWITCH= tests -race -p 4 "${concurrent[@]}" # they wait more than they work
 }
 
 # The suite builds and runs the program, which the test cache knows nothing of.
