@@ -31,7 +31,7 @@ func (a *App) openRooms() {
 	}
 	c := a.config.Conference
 	a.rooms = rooms.New(rooms.Options{
-		Store: a.store, Files: a.store, Book: a.store, Instance: a.instance, Switches: switches, Gateway: c.Gateway, Recordings: c.Recordings, Voice: rooms.Voice{Engine: c.Voice.Engine, Name: c.Voice.Name},
+		Store: a.store, Files: a.store, Book: a.store, Instance: a.instance, Exclusive: a.config.Store.Postgres.DSN == "", Switches: switches, Gateway: c.Gateway, Recordings: c.Recordings, Voice: rooms.Voice{Engine: c.Voice.Engine, Name: c.Voice.Name},
 		Meter: telemetry.NewRooms(a.metrics), Logger: a.log,
 	})
 }

@@ -66,6 +66,7 @@ func (m *Manager) compare(ctx context.Context, n *node, s seen) {
 		}
 		m.changed(kept.ID)
 	}
+	n.compared.Store(true)
 	for name := range there {
 		if strings.HasPrefix(name, store.RoomPrefix) {
 			m.log.Info("a conference of ours runs whose record is closed; it is left to those who are in it", zap.String("conference", name))

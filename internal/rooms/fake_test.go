@@ -318,7 +318,9 @@ func (r *rig) manager(instance string, change func(*Options), switches ...*media
 		f.mu.Lock()
 		f.followers = append(f.followers, m)
 		f.mu.Unlock()
-		m.Attached(r.t.Context(), f.name, f)
+		if f.Up() {
+			m.Attached(r.t.Context(), f.name, f)
+		}
 	}
 	stop = sync.OnceFunc(func() {
 		for _, f := range switches {

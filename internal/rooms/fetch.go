@@ -43,6 +43,8 @@ const (
 	fetchAgain = 300 * time.Millisecond
 	// beginFetch bounds what is done until the host's phone rings: a caller hears nothing meanwhile.
 	beginFetch = 2 * time.Second
+	// linkTime is the part of it for which a link is waited for.
+	linkTime = 1500 * time.Millisecond
 	// acceptSlack is what a call to the host takes longer than he is called.
 	acceptSlack = 3 * time.Second
 )
@@ -64,8 +66,13 @@ func (m *Manager) Fetch(ctx context.Context, id string, f Fetch) (<-chan FetchRe
 		accept = account.DefaultAcceptTimeout
 	}
 	n := m.nodes[kept.Node]
-	if n == nil || !n.sw.Up() {
+	if n == nil || !n.linked(ctx) {
 		return nil, ErrNode
+	}
+	result := make(chan FetchResult, 1)
+	if m.hostIsIn(ctx, id) { // which was not known while there was no link
+		result <- FetchResult{Joined: true}
+		return result, nil
 	}
 	now := time.Now().UTC()
 	since := now.Add(-accept)
@@ -79,7 +86,6 @@ func (m *Manager) Fetch(ctx context.Context, id string, f Fetch) (<-chan FetchRe
 			return nil, err
 		}
 	}
-	result := make(chan FetchResult, 1)
 	if !m.spawn(func(ctx context.Context) {
 		r := m.awaitHost(ctx, kept, since, now.Add(accept+acceptSlack))
 		if r.Why == calledOff && !mine { // for others, who have gone: he is called for who waits now
@@ -90,6 +96,29 @@ func (m *Manager) Fetch(ctx context.Context, id string, f Fetch) (<-chan FetchRe
 		result <- FetchResult{Why: noAnswer}
 	}
 	return result, nil
+}
+
+// linked waits for a link that is just coming up, as after the sidecar's restart, and for what the node shows first. It reports whether
+// there is a link.
+func (n *node) linked(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, linkTime)
+	defer cancel()
+	again := time.NewTicker(linkTime / 30)
+	defer again.Stop()
+	for !n.sw.Up() || !n.compared.Load() {
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return n.sw.Up()
+		}
+	}
+	return true
+}
+
+// hostIsIn reports whether the host is in the room, as far as the store says.
+func (m *Manager) hostIsIn(ctx context.Context, id string) bool {
+	_, people, err := m.Roster(ctx, id)
+	return err == nil && slices.ContainsFunc(people, func(p store.Participant) bool { return p.Host && p.Present() })
 }
 
 // fetchAnew has the host called again whom nobody waited for any more a moment ago.

@@ -134,3 +134,41 @@ func TestAHostIsHimselfAtEachPhone(t *testing.T) {
 		t.Errorf("legs %s and %s", legs[0].Leg, legs[1].Leg)
 	}
 }
+
+// The sidecar dies while the host is in his room. Who joins before the next one has its link is not told that the host was not reached.
+func TestWhoJoinsBehindARestartFindsTheHost(t *testing.T) {
+	r, f := newRig(t), newMedia("n1")
+	m, stop := r.manager("killed", nil, f)
+	s := r.open(m, "n1", nil)
+	host := Guest{UUID: uuid.NewString(), Number: hostNumber, IsHost: true}
+	ticket, err := m.Enter(t.Context(), s.ID, host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	f.join(ticket.Name, host.UUID, true) // nobody writes that down
+	if mine, err := r.store.KeepNode(t.Context(), "n1", "killed", keeperDead); err != nil || !mine {
+		t.Fatal(mine, err)
+	}
+	f.set(func(f *media) { f.down = true })
+	m, _ = r.manager("next", func(o *Options) { o.Exclusive = true }, f)
+	if _, err := m.Enter(t.Context(), s.ID, anna()); err != nil {
+		t.Fatal(err)
+	}
+	up := time.AfterFunc(100*time.Millisecond, func() {
+		f.set(func(f *media) { f.down = false })
+		m.Attached(context.Background(), f.name, f)
+	})
+	defer up.Stop()
+	done, err := m.Fetch(t.Context(), s.ID, twoPhones())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := <-done; !got.Joined || f.called() != 0 {
+		t.Errorf("fetched: %+v, the host was called %d times", got, f.called())
+	}
+	people, err := r.store.Participants(t.Context(), s.ID)
+	if err != nil || present(people) != 1 {
+		t.Errorf("the next sidecar does not keep the conference at once: %+v, %v", people, err)
+	}
+}

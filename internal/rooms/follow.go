@@ -82,6 +82,7 @@ type node struct {
 	look   time.Time // when a node that did not list its conferences is asked again
 	sweep  time.Time
 
+	compared atomic.Bool // our rooms are what the node showed when its link came up
 	removing atomic.Bool // files are being removed from its disk
 	absent   absence
 }
@@ -106,9 +107,11 @@ func (m *Manager) Attached(ctx context.Context, name string, sw Lister) {
 		return
 	}
 	n.list.Store(&sw)
+	n.compared.Store(false)
 	list, err := sw.Conferences(ctx)
 	if err != nil {
-		n.lost.Store(true) // what happened while there was no link is found later
+		n.lost.Store(true)     // what happened while there was no link is found later
+		n.compared.Store(true) // nobody is to wait for that
 		m.log.Warn("freeswitch does not list its conferences: let the Event Socket user run the API command conference", zap.String("node", name), zap.Error(err))
 		return
 	}
@@ -235,7 +238,7 @@ func (m *Manager) keepNode(ctx context.Context, n *node) {
 	ctx, cancel := context.WithTimeout(ctx, writes)
 	defer cancel()
 	n.next = time.Now().Add(keepEvery)
-	mine, err := m.opt.Store.KeepNode(ctx, n.sw.Name(), m.opt.Instance, keeperDead)
+	mine, err := m.opt.Store.KeepNode(ctx, n.sw.Name(), m.opt.Instance, m.keeperDead())
 	if err != nil {
 		if ctx.Err() == nil {
 			m.log.Warn("nobody knows who keeps the conferences of the node; it stays as it was", zap.String("node", n.sw.Name()), zap.Error(err))
@@ -246,6 +249,14 @@ func (m *Manager) keepNode(ctx context.Context, n *node) {
 		m.log.Info("this sidecar keeps the conferences of the node", zap.String("node", n.sw.Name()))
 		n.lost.Store(true) // what the one before did not write is found by looking
 	}
+}
+
+// keeperDead is how long whoever keeps a node may be silent before he is taken for dead.
+func (m *Manager) keeperDead() time.Duration {
+	if m.opt.Exclusive {
+		return -time.Second // he is: we have his store
+	}
+	return keeperDead
 }
 
 // write keeps a participant in memory, and in the store when this process is the keeper.

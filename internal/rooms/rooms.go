@@ -96,7 +96,9 @@ type Options struct {
 	Book     Book             // whom hosts call by keys; nil = nobody
 	Instance string           // this process
 	Switches []Switch
-	AloneFor time.Duration // a room whose members but one have left is ended after it; 0 = 2 minutes
+	// Exclusive says that no other process uses the store: whoever kept a node before is dead, and is not waited for.
+	Exclusive bool
+	AloneFor  time.Duration // a room whose members but one have left is ended after it; 0 = 2 minutes
 	// Gateway is FreeSWITCH's by which numbers are called into rooms; "" = they are not.
 	Gateway string
 	// Recordings is the folder of recordings on the switch; "" = nothing is recorded.
