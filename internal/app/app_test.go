@@ -199,15 +199,14 @@ func TestWhatCannotBeOpenedIsNamedAndNothingStaysOpen(t *testing.T) {
 	}
 }
 
-// free is a port that was free a moment ago.
+// free is an address of the lab's: one of the kernel's could be somebody else's before it is listened at.
 func free(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	at, err := lab.FreeAddr()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
+	return at.String()
 }
 
 func TestSidecarsShareAPostgreSQL(t *testing.T) {
