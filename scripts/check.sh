@@ -25,6 +25,30 @@ stage() { # NAME WHAT COMMAND...
   times+=("$(printf '%4d s  %s: %s' $((SECONDS - from)) "$name" "$what")")
 }
 
+# beside begins a stage that works while those behind it wait; joined ends it and shows what it said. Its processes give way to others.
+beside() { # NAME WHAT COMMAND...
+  [ "$only" = all ] || { stage "$@"; return; }
+  beside_name=$1 beside_what=$2 beside_out=$(mktemp) beside_from=$SECONDS
+  shift 2
+  (
+    renice -n 19 -p "$BASHPID" >/dev/null 2>&1 || true
+    "$@"
+  ) >"$beside_out" 2>&1 &
+  beside_pid=$!
+}
+trap wait EXIT
+joined() {
+  [ -n "${beside_pid:-}" ] || return 0
+  local failed=0
+  wait "$beside_pid" || failed=1
+  beside_pid=
+  printf '\n== %s: %s\n' "$beside_name" "$beside_what"
+  cat "$beside_out"
+  rm -f "$beside_out"
+  times+=("$(printf '%4d s  %s: %s, beside the stage before' $((SECONDS - beside_from)) "$beside_name" "$beside_what")")
+  return "$failed"
+}
+
 # tests runs go test. Calls have limits of seconds, which a machine that is busy with something else may break: up to three tests that
 # failed run once more by themselves, and the end of the output names them. A data race, a panic, a hang or a second failure is final.
 tests() {
@@ -84,6 +108,11 @@ formatted() {
   local bad
   bad=$(git ls-files -co --exclude-standard '*.go' | xargs -r gofmt -l)
   [ -z "$bad" ] || { echo "not gofmt-ed:"; echo "$bad"; return 1; }
+}
+
+staticcheck() {
+  go tool staticcheck ./...
+  [ "$only" != all ] || packaging/deb.sh >/dev/null # what the stage packages compiles is compiled by now
 }
 
 vulnerabilities() {
@@ -156,10 +185,11 @@ needs
 stage build "go build" go build -o bin/signalbox ./cmd/signalbox
 stage lint "gofmt" formatted
 stage lint "go vet" go vet ./...
-stage lint "staticcheck" go tool staticcheck ./...
-stage lint "govulncheck" vulnerabilities
 stage test "unit tests" unit
+beside lint "staticcheck" staticcheck
 stage test "the end-to-end suite against the simulator" e2e_simulator
+joined
+stage lint "govulncheck" vulnerabilities
 stage packages "units, Debian package, images and docker-compose.yml" packages
 stage race "concurrent packages under the race detector" race
 stage lab "signalbox lab on the simulator" lab
