@@ -190,6 +190,24 @@ func TestDeviceByWebSocket(t *testing.T) {
 	ph.callDevice(u, path, "d9")
 }
 
+func TestAWebSocketWithoutTheSubprotocolIsRefusedInHTTP(t *testing.T) {
+	ph := newPhones(t, nil)
+	u := newUA(t, "phone", "127.0.0.20")
+	for _, offered := range []string{"", "Sec-WebSocket-Protocol: chat, sips\r\n"} {
+		c, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: u.addr.Addr().AsSlice()}, Timeout: patience}).Dial("tcp", ph.ws.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		_ = c.SetDeadline(time.Now().Add(patience))
+		io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"+offered+"\r\n")
+		answer, err := io.ReadAll(c)
+		if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 400 ") || !strings.Contains(string(answer), "Sec-WebSocket-Protocol: sip") {
+			t.Errorf("%q is answered with %q, %v; want a 400 that says what is missing", offered, answer, err)
+		}
+	}
+}
+
 func TestWebSocketFramesOfABadClient(t *testing.T) {
 	ph := newPhones(t, nil)
 	u := newUA(t, "phone", "127.0.0.20")

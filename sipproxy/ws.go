@@ -24,10 +24,13 @@ const maxUpgrade = 64
 func (c *conn) upgrade() error {
 	_ = c.nc.SetDeadline(time.Now().Add(handshakeTimeout))
 	defer func() { _ = c.nc.SetDeadline(time.Time{}) }()
-	lines := 0
+	lines, offered := 0, false
 	u := ws.Upgrader{
 		ReadBufferSize: 4096, // the longest request line or header
-		Protocol:       func(p []byte) bool { return strings.EqualFold(string(p), "sip") },
+		Protocol: func(p []byte) bool {
+			offered = offered || strings.EqualFold(string(p), "sip")
+			return offered
+		},
 		OnHeader: func(key, value []byte) error {
 			if lines++; lines > maxUpgrade {
 				return ws.RejectConnectionError(ws.RejectionStatus(http.StatusRequestHeaderFieldsTooLarge))
@@ -37,16 +40,20 @@ func (c *conn) upgrade() error {
 			}
 			return nil
 		},
+		OnBeforeUpgrade: func() (ws.HandshakeHeader, error) {
+			if !offered {
+				return nil, noSubprotocol
+			}
+			return nil, nil
+		},
 	}
-	hs, err := u.Upgrade(c.nc)
-	if err != nil {
-		return err
-	}
-	if hs.Protocol == "" {
-		return fmt.Errorf("%w: the client does not offer the subprotocol sip", errWebSocket)
-	}
-	return nil
+	_, err := u.Upgrade(c.nc)
+	return err
 }
+
+// noSubprotocol refuses who speaks something else than SIP, while HTTP can still say so.
+var noSubprotocol = ws.RejectConnectionError(ws.RejectionStatus(http.StatusBadRequest),
+	ws.RejectionReason("this WebSocket speaks SIP: ask for it with Sec-WebSocket-Protocol: sip (RFC 7118)"))
 
 // mayEmbed reports whether pages of an origin may connect.
 func (l *listener) mayEmbed(origin string) bool {
