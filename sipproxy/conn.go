@@ -328,14 +328,15 @@ func (c *conn) read() {
 	}
 	buf := make([]byte, 0, size)
 	chunk := make([]byte, 2*size)
+	stream := framer{limit: p.opt.Limits.MaxMessage}
 	for {
 		for {
-			skip, n, err := frame(buf, p.opt.Limits.MaxMessage)
+			skip, n, ping, err := stream.next(buf)
 			if err != nil {
 				c.offend("stream", err)
 				return
 			}
-			if skip >= 4 { // the ping of RFC 5626 4.4.1
+			if ping {
 				c.push(outgoing{raw: []byte("\r\n")})
 			}
 			buf = buf[skip:]

@@ -1,6 +1,7 @@
 package sipproxy
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -145,6 +146,18 @@ func TestKeepAliveIsAnswered(t *testing.T) {
 	pong := make([]byte, 2)
 	if _, err := io.ReadFull(c, pong); err != nil || string(pong) != "\r\n" {
 		t.Errorf("%q, %v; want CRLF", pong, err)
+	}
+	// Its halves come apart: the first behind a request, the second when that is answered.
+	io.WriteString(c, w.trunk.build(request{method: "OPTIONS", uri: "sip:" + w.tcp.String(), transport: "TCP", callID: "ping"})+"\r\n")
+	end := []byte("\r\n\r\n")
+	for got := []byte{}; !bytes.HasSuffix(got, end); got = append(got, pong[0]) {
+		if _, err := io.ReadFull(c, pong[:1]); err != nil {
+			t.Fatalf("%v behind %q", err, got)
+		}
+	}
+	io.WriteString(c, "\r\n")
+	if _, err := io.ReadFull(c, pong); err != nil || string(pong) != "\r\n" {
+		t.Errorf("%q, %v for a ping in two parts; want CRLF", pong, err)
 	}
 }
 

@@ -172,6 +172,54 @@ func TestFrame(t *testing.T) {
 	}
 }
 
+// A ping is answered once, wherever the stream is cut, and what stands between messages is none.
+func TestPingsOfAStream(t *testing.T) {
+	msg := "OPTIONS sip:a SIP/2.0\r\nl: 0\r\n\r\n"
+	for in, want := range map[string]int{
+		"\r\n\r\n": 1, "\r\n": 0, "\r\n" + msg + "\r\n" + msg: 0, "\r\n\r\n" + msg: 1, msg + "\r\n\r\n": 1, "\r\n" + msg + "\r\n\r\n" + msg + "\r\n": 1,
+	} {
+		for size := range len(in) {
+			f := framer{limit: 256}
+			var buf []byte
+			pings, messages := 0, 0
+			for piece := range slices.Chunk([]byte(in), size+1) {
+				buf = append(buf, piece...)
+				for more := true; more; {
+					skip, n, ping, err := f.next(buf)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if ping {
+						pings++
+					}
+					if buf, more = buf[skip+n:], n > 0; more {
+						messages++
+					}
+				}
+			}
+			if pings != want || messages != strings.Count(in, msg) || len(buf) != 0 {
+				t.Errorf("%q in pieces of %d: %d pings, %d messages, %q is left; want %d pings", in, size+1, pings, messages, buf, want)
+			}
+		}
+	}
+}
+
+// The head of a message is read once, however small the pieces are in which its body comes.
+func TestAStreamIsNotReadAgainForEachPiece(t *testing.T) {
+	raw := []byte("OPTIONS sip:a SIP/2.0\r\n" + strings.Repeat("A: \r\n", 5000) + "Content-Length: 20000\r\n\r\n" + strings.Repeat("x", 20000))
+	f := framer{limit: len(raw)}
+	at := bytes.Index(raw, headEnd) + 4
+	if _, n, _, err := f.next(raw[:at]); n != 0 || err != nil {
+		t.Fatal(n, err)
+	}
+	if again := testing.AllocsPerRun(1, func() { f.next(raw[:at+1]) }); again != 0 {
+		t.Errorf("a further byte of the body costs %g allocations", again)
+	}
+	if _, n, _, err := f.next(raw); n != len(raw) || err != nil {
+		t.Errorf("%d of %d bytes, %v", n, len(raw), err)
+	}
+}
+
 func TestBucket(t *testing.T) {
 	now := time.Unix(1000, 0)
 	var b bucket
@@ -440,13 +488,14 @@ func FuzzFrame(f *testing.F) {
 }
 
 func frames(r io.Reader, size int) (out []string) {
+	f := framer{limit: 4096}
 	var buf []byte
 	chunk := make([]byte, size)
 	for {
 		n, err := r.Read(chunk)
 		buf = append(buf, chunk[:n]...)
 		for {
-			skip, n, ferr := frame(buf, 4096)
+			skip, n, _, ferr := f.next(buf)
 			if ferr != nil {
 				return out
 			}
