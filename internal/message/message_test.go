@@ -130,6 +130,58 @@ func TestASenderThatPanicsCostsOneTry(t *testing.T) {
 	}
 }
 
+// list is a sender that notes whose messages it sent.
+type list struct {
+	mu   sync.Mutex
+	sent []string
+}
+
+func (*list) Name() string       { return "list" }
+func (*list) Takes(Address) bool { return true }
+func (l *list) Send(_ context.Context, m Message) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.sent = append(l.sent, m.Tenant+"/"+m.ID)
+	return nil
+}
+
+// TestManyMessagesOfOneTenantHoldUpNobodyElses has one tenant post hundreds before another posts one.
+func TestManyMessagesOfOneTenantHoldUpNobodyElses(t *testing.T) {
+	s, err := sqlite.Open(t.Context(), sqlite.Options{Path: filepath.Join(t.TempDir(), "signalbox.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Shut() })
+	sender := &list{}
+	b := NewOutbox(Options{Store: s, Senders: []Sender{sender}, Instance: "me"})
+	now := time.Now()
+	for tenant, n := range map[string]int{"acme": 300, "zenith": 1, "apex": 1} {
+		if _, err := s.Change(t.Context(), tenant, []store.Change{{Op: store.Put, Entry: &account.AccountEntry{ID: "ada"}}}, now); err != nil {
+			t.Fatal(err)
+		}
+		var messages []Message
+		for i := range n {
+			m := invitation(fmt.Sprintf("m%03d", i), Address{Email, "anna@example.com"})
+			m.Tenant = tenant
+			messages = append(messages, m)
+		}
+		if err := b.Post(t.Context(), tenant, messages, now.Add(-time.Duration(n)*time.Second)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !b.round(t.Context()) {
+		t.Error("nothing was sent")
+	}
+	for _, want := range []string{"apex/m000", "zenith/m000"} {
+		if !slices.Contains(sender.sent, want) {
+			t.Errorf("first were sent %v, want %s among them", sender.sent, want)
+		}
+	}
+	if len(sender.sent) != atOnce {
+		t.Errorf("%d were sent at once, want %d", len(sender.sent), atOnce)
+	}
+}
+
 // TestWebhookGetsMessagesSigned has a receiver that is broken for a while, and one address that it refuses for good.
 func TestWebhookGetsMessagesSigned(t *testing.T) {
 	secret := []byte("0123456789abcdef0123456789abcdef")

@@ -43,6 +43,7 @@ type Outbox struct {
 	opt  Options
 	log  *zap.Logger
 	kick chan struct{}
+	last string // of Run alone: the tenant of whom a message was sent last, so that the others are next
 
 	firstPause time.Duration // the constant, but in tests
 }
@@ -125,10 +126,10 @@ func (b *Outbox) Run(ctx context.Context) error {
 	}
 }
 
-// round sends what is due, as many as are sent at once, and reports whether there may be more.
+// round sends what is due, as many as are sent at once and of each tenant as many as of the others, and reports whether there may be more.
 func (b *Outbox) round(ctx context.Context) bool {
 	now := time.Now()
-	list, err := b.opt.Store.ClaimOutgoing(ctx, b.opt.Instance, now, now.Add(lease), atOnce)
+	list, err := b.opt.Store.ClaimOutgoing(ctx, b.opt.Instance, b.last, now, now.Add(lease), atOnce)
 	if err != nil {
 		if ctx.Err() == nil {
 			b.log.Warn("messages cannot be read, and wait", zap.Error(err))
@@ -137,13 +138,14 @@ func (b *Outbox) round(ctx context.Context) bool {
 	}
 	var group errgroup.Group
 	for _, row := range list {
+		b.last = row.Tenant
 		group.Go(func() error {
 			b.send(ctx, row)
 			return nil
 		})
 	}
 	_ = group.Wait()
-	return len(list) == atOnce && ctx.Err() == nil
+	return len(list) > 0 && ctx.Err() == nil
 }
 
 var errBroke = errors.New("the sender broke: the operator's log says more")

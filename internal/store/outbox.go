@@ -40,8 +40,9 @@ type Outbox interface {
 	// AddOutgoing keeps messages, all or none, and leaves those that it has under their IDs. ErrTooMany when more than most of the tenant would
 	// wait, ErrNotFound when there is no such account.
 	AddOutgoing(ctx context.Context, tenant string, messages []Outgoing, most int) error
-	// ClaimOutgoing leases messages that are due to an owner until a time, at most limit, the oldest first.
-	ClaimOutgoing(ctx context.Context, owner string, now, until time.Time, limit int) ([]Outgoing, error)
+	// ClaimOutgoing leases messages that are due to an owner until a time, at most limit: of the tenants that come behind one, in turn, of each
+	// as many as of the others and its oldest first. There may be more when it returns any.
+	ClaimOutgoing(ctx context.Context, owner, behind string, now, until time.Time, limit int) ([]Outgoing, error)
 	// SaveOutgoing keeps State, Tries, Note, Due and Updated of a message leased to an owner, and gives the lease back. ErrLease when it is
 	// another's, or the message is gone.
 	SaveOutgoing(ctx context.Context, m Outgoing, owner string) error

@@ -56,20 +56,72 @@ func (s *Store) AddOutgoing(ctx context.Context, tenant string, messages []store
 	return s.one(ctx, err, "keeping messages to be sent")
 }
 
-// ClaimOutgoing leases messages that are due.
-func (s *Store) ClaimOutgoing(ctx context.Context, owner string, now, until time.Time, limit int) ([]store.Outgoing, error) {
-	var out []store.Outgoing
-	err := s.writing(ctx, func(t tx) (err error) {
-		out, err = t.outgoing("SELECT "+outgoingColumns+" FROM outbox WHERE state = 'waiting' AND due <= ? AND leased <= ? ORDER BY due, id LIMIT ?"+s.dialect.Lock, nanos(now), nanos(now), limit)
-		for _, m := range out {
-			if err == nil {
-				err = t.exec("UPDATE outbox SET owner = ?, leased = ? WHERE tenant = ? AND id = ?", owner, nanos(until), m.Tenant, m.ID)
-			}
+// dueTenants walks from one tenant with messages that wait to the next, and gives those of whom some are due.
+const dueTenants = `WITH RECURSIVE turn (tenant) AS (SELECT min(tenant) FROM outbox WHERE state = 'waiting' AND tenant > ?
+	UNION ALL SELECT (SELECT min(o.tenant) FROM outbox o WHERE o.state = 'waiting' AND o.tenant > turn.tenant) FROM turn WHERE turn.tenant IS NOT NULL)
+	SELECT tenant FROM turn WHERE EXISTS (SELECT 1 FROM outbox o WHERE o.state = 'waiting' AND o.tenant = turn.tenant AND o.due <= ? AND o.leased <= ?) LIMIT ?`
+
+// tenantsInTurn are tenants of whom messages are due, those behind one first, at most limit.
+func (t tx) tenantsInTurn(behind string, now int64, limit int) ([]string, error) {
+	turn, err := t.strings(dueTenants, behind, now, now, limit)
+	if err != nil || len(turn) >= limit || behind == "" {
+		return turn, err
+	}
+	more, err := t.strings(dueTenants, "", now, now, limit-len(turn))
+	for _, tenant := range more {
+		if tenant > behind {
+			break
 		}
+		turn = append(turn, tenant)
+	}
+	return turn, err
+}
+
+// ClaimOutgoing leases messages that are due.
+func (s *Store) ClaimOutgoing(ctx context.Context, owner, behind string, now, until time.Time, limit int) ([]store.Outgoing, error) {
+	at := nanos(now)
+	var turn []string
+	var out []store.Outgoing
+	// Mostly there are none, and then nobody has to wait for a writer.
+	err := s.reading(ctx, func(t tx) (err error) {
+		turn, err = t.tenantsInTurn(behind, at, limit)
 		return err
 	})
+	if err == nil && len(turn) > 0 {
+		err = s.writing(ctx, func(t tx) (err error) {
+			out, err = t.claimOutgoing(turn, owner, at, nanos(until), limit)
+			return err
+		})
+	}
 	if err != nil {
 		return nil, s.one(ctx, err, "messages that are due")
+	}
+	return out, nil
+}
+
+// claimOutgoing leases messages of some tenants: of each its share, and what one leaves of his to those who have more.
+func (t tx) claimOutgoing(turn []string, owner string, now, until int64, limit int) (out []store.Outgoing, err error) {
+	for len(turn) > 0 && len(out) < limit {
+		var more []string
+		for i, tenant := range turn {
+			share := max(1, (limit-len(out))/(len(turn)-i))
+			list, err := t.outgoing("SELECT "+outgoingColumns+" FROM outbox WHERE state = 'waiting' AND tenant = ? AND due <= ? AND leased <= ? ORDER BY due, id LIMIT ?"+t.dialect.Lock, tenant, now, now, share)
+			if err != nil {
+				return nil, err
+			}
+			for _, m := range list {
+				if err := t.exec("UPDATE outbox SET owner = ?, leased = ? WHERE tenant = ? AND id = ?", owner, until, m.Tenant, m.ID); err != nil {
+					return nil, err
+				}
+			}
+			if out = append(out, list...); len(out) >= limit {
+				return out, nil
+			}
+			if len(list) == share {
+				more = append(more, tenant)
+			}
+		}
+		turn = more
 	}
 	return out, nil
 }

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -17,6 +18,7 @@ import (
 var outboxTests = []test{
 	{"OutgoingIsSentByOne", outgoingSent},
 	{"OutgoingIsPutOff", outgoingPutOff},
+	{"OutgoingGoesByTurns", outgoingTurns},
 	{"OutgoingIsBounded", outgoingBounded},
 	{"OutgoingGoesWithItsAccount", outgoingGoes},
 }
@@ -43,14 +45,14 @@ func outgoingSent(t *testing.T, s store.Store) {
 	changed := one
 	changed.Address = "another"
 	must(t, s.AddOutgoing(ctx, other, []store.Outgoing{changed}, 10)) // is there
-	list, err := s.ClaimOutgoing(ctx, "me", now, now.Add(time.Minute), 10)
+	list, err := s.ClaimOutgoing(ctx, "me", "", now, now.Add(time.Minute), 10)
 	if got := outgoingIDs(t, list, err); got != "m2 m1" {
 		t.Fatalf("due are %s", got)
 	}
 	if !reflect.DeepEqual(list[1], one) {
 		t.Errorf("claimed is %+v, want %+v", list[1], one)
 	}
-	if list, err := s.ClaimOutgoing(ctx, "other", now, now.Add(time.Minute), 10); err != nil || len(list) != 0 {
+	if list, err := s.ClaimOutgoing(ctx, "other", "", now, now.Add(time.Minute), 10); err != nil || len(list) != 0 {
 		t.Errorf("claimed twice: %+v, %v", list, err)
 	}
 	one.State, one.Tries, one.Note, one.Updated = store.OutgoingSent, 1, "200", now.Add(time.Second)
@@ -87,7 +89,7 @@ func outgoingPutOff(t *testing.T, s store.Store) {
 	must(t, s.AddOutgoing(ctx, other, []store.Outgoing{outgoing("m1", now)}, 10))
 	claim := func(at time.Time) []store.Outgoing {
 		t.Helper()
-		list, err := s.ClaimOutgoing(ctx, "me", at, at.Add(time.Minute), 10)
+		list, err := s.ClaimOutgoing(ctx, "me", "", at, at.Add(time.Minute), 10)
 		must(t, err)
 		return list
 	}
@@ -106,6 +108,48 @@ func outgoingPutOff(t *testing.T, s store.Store) {
 	}
 	if list := claim(now.Add(time.Hour + time.Minute)); len(list) != 1 {
 		t.Errorf("lost with its owner: %+v", list)
+	}
+}
+
+// outgoingTurns has a tenant with many old messages, three with a new one, and one whose messages are not due.
+func outgoingTurns(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	var many []store.Outgoing
+	for i := range 30 {
+		many = append(many, outgoing(fmt.Sprintf("m%02d", i), now.Add(time.Duration(i-100)*time.Minute)))
+	}
+	put(t, s, "b", acc("a"))
+	must(t, s.AddOutgoing(ctx, "b", many, 100))
+	for _, tenant := range []string{"a", "c", "d", "late"} {
+		due := now
+		if tenant == "late" {
+			due = now.Add(time.Hour)
+		}
+		put(t, s, tenant, acc("a"))
+		must(t, s.AddOutgoing(ctx, tenant, []store.Outgoing{outgoing("m", due)}, 100))
+	}
+	claim := func(behind string, limit int) (got []string, last string) {
+		t.Helper()
+		list, err := s.ClaimOutgoing(ctx, "me", behind, now, now.Add(time.Minute), limit)
+		must(t, err)
+		for _, m := range list {
+			got, last = append(got, m.Tenant+"/"+m.ID), m.Tenant
+		}
+		return got, last
+	}
+	got, last := claim("", 3)
+	if want := []string{"a/m", "b/m00", "c/m"}; !slices.Equal(got, want) {
+		t.Errorf("the first three are %v, want %v", got, want)
+	}
+	got, last = claim(last, 3)
+	if want := []string{"d/m", "b/m01", "b/m02"}; !slices.Equal(got, want) {
+		t.Errorf("behind c there are %v, want %v", got, want)
+	}
+	if got, _ = claim(last, 100); len(got) != 27 || got[0] != "b/m03" || got[26] != "b/m29" {
+		t.Errorf("the rest is %v", got)
+	}
+	if got, _ = claim("", 3); len(got) != 0 {
+		t.Errorf("at last there are %v", got)
 	}
 }
 
