@@ -36,6 +36,7 @@ type shelf struct {
 	revision int64
 	touched  []store.Touch
 	all      bool // does not say what changed
+	broken   int  // looks for changes that panic
 	reads    atomic.Int64
 }
 
@@ -95,6 +96,9 @@ func (s *shelf) DirectoryUser(ctx context.Context, user, domain string) (store.D
 func (s *shelf) Revision(context.Context) (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.broken--; s.broken >= 0 {
+		panic("a bug of the store")
+	}
 	return s.revision, nil
 }
 
@@ -425,6 +429,38 @@ func TestALoadHasEveryPhoneLookedAtAgain(t *testing.T) {
 		}
 		if server.Kept() != 49 {
 			t.Errorf("%d phones are kept", server.Kept())
+		}
+		stop()
+		following.Wait()
+	})
+}
+
+// What could not be looked at, because a look-up had every read there is or because of a panic, is looked at the next time.
+func TestALookInVainIsDoneAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf()
+		server := newServer(t, s, nil)
+		ctx, stop := context.WithCancel(t.Context())
+		var following sync.WaitGroup
+		following.Go(func() { server.phones.follow(ctx, s) })
+		post(server, form("1000", host))
+		synctest.Wait()
+		hanging := make(chan struct{})
+		s.behave(nil, hanging)
+		for i := range maxReads {
+			following.Go(func() { post(server, form(fmt.Sprint(3000+i), host)) })
+		}
+		synctest.Wait()
+		s.remove("1000")
+		s.mu.Lock()
+		s.all, s.broken = true, 2
+		s.mu.Unlock()
+		time.Sleep(4 * time.Second)
+		close(hanging)
+		time.Sleep(4 * time.Second)
+		s.behave(errors.New("gone"), nil)
+		if w := post(server, form("1000", host)); w.Code != 503 || server.Kept() != 0 {
+			t.Errorf("a phone that was taken away is answered %d, %d kept", w.Code, server.Kept())
 		}
 		stop()
 		following.Wait()

@@ -243,8 +243,8 @@ func (p *phones) count() int {
 }
 
 // recheck asks the store for each phone that is kept, one after the other, those asked for longest ago first: so much was provisioned
-// anew that it does not say what. When it falls silent the rest stays as it was.
-func (p *phones) recheck(ctx context.Context) {
+// anew that it does not say what. When it falls silent the rest stays as it was, and false says that it is to be done again.
+func (p *phones) recheck(ctx context.Context) bool {
 	p.mu.Lock()
 	p.fresh = time.Now()
 	all := make([]*kept, 0, p.order.Len())
@@ -256,18 +256,19 @@ func (p *phones) recheck(ctx context.Context) {
 		p.mu.Lock()
 		r := p.join(k.key, k.phone.user, k.phone.host)
 		p.mu.Unlock()
-		if r == nil { // calls have all reads there are
-			return
+		if r == nil { // look-ups have all reads there are
+			return false
 		}
 		select {
 		case <-r.done:
 		case <-ctx.Done():
-			return
+			return false
 		}
-		if r.err != nil {
-			return
+		if errors.Is(r.err, store.ErrUnavailable) {
+			return false
 		}
 	}
+	return true
 }
 
 // follow forgets what was provisioned anew until ctx ends.
@@ -276,20 +277,33 @@ func (p *phones) follow(ctx context.Context, changes Changes) {
 	defer again.Stop()
 	var revision int64
 	for known := false; ; {
-		if touched, err := since(ctx, changes, revision, known); err == nil {
-			revision, known = touched.Revision, true
-			if touched.All {
-				p.recheck(ctx)
-			} else {
-				p.forget(touched.Rows)
-			}
-		}
+		revision, known = p.look(ctx, changes, revision, known)
 		select {
 		case <-again.C:
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// look forgets what was provisioned anew after a revision, and returns that up to which it has. A panic costs this look.
+func (p *phones) look(ctx context.Context, changes Changes, last int64, was bool) (revision int64, known bool) {
+	defer func() {
+		if v := recover(); v != nil {
+			p.log.Error("panic while looking for what was provisioned anew", zap.Any("panic", v), zap.ByteString("stack", debug.Stack()))
+			revision, known = last, was
+		}
+	}()
+	touched, err := since(ctx, changes, last, was)
+	if err != nil {
+		return last, was
+	}
+	if !touched.All {
+		p.forget(touched.Rows)
+	} else if !p.recheck(ctx) {
+		return last, was
+	}
+	return touched.Revision, true
 }
 
 // since returns what changed after the last revision that is known.
