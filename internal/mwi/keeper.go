@@ -3,6 +3,7 @@ package mwi
 import (
 	"context"
 	"errors"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -33,6 +34,8 @@ const (
 	trimEvery = time.Hour
 	// batch bounds the phones told in one turn.
 	batch = 200
+	// tellTime is how long a node has to tell a phone. One that did not is not asked again in the same turn: it shall not hold up the others.
+	tellTime = 2 * time.Second
 	// A phone that could not be told is tried again so often at most, each time after so long.
 	maxTries = 60
 	tryAgain = 10 * time.Second
@@ -213,8 +216,19 @@ func (k *Keeper) Run(ctx context.Context) error {
 	}
 }
 
+// caught is deferred where a panic shall not end the process and with it every call, and runs what is to be done then, which may be nil.
+func caught(log *zap.Logger, doing string, then func()) {
+	if p := recover(); p != nil {
+		log.Error("panic while "+doing, zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
+		if then != nil {
+			then()
+		}
+	}
+}
+
 // trim forgets phones that are nobody's.
 func (k *Keeper) trim(ctx context.Context) {
+	defer caught(k.log, "forgetting phones that are nobody's", nil)
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	for {
@@ -235,7 +249,8 @@ type from struct {
 }
 
 // poll adds the phones whose counts have changed, and returns from where the next one has to look.
-func (k *Keeper) poll(ctx context.Context, since from) from {
+func (k *Keeper) poll(ctx context.Context, since from) (next from) {
+	defer caught(k.log, "looking for changed message counts", func() { next = since })
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	now := time.Now()
@@ -275,11 +290,12 @@ func (k *Keeper) tellDue(ctx context.Context) {
 		}
 	}
 	k.mu.Unlock()
+	silent := map[string]bool{}
 	for _, d := range list {
 		if ctx.Err() != nil {
 			return
 		}
-		k.tell(ctx, d)
+		k.tell(ctx, d, silent)
 	}
 }
 
@@ -307,11 +323,18 @@ func (k *Keeper) lamp(ctx context.Context, d *due) (*store.Lamp, error) {
 	return &lamp, nil
 }
 
-// tell has every switch tell one phone.
-func (k *Keeper) tell(ctx context.Context, d *due) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+var errSilent = errors.New("the node did not answer in time a moment ago")
+
+// tell has every switch tell one phone, but those that have been silent in this turn, to which it adds.
+func (k *Keeper) tell(ctx context.Context, d *due, silent map[string]bool) {
+	defer caught(k.log, "telling a phone of its messages", func() {
+		k.opt.Result("failed")
+		d.told = nil
+		k.again(d)
+	})
+	ask, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	lamp, err := k.lamp(ctx, d)
+	lamp, err := k.lamp(ask, d)
 	if err != nil {
 		k.opt.Result("failed")
 		k.log.Debug("the store does not say what a phone is to be told", zap.Error(err))
@@ -331,7 +354,7 @@ func (k *Keeper) tell(ctx context.Context, d *due) {
 		if d.only != nil && !slices.Contains(d.only, sw.Name()) {
 			continue
 		}
-		if err := sw.TellLamp(ctx, *lamp, k.opt.Instance); err != nil {
+		if err := k.tellBy(ctx, sw, *lamp, silent); err != nil {
 			failed = append(failed, sw.Name())
 			k.opt.Result("failed")
 			k.log.Debug("phone not told of its messages", zap.String("node", sw.Name()), zap.Error(err))
@@ -342,6 +365,18 @@ func (k *Keeper) tell(ctx context.Context, d *due) {
 	if len(failed) > 0 {
 		k.again(&due{user: d.user, host: d.host, only: failed, tries: d.tries})
 	}
+}
+
+// tellBy has one switch tell a phone.
+func (k *Keeper) tellBy(ctx context.Context, sw Switch, lamp store.Lamp, silent map[string]bool) error {
+	if silent[sw.Name()] {
+		return errSilent
+	}
+	ctx, cancel := context.WithTimeout(ctx, tellTime)
+	defer cancel()
+	err := sw.TellLamp(ctx, lamp, k.opt.Instance)
+	silent[sw.Name()] = err != nil && ctx.Err() != nil
+	return err
 }
 
 // again has a phone told later, unless it is to be told anyway: then by all nodes, and with what was said of it before.

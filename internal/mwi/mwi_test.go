@@ -31,6 +31,7 @@ type memory struct {
 	waiting map[tel.Number]map[string]store.Waiting
 	changed map[string]time.Time
 	down    bool
+	broken  bool        // it panics
 	trimmed []time.Time // what TrimLamps was asked for
 }
 
@@ -41,7 +42,17 @@ func (m *memory) lock() func() {
 	if m.waiting == nil {
 		m.waiting, m.changed = map[tel.Number]map[string]store.Waiting{}, map[string]time.Time{}
 	}
+	if m.broken {
+		m.mu.Unlock()
+		panic("a bug of the store")
+	}
 	return m.mu.Unlock
+}
+
+func (m *memory) breaks(yes bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.broken = yes
 }
 
 func (m *memory) Profile(_ context.Context, n tel.Number) (account.Profile, error) {
@@ -58,7 +69,10 @@ func (m *memory) Profile(_ context.Context, n tel.Number) (account.Profile, erro
 	return p, nil
 }
 
-func (m *memory) Revision(context.Context) (int64, error) { return 1, nil }
+func (m *memory) Revision(context.Context) (int64, error) {
+	defer m.lock()()
+	return 1, nil
+}
 
 func (m *memory) SetWaiting(_ context.Context, w store.Waiting) error {
 	defer m.lock()()
@@ -152,10 +166,17 @@ type node struct {
 	mu   sync.Mutex
 	told []string
 	down bool
+	hung bool // it takes what it is told and says nothing
 }
 
 func (n *node) Name() string { return n.name }
-func (n *node) TellLamp(_ context.Context, l store.Lamp, _ string) error {
+func (n *node) TellLamp(ctx context.Context, l store.Lamp, _ string) error {
+	if n.hung {
+		<-ctx.Done()
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.down {
@@ -342,6 +363,68 @@ func TestANodeThatWasDownIsToldLater(t *testing.T) {
 		stop()
 		if err := <-done; err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// A node that hangs costs a turn a moment, and the phones of the other nothing.
+func TestANodeThatHangsHoldsUpNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const phones = 100
+		m, hung, up := &memory{}, &node{name: "hung", hung: true}, &node{name: "up"}
+		k := NewKeeper(KeeperOptions{Store: m, Switches: []Switch{hung, up}})
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- k.Run(ctx) }()
+		unlock := m.lock()
+		for i := range phones {
+			m.changed[fmt.Sprintf("%05d@pbx.example.net", i)] = time.Now()
+		}
+		unlock()
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if told := up.take(); len(told) != phones {
+			t.Errorf("%d of %d phones were told", len(told), phones)
+		}
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A bug in the store's driver, or in ours, costs a look and not the process: what was due is done when it is over.
+func TestAPanicCostsOneLook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, fs := &memory{}, &node{name: "fs1"}
+		if err := m.SetWaiting(t.Context(), store.Waiting{Number: alice, System: "vm-a", Counts: store.Counts{New: 2}, At: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		m.breaks(true)
+		k, taker := NewKeeper(KeeperOptions{Store: m, Switches: []Switch{fs}}), NewTaker(TakerOptions{Store: m})
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- k.Run(ctx) }()
+		go func() { done <- taker.Run(ctx) }()
+		k.Event("fs1", registered("1000", "c1"))
+		time.Sleep(30 * time.Second)
+		m.breaks(false)
+		time.Sleep(15 * time.Second)
+		synctest.Wait()
+		if told := fs.take(); !slices.Equal(told, []string{"1000 2/0 (0/0)"}) {
+			t.Errorf("the phone was told %q", told)
+		}
+		if !taker.Known(netip.MustParseAddr("192.0.2.1")) {
+			t.Error("the voicemail systems are not known")
+		}
+		m.breaks(true)
+		time.Sleep(trimEvery)
+		stop()
+		for range 2 {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
 		}
 	})
 }

@@ -64,6 +64,8 @@ func NewTaker(o TakerOptions) *Taker {
 	return t
 }
 
+var errBroke = errors.New("the look itself broke")
+
 // Run keeps the list of voicemail systems until ctx ends.
 func (t *Taker) Run(ctx context.Context) error {
 	again := time.NewTicker(lookAgain)
@@ -82,7 +84,8 @@ func (t *Taker) Run(ctx context.Context) error {
 	}
 }
 
-func (t *Taker) look(ctx context.Context) error {
+func (t *Taker) look(ctx context.Context) (err error) {
+	defer caught(t.log, "reading which voicemail systems send message counts", func() { err = errBroke })
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	revision, err := t.opt.Store.Revision(ctx)
