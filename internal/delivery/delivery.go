@@ -21,6 +21,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -170,27 +171,45 @@ func (k *Keeper) Run(ctx context.Context) error {
 		}
 		k.adopt(ctx)
 		for _, n := range k.opt.Nodes {
-			if !n.Up() {
-				continue
-			}
-			now := time.Now()
-			due, err := k.opt.Store.DueSpooled(ctx, n.Name(), k.opt.Instance, 1, now, now.Add(claimed))
-			if err != nil {
+			if n.Up() && k.next(ctx, n) != nil {
 				break
 			}
-			for _, m := range due {
-				if ctx.Err() != nil { // claimed as we stop: the next process need not wait
-					_ = k.opt.Store.PutOff(context.WithoutCancel(ctx), m)
-					continue
-				}
-				k.attempt(ctx, n, m)
-			}
+		}
+	}
+}
+
+// next tries to deliver the message of a node that is due for longest; the error is the store's.
+func (k *Keeper) next(ctx context.Context, n Node) error {
+	defer k.caught("delivering a message", nil) // it is tried again when its claim has run out
+	now := time.Now()
+	due, err := k.opt.Store.DueSpooled(ctx, n.Name(), k.opt.Instance, 1, now, now.Add(claimed))
+	if err != nil {
+		return err
+	}
+	for _, m := range due {
+		if ctx.Err() != nil { // claimed as we stop: the next process need not wait
+			_ = k.opt.Store.PutOff(context.WithoutCancel(ctx), m)
+			continue
+		}
+		k.attempt(ctx, n, m)
+	}
+	return nil
+}
+
+// caught is deferred where a panic shall cost what is being done and not the process with every call, and runs what is to
+// be done then, which may be nil.
+func (k *Keeper) caught(doing string, then func()) {
+	if p := recover(); p != nil {
+		k.log.Error("panic while "+doing, zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
+		if then != nil {
+			then()
 		}
 	}
 }
 
 // adopt gives the store the messages that it did not take when they were recorded, and those that were being recorded when a sidecar died.
 func (k *Keeper) adopt(ctx context.Context) {
+	defer k.caught("taking in messages that are noted beside their files", nil)
 	notes, _ := filepath.Glob(filepath.Join(k.opt.Dir, "*.json"))
 	for _, name := range notes {
 		text, err := os.ReadFile(name)
@@ -239,7 +258,7 @@ func (k *Keeper) attempt(ctx context.Context, n Node, m store.Spooled) {
 	}
 	rec.Arrival.UUID, rec.Arrival.CallID, rec.Arrival.At = rec.UUID, "", rec.Started
 	if err == nil {
-		rec = k.deliver(ctx, n, m, profile, rec)
+		rec = k.try(ctx, n, m, profile, rec)
 	}
 	if rec.Result == call.Answered {
 		k.forget(context.WithoutCancel(ctx), m, "delivered", log, "delivered")
@@ -270,6 +289,16 @@ func lastNote(rec call.Record) string {
 		}
 	}
 	return "no system of the pilot takes messages at this time"
+}
+
+// try delivers a message. A panic costs this attempt: the message is put off as after any other that failed.
+func (k *Keeper) try(ctx context.Context, n Node, m store.Spooled, p account.Profile, rec call.Record) (out call.Record) {
+	defer k.caught("delivering a message", func() {
+		out = rec
+		out.Steps = []call.StepRecord{{Kind: call.StepMailbox, Started: rec.Started, Ended: time.Now(), Result: call.VoicemailDown,
+			Attempts: []call.Attempt{{Started: rec.Started, Ended: time.Now(), Result: call.VoicemailDown, Note: "the delivery itself broke: the log says more"}}}}
+	})
+	return k.deliver(ctx, n, m, p, rec)
 }
 
 // deliver calls the targets of the subscriber's systems, as they are provisioned now, until one has taken the message.

@@ -25,9 +25,11 @@ const alice = tel.Number("+14155550100")
 
 // shelf is a store.Spool in memory.
 type shelf struct {
-	mu   sync.Mutex
-	m    map[string]store.Spooled
-	down bool
+	mu     sync.Mutex
+	m      map[string]store.Spooled
+	down   bool
+	broken int // looks that panic
+	notes  []string
 }
 
 func (s *shelf) Spool(_ context.Context, m store.Spooled) error {
@@ -43,6 +45,9 @@ func (s *shelf) Spool(_ context.Context, m store.Spooled) error {
 func (s *shelf) DueSpooled(_ context.Context, _, _ string, _ int, now, _ time.Time) (out []store.Spooled, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.broken--; s.broken >= 0 {
+		panic("a bug of the store")
+	}
 	for _, m := range s.m {
 		if !m.Next.After(now) {
 			out = append(out, m)
@@ -51,7 +56,10 @@ func (s *shelf) DueSpooled(_ context.Context, _, _ string, _ int, now, _ time.Ti
 	return out, nil
 }
 
-func (s *shelf) PutOff(ctx context.Context, m store.Spooled) error { return s.Spool(ctx, m) }
+func (s *shelf) PutOff(ctx context.Context, m store.Spooled) error {
+	s.notes = append(s.notes, m.Note)
+	return s.Spool(ctx, m)
+}
 
 func (s *shelf) Unspool(_ context.Context, id string) error {
 	s.mu.Lock()
@@ -75,6 +83,8 @@ type node struct {
 	made []fsw.Delivery
 }
 
+const broke = call.Result("broke") // an end of a call: we panic
+
 func (n *node) Name() string { return "fs1" }
 func (n *node) Up() bool     { return true }
 func (n *node) Deliver(_ context.Context, d fsw.Delivery) (call.Attempt, error) {
@@ -84,6 +94,9 @@ func (n *node) Deliver(_ context.Context, d fsw.Delivery) (call.Attempt, error) 
 	result := call.Answered
 	if len(n.ends) > 0 {
 		result, n.ends = n.ends[0], n.ends[1:]
+	}
+	if result == broke {
+		panic("a bug")
 	}
 	return call.Attempt{Started: time.Now(), Ended: time.Now(), Result: result}, nil
 }
@@ -175,6 +188,24 @@ func TestAMessageIsTriedUntilItWasPlayedToItsEnd(t *testing.T) {
 		}
 		if n := len(b.records); n != 3 || b.records[0].Result != call.VoicemailDown || b.records[2].Result != call.Answered || len(b.records[2].Steps) != 1 || b.records[2].Ended.IsZero() {
 			t.Errorf("records %+v", b.records)
+		}
+	})
+}
+
+func TestAPanicCostsOneAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.node.ends, b.shelf.broken = []call.Result{broke}, 2
+		b.message(t)
+		b.run(t, time.Minute)
+		if len(b.node.made) != 2 || len(b.shelf.m) != 0 || left(t, b.dir) != 0 {
+			t.Errorf("%d calls, %d messages and %d files are left; want 2, 0, 0", len(b.node.made), len(b.shelf.m), left(t, b.dir))
+		}
+		if len(b.ended) != 2 || b.ended[0] != "put_off" || b.ended[1] != "delivered" {
+			t.Errorf("ended %v", b.ended)
+		}
+		if len(b.shelf.notes) != 1 || b.shelf.notes[0] != "the delivery itself broke: the log says more" {
+			t.Errorf("notes %q", b.shelf.notes)
 		}
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -185,6 +186,23 @@ func TestAFullSpoolRefusesTheNewestAndSaysSo(t *testing.T) {
 	r.emptied()
 	r.take("later")
 	rec.until("the next one too", func(rec *receiver) bool { return rec.taken["later"] != "" })
+}
+
+func TestAPanicCostsOneTry(t *testing.T) {
+	rec := newReceiver(t, nil)
+	rec.Start()
+	defer rec.Close()
+	var posts atomic.Int32
+	x := run(t, Options{HTTP: HTTPOptions{URL: rec.URL}, SpoolDir: t.TempDir(), Posted: func(string, time.Duration) {
+		if posts.Add(1) == 1 {
+			panic("a bug")
+		}
+	}})
+	x.take("a", "b")
+	x.emptied()
+	if n := x.logged.FilterMessage("panic while posting a call record").Len(); n != 1 || posts.Load() != 2 {
+		t.Errorf("%d panics are logged, %d posts; want 1 and 2", n, posts.Load())
+	}
 }
 
 func TestARecordThatIsRefusedIsSetAside(t *testing.T) {

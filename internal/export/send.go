@@ -3,7 +3,9 @@ package export
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -153,9 +155,15 @@ func (x *Exporter) round(ctx context.Context, flights []*flight) outcome {
 }
 
 // one posts a record and settles it when it is delivered or refused; the error says that it should be tried again.
-func (x *Exporter) one(ctx context.Context, p *poster, f *flight) error {
+func (x *Exporter) one(ctx context.Context, p *poster, f *flight) (err error) {
+	defer func() {
+		if v := recover(); v != nil { // one record shall not end the process and with it every call
+			x.log.Error("panic while posting a call record", zap.String("record", f.id), zap.Any("panic", v), zap.ByteString("stack", debug.Stack()))
+			err = fmt.Errorf("panic while posting: %v", v)
+		}
+	}()
 	began := time.Now()
-	err := p.post(ctx, f.entry)
+	err = p.post(ctx, f.entry)
 	result := "delivered"
 	var no *refused
 	switch {

@@ -49,6 +49,12 @@ type desk struct {
 
 func newDesk(t *testing.T, senders ...Sender) *desk {
 	t.Helper()
+	return newDeskOver(t, func(s store.Outbox) store.Outbox { return s }, senders...)
+}
+
+// newDeskOver puts something between outbox and store.
+func newDeskOver(t *testing.T, over func(store.Outbox) store.Outbox, senders ...Sender) *desk {
+	t.Helper()
 	s, err := sqlite.Open(t.Context(), sqlite.Options{Path: filepath.Join(t.TempDir(), "signalbox.db")})
 	if err != nil {
 		t.Fatal(err)
@@ -58,7 +64,7 @@ func newDesk(t *testing.T, senders ...Sender) *desk {
 		t.Fatal(err)
 	}
 	d := &desk{store: s}
-	d.Outbox = NewOutbox(Options{Store: s, Senders: senders, Instance: "me", Result: func(sender, result string) {
+	d.Outbox = NewOutbox(Options{Store: over(s), Senders: senders, Instance: "me", Result: func(sender, result string) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.results = append(d.results, sender+" "+result)
@@ -179,6 +185,49 @@ func TestManyMessagesOfOneTenantHoldUpNobodyElses(t *testing.T) {
 	}
 	if len(sender.sent) != atOnce {
 		t.Errorf("%d were sent at once, want %d", len(sender.sent), atOnce)
+	}
+}
+
+// shaky is a store whose first looks panic, and which has more to forget than it forgets at once.
+type shaky struct {
+	store.Outbox
+	mu         sync.Mutex
+	looks, old int
+	forgotten  chan struct{} // closed when nothing old is left
+}
+
+func (s *shaky) ClaimOutgoing(ctx context.Context, owner, behind string, now, until time.Time, limit int) ([]store.Outgoing, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.looks++; s.looks < 3 {
+		panic("a bug of the store")
+	}
+	return s.Outbox.ClaimOutgoing(ctx, owner, behind, now, until, limit)
+}
+
+func (s *shaky) TrimOutgoing(context.Context, time.Time) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := min(s.old, store.TrimBatch)
+	if s.old -= n; s.old == 0 && n > 0 {
+		close(s.forgotten)
+	}
+	return n, nil
+}
+
+func TestAPanicOfTheStoreIsALookInVainAndAllThatIsOldIsForgotten(t *testing.T) {
+	over := &shaky{old: 2*store.TrimBatch + 1, forgotten: make(chan struct{})}
+	d := newDeskOver(t, func(s store.Outbox) store.Outbox { over.Outbox = s; return over }, &list{})
+	if err := d.Post(t.Context(), "acme", []Message{invitation("one", Address{Email, "anna@example.com"})}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if got := d.settled(t); got != "one sent" {
+		t.Errorf("got %s", got)
+	}
+	select {
+	case <-over.forgotten:
+	case <-time.After(20 * time.Second):
+		t.Error("old messages are left")
 	}
 }
 
