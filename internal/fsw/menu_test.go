@@ -31,9 +31,15 @@ type heard struct {
 	err   error
 }
 
-// pressing waits until a menu is being played on a leg, and presses.
-func pressing(b *fswtest.Bench, uuid, keys string) {
-	for !strings.Contains(b.API("uuid_dump "+uuid), "variable_current_application: play_and_get_digits") {
+// pressing waits until a menu with a sound is being played on a leg, and presses.
+func pressing(b *fswtest.Bench, uuid, sound, keys string) {
+	for {
+		dump := b.API("uuid_dump " + uuid)
+		_, arg, _ := strings.Cut(dump, "variable_current_application_data: ")
+		arg, _, _ = strings.Cut(arg, "\n")
+		if strings.Contains(arg, sound) && strings.Contains(dump, "variable_current_application: play_and_get_digits") {
+			break
+		}
 		if b.Context().Err() != nil {
 			return
 		}
@@ -66,9 +72,9 @@ func TestMenuReadsKeysFromTheFirstMomentOn(t *testing.T) {
 	caller := bench.Call(fswtest.Agent(t, "caller", lab.Behaviour{}), number)
 	bench.Status(caller, 200)
 	id := fswtest.Wait(t, "the call", uuid)
-	for _, tt := range []struct{ press, want string }{{"1", "1"}, {"4711#", "4711"}, {"", ""}} {
+	for _, tt := range []struct{ sound, press, want string }{{long, "1", "1"}, {"%(20,0,440)", "4711#", "4711"}, {"", "", ""}} {
 		if tt.press != "" {
-			pressing(bench, id, tt.press)
+			pressing(bench, id, tt.sound, tt.press)
 		}
 		if h := fswtest.Wait(t, "a menu", got); h.err != nil || h.input.Result != call.Ended || h.input.Keys != tt.want {
 			t.Errorf("pressing %q: %+v, %v, want the keys %q", tt.press, h.input, h.err, tt.want)
