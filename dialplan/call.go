@@ -138,6 +138,28 @@ func (r *resolver) Variable(name string) (string, bool) {
 			return v, true
 		}
 	}
+	return r.beyond(name)
+}
+
+// element returns ${name[n]}: an element of a list among the channel's variables. Where there is none, a plain variable
+// counts for nothing, and FreeSWITCH looks on in the profile and the global variables, which have no elements.
+func (r *resolver) element(name string, n int) (string, bool) {
+	if name == "" {
+		return "", false
+	}
+	if r.call.Vars != nil {
+		l, knows := r.call.Vars.(lister)
+		if v, ok := r.call.Vars.Get(name); ok && (!knows || l.isList(name)) {
+			if v, ok = index(v, n); ok {
+				return v, true
+			}
+		}
+	}
+	return r.beyond(name)
+}
+
+// beyond looks where no channel's variables are.
+func (r *resolver) beyond(name string) (string, bool) {
 	// The profile of the other leg: there is none before a bridge.
 	if other, ok := strings.CutPrefix(name, "aleg_"); ok {
 		name = other
@@ -146,7 +168,7 @@ func (r *resolver) Variable(name string) (string, bool) {
 	} else if v, ok := r.call.field(name); ok {
 		return v, true
 	}
-	if v, ok := r.call.globals[name]; ok {
+	if v, ok := r.call.globals[strings.ToLower(name)]; ok {
 		return v, v != ""
 	}
 	return r.tree.Global(name)

@@ -17,6 +17,11 @@ type Resolver interface {
 	Function(name, args string) (string, error)
 }
 
+// indexer is what a Resolver may offer that knows lists from plain values.
+type indexer interface {
+	element(name string, n int) (string, bool)
+}
+
 const (
 	maxExpandDepth  = 100
 	maxExpandSteps  = 10_000
@@ -203,8 +208,10 @@ func (e *expander) one(inner, source string, depth int) string {
 		nth = atoi(name[at+1:])
 		name = name[:at]
 	}
-	value, ok := e.r.Variable(name)
-	if ok && nth >= 0 {
+	value, ok := "", false
+	if indexed, has := e.r.(indexer); has && nth >= 0 {
+		value, ok = indexed.element(name, nth)
+	} else if value, ok = e.r.Variable(name); ok && nth >= 0 {
 		value, ok = index(value, nth)
 	}
 	if !ok {

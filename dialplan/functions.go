@@ -148,10 +148,10 @@ func (r *resolver) treeFunction(name, args string) (string, error) {
 	switch name {
 	case "global_getvar":
 		if args != "" {
-			if v, ok := r.call.globals[args]; ok {
+			if v, ok := r.call.globals[strings.ToLower(args)]; ok {
 				return v, nil
 			}
-			if v, ok := r.tree.Global(args); ok || !setsItself(args) {
+			if v, ok := r.tree.Global(args); ok || !setsItself(strings.ToLower(args)) {
 				return v, nil
 			}
 		}

@@ -190,13 +190,13 @@ func (h *hunter) extension(x *Element, outer string, level int) bool {
 		}
 		h.log(x.Pos, indent, "Processing recursive conditions level:%d [%s] require-nested=%s", level, name, upper(needNested))
 	}
-	proceed := false
+	proceed := 0 // FreeSWITCH keeps it from one condition to the next
 	for _, cond := range x.Children {
 		if cond.Name != "condition" {
 			continue
 		}
-		s := h.condition(cond, name, indent)
-		proceed = s.proceed > 0
+		s := h.condition(cond, proceed, name, indent)
+		proceed = s.proceed
 		if h.err != nil {
 			return false
 		}
@@ -204,16 +204,16 @@ func (h *hunter) extension(x *Element, outer string, level int) bool {
 		if s.passed && mode == breakOnTrue || !s.passed && mode == breakOnFalse || mode == breakAlways {
 			break
 		}
-		if proceed && cond.Child("condition") != nil {
-			if proceed = h.extension(cond, outer, level+1); !proceed {
-				if mode == breakNever {
-					continue
-				}
+		if proceed > 0 && cond.Child("condition") != nil {
+			proceed = 0
+			if h.extension(cond, outer, level+1) {
+				proceed = 1
+			} else if mode != breakNever {
 				break
 			}
 		}
 	}
-	return proceed || !needNested
+	return proceed > 0 || !needNested
 }
 
 func upper(b bool) string {
@@ -224,7 +224,8 @@ func upper(b bool) string {
 }
 
 // state is what FreeSWITCH holds while it works on one condition. proceed is the count of groups of the match that
-// the captures refer to; 0 = none. It outlives the condition, which is why it is no bool.
+// the captures refer to; 0 = none. It outlives the condition, which is why it is no bool: a condition whose regex elements
+// are all decided by the time, or that has none, leaves what the one before it left.
 type state struct {
 	passed     bool
 	proceed    int
@@ -237,8 +238,8 @@ type state struct {
 // captures reports whether $1 and the like are put in place.
 func (s *state) captures() bool { return s.hasField && strings.Contains(s.expression, "(") }
 
-func (h *hunter) condition(cond *Element, name, indent string) state {
-	var s state
+func (h *hunter) condition(cond *Element, before int, name, indent string) state {
+	s := state{proceed: before}
 	_, shown := breakOf(cond)
 	times := h.time(cond)
 	switch times {
@@ -247,6 +248,7 @@ func (h *hunter) condition(cond *Element, name, indent string) state {
 		s.passed, s.proceed = true, 1
 	case timeFail:
 		h.log(cond.Pos, indent, "Date/TimeMatch (FAIL) [%s] break=%s", name, shown)
+		s.proceed = 0
 	}
 	if rule, ok := cond.Attr("regex"); ok {
 		h.regexes(cond, rule, name, indent, &s)

@@ -188,7 +188,7 @@ type LoadOptions struct {
 type Tree struct {
 	roots    []*Element
 	contexts []*Element
-	globals  map[string]string
+	globals  map[string]string // by their names in lower case
 	files    []string
 	notices  []Notice
 	dropped  int
@@ -316,9 +316,9 @@ func (t *Tree) Contexts() []string {
 	return names
 }
 
-// Global returns a global variable as it stood when the whole tree was read.
+// Global returns a global variable as it stood when the whole tree was read. Case does not matter to FreeSWITCH.
 func (t *Tree) Global(name string) (string, bool) {
-	v, ok := t.globals[name]
+	v, ok := t.globals[strings.ToLower(name)]
 	return v, ok
 }
 

@@ -63,7 +63,7 @@ func (p *paper) apply(app, data string) bool {
 		if p.call.globals == nil {
 			p.call.globals = map[string]string{}
 		}
-		p.call.globals[name] = harmless(value)
+		p.call.globals[strings.ToLower(name)] = harmless(value)
 	case "set_profile_var":
 		name, value, _ := strings.Cut(data, "=")
 		p.setProfile(name, value)

@@ -350,11 +350,20 @@ func (m match) group(subject string, n int) (string, bool) {
 }
 
 // substitute puts groups in the place of $1 and ${1}. Any other dollar sign stays. Of a "${1" that is not closed the
-// digits stay, and FreeSWITCH puts them in front of the next number.
+// digits stay, and FreeSWITCH puts them in front of the next number. What does not fit into FreeSWITCH's buffer, whose size
+// it guesses from the lengths of both texts and the count of groups, is cut off.
 func (m match) substitute(data, subject string) string {
 	if strings.IndexByte(data, '$') < 0 {
 		return data
 	}
+	out := m.replaceGroups(data, subject)
+	if room := (len(data)+len(subject)+10)*m.count - 1; m.count > 0 && len(out) > room {
+		out = out[:room]
+	}
+	return out
+}
+
+func (m match) replaceGroups(data, subject string) string {
 	var b strings.Builder
 	pending := ""
 	for i := 0; i < len(data); {

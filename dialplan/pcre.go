@@ -20,8 +20,9 @@ type translator struct {
 	in     string
 	at     int
 	out    []rune
-	atom   int   // where the last atom begins in out, -1 when there is none to repeat
-	groups []int // where the open groups begin in out
+	atom   int // where the last atom begins in out, -1 when there is none to repeat
+	groups []frame
+	last   int // bytes that the last atom takes, -1 when that differs
 	names  map[string]int
 	count  int // capturing groups so far
 	needs  int // the highest group that a condition asks for
@@ -57,10 +58,14 @@ func (t *translator) emit(s string) {
 }
 
 // single emits an atom that was n bytes of the pattern.
-func (t *translator) single(s string, n int) {
+func (t *translator) single(s string, n int) { t.sized(s, n, 1) }
+
+// sized emits an atom that takes size bytes of a subject, -1 when that differs.
+func (t *translator) sized(s string, n, size int) {
 	t.atom = len(t.out)
 	t.emit(s)
 	t.at += n
+	t.take(size)
 }
 
 func (t *translator) unsupported(what string) error {
@@ -81,12 +86,28 @@ func (t *translator) step() error {
 		t.emit(")")
 		t.atom = -1
 		if n := len(t.groups); n > 0 {
-			t.atom = t.groups[n-1]
-			t.groups = t.groups[:n-1]
+			if err := t.alternative(); err != nil {
+				return err
+			}
+			f := t.groups[n-1]
+			t.atom, t.groups = f.begin, t.groups[:n-1]
+			switch {
+			case f.nothing:
+				t.take(0)
+			case f.variable:
+				t.take(-1)
+			default:
+				t.take(f.first)
+			}
 		}
 	case '*', '+', '?', '{':
 		return t.quantifier()
 	case '^', '$', '|':
+		if c == '|' {
+			if err := t.alternative(); err != nil {
+				return err
+			}
+		}
 		t.at++
 		t.emit(string(c))
 		t.atom = -1
@@ -114,6 +135,11 @@ func (t *translator) quantifier() error {
 	q := t.in[t.at : t.at+n]
 	t.at += n
 	t.emit(q)
+	if low, high, ranged := strings.Cut(strings.Trim(q, "{}"), ","); q[0] != '{' || ranged && low != high || t.last < 0 {
+		t.take(-1)
+	} else {
+		t.take((atoi(low) - 1) * t.last)
+	}
 	if t.at < len(t.in) && t.in[t.at] == '?' {
 		t.at++
 		t.emit("?")
@@ -122,6 +148,7 @@ func (t *translator) quantifier() error {
 		whole := append([]rune("(?>"), t.out[t.atom:]...)
 		t.out = append(append(t.out[:t.atom:t.atom], whole...), ')')
 	}
+	t.atom = -1 // what is repeated cannot be repeated again
 	return nil
 }
 
@@ -139,7 +166,8 @@ func (t *translator) openGroup() error {
 	}
 	begin := len(t.out)
 	plain := func(open string, n int) {
-		t.groups = append(t.groups, begin)
+		look := strings.HasPrefix(open, "(?<=") || strings.HasPrefix(open, "(?<!")
+		t.groups = append(t.groups, frame{begin: begin, look: look, nothing: look || open == "(?=" || open == "(?!", first: -1})
 		t.emit(open)
 		t.at += n
 		t.atom = -1
@@ -178,7 +206,7 @@ func (t *translator) openGroup() error {
 		if !found || !known {
 			return fmt.Errorf("reference to an unknown group: %w", errPattern)
 		}
-		t.single(fmt.Sprintf(`(?:\%d)`, number), len("(?P=")+len(name)+1)
+		t.sized(fmt.Sprintf(`(?:\%d)`, number), len("(?P=")+len(name)+1, -1)
 		return nil
 	}
 	if m := onGroup.FindStringSubmatch(rest); m != nil {
@@ -233,12 +261,12 @@ func (t *translator) escape() error {
 	case 'N':
 		t.single(`[^\n]`, 2)
 	case 'R':
-		t.single(`(?>\r\n|[`+vertical+`])`, 2)
+		t.sized(`(?>\r\n|[`+vertical+`])`, 2, -1)
 	case 'b':
-		t.single("(?:(?<=["+asciiWord+"])(?!["+asciiWord+"])|(?<!["+asciiWord+"])(?=["+asciiWord+"]))", 2)
+		t.sized("(?:(?<=["+asciiWord+"])(?!["+asciiWord+"])|(?<!["+asciiWord+"])(?=["+asciiWord+"]))", 2, 0)
 		t.atom = -1
 	case 'B':
-		t.single("(?:(?<=["+asciiWord+"])(?=["+asciiWord+"])|(?<!["+asciiWord+"])(?!["+asciiWord+"]))", 2)
+		t.sized("(?:(?<=["+asciiWord+"])(?=["+asciiWord+"])|(?<!["+asciiWord+"])(?!["+asciiWord+"]))", 2, 0)
 		t.atom = -1
 	case 'A', 'Z', 'z', 'G':
 		t.emit(`\` + string(c))
@@ -256,7 +284,7 @@ func (t *translator) escape() error {
 	case 'E':
 		t.at += 2
 	case 'X':
-		t.single(`(?>\r\n|[\x00-\xff])`, 2)
+		t.sized(`(?>\r\n|[\x00-\xff])`, 2, -1)
 	case 'p', 'P':
 		return t.property(c)
 	case 'K', 'C', 'g', 'k':
@@ -266,7 +294,11 @@ func (t *translator) escape() error {
 		if err != nil {
 			return err
 		}
-		t.single(s, n)
+		size := 1
+		if strings.HasPrefix(s, "(?:") {
+			size = -1
+		}
+		t.sized(s, n, size)
 	}
 	return nil
 }
@@ -302,12 +334,12 @@ func (t *translator) reference(c byte) error {
 				if !found || !known {
 					break
 				}
-				t.single(fmt.Sprintf(`(?:\%d)`, number), 4+len(name))
+				t.sized(fmt.Sprintf(`(?:\%d)`, number), 4+len(name), -1)
 				return nil
 			}
 		}
 		if c == 'g' && rest != "" && rest[0] >= '1' && rest[0] <= '9' {
-			t.single(`(?:\`+rest[:1]+`)`, 3)
+			t.sized(`(?:\`+rest[:1]+`)`, 3, -1)
 			return nil
 		}
 	}
@@ -319,11 +351,16 @@ func (t *translator) character() (string, int, error) {
 	c := t.in[t.at+1]
 	switch {
 	case c >= '1' && c <= '9':
-		n := 1
-		for n < 2 && t.at+1+n < len(t.in) && t.in[t.at+1+n] >= '0' && t.in[t.at+1+n] <= '9' {
-			n++
+		digits := t.in[t.at+1:]
+		digits = digits[:len(digits)-len(strings.TrimLeft(digits, "0123456789"))]
+		n, err := strconv.ParseInt(digits, 10, 32)
+		if err != nil {
+			return "", 0, fmt.Errorf("number is too big: %w", errPattern)
 		}
-		return `(?:\` + t.in[t.at+1:t.at+1+n] + `)`, 1 + n, nil
+		if n < 8 || int(n) <= t.count {
+			return `(?:\` + digits + `)`, 1 + len(digits), nil
+		}
+		return t.octal()
 	case c == 'a':
 		return `\x07`, 2, nil
 	case c == 'e':
@@ -331,12 +368,7 @@ func (t *translator) character() (string, int, error) {
 	case strings.IndexByte("fnrt", c) >= 0:
 		return `\` + string(c), 2, nil
 	case c == '0':
-		v, n := 0, 2
-		for n < 4 && t.at+n < len(t.in) && t.in[t.at+n] >= '0' && t.in[t.at+n] <= '7' {
-			v = v*8 + int(t.in[t.at+n]-'0')
-			n++
-		}
-		return fmt.Sprintf(`\x%02x`, v&0xff), n, nil
+		return t.octal()
 	case c == 'x':
 		return t.hex()
 	case c == 'c':
@@ -354,11 +386,28 @@ func (t *translator) character() (string, int, error) {
 	return literal(c), 2, nil
 }
 
+// octal reads up to three octal digits behind a backslash; an 8 or 9 there is itself.
+func (t *translator) octal() (string, int, error) {
+	v, n := 0, 1
+	for n < 4 && t.at+n < len(t.in) && t.in[t.at+n] >= '0' && t.in[t.at+n] <= '7' {
+		v = v*8 + int(t.in[t.at+n]-'0')
+		n++
+	}
+	switch {
+	case n == 1:
+		return literal(t.in[t.at+1]), 2, nil
+	case v > 0xff:
+		return "", 0, fmt.Errorf(`octal value is greater than \377: %w`, errPattern)
+	}
+	return fmt.Sprintf(`\x%02x`, v), n, nil
+}
+
 func (t *translator) hex() (string, int, error) {
 	rest, v, n := t.in[t.at+2:], 0, 0
 	if strings.HasPrefix(rest, "{") {
 		digits, _, found := strings.Cut(rest[1:], "}")
-		if _, err := fmt.Sscanf(digits, "%x", &v); !found || err != nil || v > 0xff || len(digits) > 8 {
+		v, err := strconv.ParseUint(digits, 16, 32)
+		if !found || err != nil || v > 0xff {
 			return "", 0, fmt.Errorf(`\x{%s}: %w`, clip(digits), errPattern)
 		}
 		return fmt.Sprintf(`\x%02x`, v), 4 + len(digits), nil
@@ -483,10 +532,10 @@ func (t *translator) classEscape() error {
 	case 'H', 'V', 'N', 'R', 'X', 'B', 'p', 'P', 'Q', 'E':
 		return t.unsupported(`\` + string(c) + " in a class")
 	default:
-		if c >= '1' && c <= '9' {
-			return t.unsupported("an octal number in a class")
-		}
 		s, n, err := t.character()
+		if c >= '1' && c <= '9' {
+			s, n, err = t.octal() // no group is meant here
+		}
 		if err != nil {
 			return err
 		}

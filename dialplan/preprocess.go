@@ -18,7 +18,7 @@ const maxWildcards = 3
 // preprocessor does what FreeSWITCH does before it parses: it joins the included files into one text, line by line.
 type preprocessor struct {
 	out     bytes.Buffer
-	globals map[string]string
+	globals map[string]string // by their names in lower case
 	getenv  func(string) string
 	limits  Limits
 	files   int
@@ -45,7 +45,7 @@ func newPreprocessor(path string, opt LoadOptions, limits Limits) *preprocessor 
 	p := &preprocessor{globals: map[string]string{}, getenv: opt.Getenv, limits: limits, seen: map[string]bool{}, refused: map[string]bool{}}
 	p.globals["conf_dir"] = filepath.Dir(path)
 	for k, v := range opt.Globals {
-		p.globals[k] = v
+		p.globals[strings.ToLower(k)] = v
 	}
 	return p
 }
@@ -166,12 +166,16 @@ func (p *preprocessor) file(path, dir string, depth int, from Pos) error {
 
 	skipping := false // inside a <!--# comment that spans lines
 	pos := Pos{File: path, Line: 1, Col: 1}
+	room := lineRoom
 	for len(data) > 0 {
 		end := bytes.IndexAny(data, "\r\n") + 1
 		if end == 0 {
 			end = len(data)
 		}
-		if err := p.line(string(data[:end]), dir, depth, pos, &skipping); err != nil {
+		for end+1 >= room/2 {
+			room += lineRoom
+		}
+		if err := p.line(string(data[:end]), room, dir, depth, pos, &skipping); err != nil {
 			return err
 		}
 		if data[end-1] == '\n' || data[end-1] == '\r' && (end == len(data) || data[end] != '\n') {
@@ -211,9 +215,9 @@ func (p *preprocessor) read(path string, from Pos) ([]byte, error) {
 }
 
 // line takes one line, with its end, through the steps in FreeSWITCH's order.
-func (p *preprocessor) line(raw, dir string, depth int, pos Pos, skipping *bool) error {
+func (p *preprocessor) line(raw string, room int, dir string, depth int, pos Pos, skipping *bool) error {
 	before := len(p.notices)
-	l := p.globalsIn(raw, pos)
+	l := p.globalsIn(raw, room, pos)
 	for _, mark := range []string{"<include>", "</include>", "<?"} {
 		if !strings.Contains(l.seen, mark) {
 			continue
@@ -256,14 +260,21 @@ func (p *preprocessor) line(raw, dir string, depth int, pos Pos, skipping *bool)
 	return p.writeLine(l, 0, len(l.text), pos)
 }
 
-// globalsIn replaces $${name} in a line.
-func (p *preprocessor) globalsIn(raw string, pos Pos) line {
+// lineRoom is FreeSWITCH's buffer for a line whose global variables are in place: twice the one for lines as they are
+// read, which begins with 1,024 bytes for each file and grows with the longest line so far.
+const lineRoom = 2048
+
+// globalsIn replaces $${name} in a line. Where a value runs over the end of FreeSWITCH's buffer the rest of the line is
+// lost, its end too. Where anything else does, FreeSWITCH begins anew with what is left of its copy: all before the first
+// name that it replaced, and that name.
+func (p *preprocessor) globalsIn(raw string, room int, pos Pos) line {
 	l := line{text: raw, seen: raw, parts: []part{{0, 1, false}}}
 	if !strings.Contains(raw, "$${") {
 		return l
 	}
 	var b strings.Builder
-	for i := 0; i < len(raw); {
+	i := 0
+	for i < len(raw) && b.Len() < room-1 {
 		if !strings.HasPrefix(raw[i:], "$${") {
 			b.WriteByte(raw[i])
 			i++
@@ -278,14 +289,15 @@ func (p *preprocessor) globalsIn(raw string, pos Pos) line {
 			continue
 		}
 		name := raw[i+3 : i+2+end]
-		value, ok := p.globals[name]
-		if !ok && !setsItself(name) && !p.refused[name] {
+		value, ok := p.globals[strings.ToLower(name)]
+		if !ok && !setsItself(strings.ToLower(name)) && !p.refused[strings.ToLower(name)] {
 			p.notice(pos, NoticeGlobal, "global variable $${%s} is not set: FreeSWITCH puts nothing in its place", clip(name))
 			if n := len(p.offsets); n > 0 {
 				p.offsets[n-1] = p.out.Len() + b.Len()
 			}
 		}
 		l.parts = append(l.parts, part{b.Len(), i + 1, true})
+		value = value[:min(len(value), room-b.Len())]
 		b.WriteString(value)
 		if len(l.seen) == len(raw) {
 			l.seen = raw[:i+2+end]
@@ -296,7 +308,14 @@ func (p *preprocessor) globalsIn(raw string, pos Pos) line {
 			break
 		}
 	}
-	l.text = b.String()
+	if l.text = b.String(); len(l.text) < room-1 {
+		return l
+	}
+	pos.Col = l.parts[1].col
+	p.notice(pos, NoticeDropped, "FreeSWITCH drops a part of this line, which global variables make longer than its buffer of %d bytes", room)
+	if len(l.text) == room-1 {
+		l.text, l.parts = l.seen, l.parts[:1]
+	}
 	return l
 }
 
@@ -400,7 +419,7 @@ func (p *preprocessor) command(cmd, arg, dir string, depth int, pos Pos, env boo
 		return p.include(arg, dir, depth+1, pos)
 	case "exec", "exec-set", "stun-set":
 		if name, _, ok := strings.Cut(arg, "="); ok {
-			p.refused[strings.TrimRight(name, " ")] = true
+			p.refused[strings.ToLower(strings.TrimRight(name, " "))] = true
 		}
 		p.notice(pos, NoticeExec, "X-PRE-PROCESS %s is not carried out here: nothing in a tree is executed, nobody is asked", strings.ToLower(cmd))
 	default:
@@ -414,7 +433,7 @@ func (p *preprocessor) setGlobal(name, value string, pos Pos) error {
 	if p.size += int64(len(name) + len(value)); p.size > p.limits.TotalBytes {
 		return errAt(pos, "global variables grow over %d bytes: %w", p.limits.TotalBytes, ErrLimit)
 	}
-	p.globals[name] = harmless(value)
+	p.globals[strings.ToLower(name)] = harmless(value)
 	return nil
 }
 
@@ -438,11 +457,11 @@ func harmless(value string) string {
 // begins at the folder of the file that it stands in.
 func (p *preprocessor) include(pattern, dir string, depth int, pos Pos) error {
 	if !filepath.IsAbs(pattern) {
-		pattern = filepath.Join(dir, pattern)
+		pattern = dir + string(filepath.Separator) + pattern // as it is: behind a link ".." leads elsewhere
 	}
 	wild := 0
 	for part := range strings.SplitSeq(filepath.ToSlash(pattern), "/") {
-		if strings.ContainsAny(part, "*?[") {
+		if hasWildcard(part) {
 			wild++
 		}
 	}
@@ -456,18 +475,48 @@ func (p *preprocessor) include(pattern, dir string, depth int, pos Pos) error {
 	sort.Strings(files)
 	found := false
 	for _, f := range files {
-		if strings.HasPrefix(filepath.Base(f), ".") && !strings.HasPrefix(filepath.Base(pattern), ".") {
+		if hides(pattern, f) {
 			continue
 		}
 		found = true
+		f = cleaned(f)
 		if err := p.file(f, filepath.Dir(f), depth, pos); err != nil {
 			return err
 		}
 	}
 	if !found {
-		p.notice(pos, NoticeInclude, "no files to include at %s", pattern)
+		p.notice(pos, NoticeInclude, "no files to include at %s", filepath.Clean(pattern))
 	}
 	return nil
+}
+
+func hasWildcard(part string) bool { return strings.ContainsAny(part, "*?[") }
+
+// hides reports whether a wildcard of the pattern stands for a name that begins with a dot, which none does in FreeSWITCH.
+func hides(pattern, file string) bool {
+	parts, names := strings.Split(filepath.ToSlash(pattern), "/"), strings.Split(filepath.ToSlash(file), "/")
+	for len(parts) > 0 && len(names) > 0 {
+		part, name := parts[len(parts)-1], names[len(names)-1]
+		if hasWildcard(part) && strings.HasPrefix(name, ".") && !strings.HasPrefix(part, ".") {
+			return true
+		}
+		parts, names = parts[:len(parts)-1], names[:len(names)-1]
+	}
+	return false
+}
+
+// cleaned takes "." and ".." out of a path where that leads to the same file.
+func cleaned(path string) string {
+	short := filepath.Clean(path)
+	if short == path {
+		return path
+	}
+	a, err := os.Stat(path)
+	b, err2 := os.Stat(short)
+	if err != nil || err2 != nil || !os.SameFile(a, b) {
+		return path
+	}
+	return short
 }
 
 // indexFold is strings.Index without regard to the case of ASCII letters.

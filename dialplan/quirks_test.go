@@ -19,6 +19,7 @@ var update = flag.Bool("update", false, "write what the real FreeSWITCH did to t
 var quirkCalls = map[string][]string{
 	"all": {"712", "722", "9"}, "all-first": {"712", "8"}, "xor": {"721", "111", "991"}, "deep": {"12", "2", "3", "4"},
 	"expand": {"123", "12"}, "patterns": {"1", "2345", "22x", "12345678901", "3155"}, "flow": {"1", "2", "3", "4", "5", "6", "7", "8"},
+	"carry": {"1", "2", "3", "4", "5", "6", "7", "8"}, "lists": {"1"}, "buffer": {"oooooooooooooooooooo", "oo"},
 }
 
 // TestQuirksEqualRealFreeSWITCH holds Walk to what FreeSWITCH did with the corner cases of testdata/quirks.
@@ -36,7 +37,7 @@ func TestQuirksOnRealFreeSWITCH(t *testing.T) {
 	fs.Command("event plain CHANNEL_HANGUP_COMPLETE")
 	callers := [][2]string{{"Ada Lovelace", "2125550123"}, {"BOB", "3055550188"}}
 	var cases []oracleCase
-	for _, context := range []string{"all", "all-first", "xor", "deep", "expand", "patterns", "flow"} {
+	for _, context := range []string{"all", "all-first", "xor", "deep", "expand", "patterns", "flow", "carry", "lists", "buffer"} {
 		for _, destination := range quirkCalls[context] {
 			for _, caller := range callers {
 				c := oracleCase{Context: context, Destination: destination, CallerIDName: caller[0], CallerIDNumber: caller[1]}

@@ -19,7 +19,10 @@ type prefixer interface{ UnsetPrefix(prefix string) }
 // Vars is a plain set of variables. It is not safe for concurrent use.
 type Vars struct{ m map[string]variable }
 
-type variable struct{ name, value string }
+type variable struct {
+	name, value string
+	list        bool // it was pushed to, or set to a list; a list of one looks like a plain value
+}
 
 // NewVars returns variables with the given ones set; nil is fine.
 func NewVars(from map[string]string) *Vars {
@@ -41,11 +44,26 @@ func (v *Vars) Set(name, value string) {
 	if name == "" {
 		return
 	}
+	inner, list := strings.CutPrefix(value, listMark)
+	if list && !strings.Contains(inner, listSep) {
+		value = inner
+	}
 	if value == "" {
 		delete(v.m, strings.ToLower(name))
 		return
 	}
-	v.m[strings.ToLower(name)] = variable{name, value}
+	v.m[strings.ToLower(name)] = variable{name, value, list}
+}
+
+// isList reports whether a variable is a list.
+func (v *Vars) isList(name string) bool { return v.m[strings.ToLower(name)].list }
+
+// markList makes a list of one of a variable.
+func (v *Vars) markList(name string) {
+	if have, ok := v.m[strings.ToLower(name)]; ok {
+		have.list = true
+		v.m[strings.ToLower(name)] = have
+	}
 }
 
 // UnsetPrefix removes every variable whose name begins with prefix.
@@ -68,6 +86,12 @@ const (
 	listSep  = "|:"
 )
 
+// lister is what Variables may offer so that a plain value is told from a list of one; only a list has a first element.
+type lister interface {
+	isList(name string) bool
+	markList(name string)
+}
+
 // index returns the nth value of a list; a single value is a list of one.
 func index(value string, n int) (string, bool) {
 	list, isList := strings.CutPrefix(value, listMark)
@@ -83,6 +107,9 @@ func index(value string, n int) (string, bool) {
 
 // push appends a value to a list variable. An empty value removes the variable, as it does in FreeSWITCH.
 func push(v Variables, name, value string) {
+	if l, ok := v.(lister); ok {
+		defer l.markList(name)
+	}
 	have, ok := v.Get(name)
 	switch {
 	case value == "" || !ok:
@@ -96,6 +123,9 @@ func push(v Variables, name, value string) {
 
 // unshift puts a value before those of a list variable.
 func unshift(v Variables, name, value string) {
+	if l, ok := v.(lister); ok {
+		defer l.markList(name)
+	}
 	have, ok := v.Get(name)
 	if value == "" || !ok {
 		v.Set(name, value)
