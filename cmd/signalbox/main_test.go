@@ -156,7 +156,7 @@ func TestWrongInputIsOneClearSentenceAndExitStatusOne(t *testing.T) {
 		{args: []string{"explain", "--from", "+12125550123"}, want: []string{"--to", "signalbox explain --help"}},
 		{args: []string{"explain", "--from", "+12125550123", "--to", "1000"}, want: []string{"--to", "1000", "+14155550100"}},
 		{args: []string{"provision", "apply", "none.yaml"}, want: []string{"none.yaml", "no such file"}},
-		{args: []string{"provision", "apply", "signalbox.yaml"}, want: []string{"signalbox.yaml", "unknown field"}},
+		{args: []string{"provision", "apply", "signalbox.yaml"}, want: []string{"signalbox.yaml: line 1: region: no such key; there are tenant"}},
 		{args: []string{"provision", "apply", "bad-provision.yaml"}, want: []string{"bad-provision.yaml", "numbers[0].number", `"12"`, "+14155550100"}},
 		{args: []string{"provision", "apply", "-"}, stdin: "accounts: 7", want: []string{"-"}},
 		{args: []string{"records", "--limit", "0"}, want: []string{"--limit 0", "1 to 10000"}},

@@ -204,10 +204,10 @@ func TestNormalizeLeavesItsArgumentsAlone(t *testing.T) {
 
 func TestParseDocumentNamesTheLine(t *testing.T) {
 	for text, want := range map[string]string{
-		"accounts:\n  - {id: a, nam: x}": "[2:",
-		"prune: true\nprune: false":      "[2:",
+		"accounts:\n  - {id: a, nam: x}": "line 2",
+		"prune: true\nprune: false":      "line 2",
 		"accounts: &a [*a]":              "line 1",
-		"numbers:\n - {no_answer: soon}": "20s",
+		"numbers:\n - {no_answer: soon}": "line 2: numbers[0].no_answer",
 	} {
 		if _, err := account.ParseDocument([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q in it", text, err, want)

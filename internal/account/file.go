@@ -1,9 +1,6 @@
 package account
 
 import (
-	"errors"
-	"strings"
-
 	"github.com/goccy/go-yaml"
 
 	"github.com/signalbox/signalbox/internal/strictyaml"
@@ -14,7 +11,7 @@ import (
 func ParseDocument(text []byte) (Document, error) {
 	var d Document
 	if err := strictyaml.Decode(text, &d); err != nil {
-		return Document{}, errors.New(strings.TrimSpace(yaml.FormatError(err, false, true)))
+		return Document{}, err
 	}
 	return d, nil
 }

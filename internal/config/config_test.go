@@ -78,6 +78,7 @@ func TestEnvironmentOverridesAndSecretsStayHidden(t *testing.T) {
 		"SIGNALBOX_VOICEMAIL_TOTAL_TIMEOUT=12s",
 		"SIGNALBOX_PROXY_TRUNKS_0_SCREENING=enforce",
 		"SIGNALBOX_FREESWITCH=/usr/bin/freeswitch",
+		"SIGNALBOX_DOCTOR_PASSWORD=of doctor --freeswitch",
 		"HOME=/root",
 	}
 	c, err := Load(example, environ)

@@ -15,7 +15,7 @@ const EnvPrefix = "SIGNALBOX_"
 
 // foreign are variables with our prefix that are not keys.
 var foreign = map[string]bool{
-	"SIGNALBOX_CONFIG": true, "SIGNALBOX_FREESWITCH": true, "SIGNALBOX_LAB_PASSWORD": true, "SIGNALBOX_SIMULATOR_PASSWORD": true,
+	"SIGNALBOX_CONFIG": true, "SIGNALBOX_FREESWITCH": true, "SIGNALBOX_LAB_PASSWORD": true, "SIGNALBOX_DOCTOR_PASSWORD": true, "SIGNALBOX_SIMULATOR_PASSWORD": true,
 }
 
 // leaf is one scalar of the configuration.

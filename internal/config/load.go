@@ -1,14 +1,11 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
-
-	"github.com/goccy/go-yaml"
 
 	"github.com/signalbox/signalbox/internal/strictyaml"
 )
@@ -50,26 +47,9 @@ func Load(path string, environ []string) (*Config, error) {
 func Parse(text []byte) (*Config, error) {
 	c := Default()
 	if err := strictyaml.Decode(text, &c); err != nil {
-		return nil, located(err, text)
+		return nil, err
 	}
 	return &c, nil
-}
-
-// located says where in the file an error is. The YAML library knows the place of everything but a scalar that one of our
-// own types refused.
-func located(err error, text []byte) error {
-	var refused *valueError
-	if !errors.As(err, &refused) {
-		return errors.New(strings.TrimSpace(yaml.FormatError(err, false, true)))
-	}
-	number := 0
-	for line := range strings.Lines(string(text)) {
-		number++
-		if content, _, _ := strings.Cut(line, " #"); strings.Contains(content, refused.value) {
-			return fmt.Errorf("line %d, %s: %w", number, strings.TrimSpace(content), refused)
-		}
-	}
-	return refused
 }
 
 func readFile(path string) ([]byte, error) {

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/lexer"
@@ -26,8 +27,7 @@ const (
 // ErrRefused means that the text uses what this package does not take.
 var ErrRefused = errors.New("not taken in this file")
 
-// Decode reads one YAML document into a value that holds the defaults. The error is ErrRefused or one of the YAML
-// library, which yaml.FormatError prints with the place.
+// Decode reads one YAML document into a value that holds the defaults. The error is ErrRefused, or Faults with all that cannot be taken.
 func Decode(text []byte, into any) (err error) {
 	if len(text) > MaxBytes {
 		return fmt.Errorf("%d bytes, more than %d: %w", len(text), MaxBytes, ErrRefused)
@@ -41,8 +41,21 @@ func Decode(text []byte, into any) (err error) {
 	if err != nil || empty {
 		return err // the YAML library would clear the defaults for an empty text
 	}
-	if err = yaml.NewDecoder(bytes.NewReader(text), yaml.Strict()).Decode(into); errors.Is(err, io.EOF) {
+	if err = yaml.NewDecoder(bytes.NewReader(text), yaml.Strict(), yaml.CustomUnmarshaler(duration)).Decode(into); err == nil || errors.Is(err, io.EOF) {
 		return nil
+	}
+	return explain(err, text, into)
+}
+
+// duration takes 0 without a unit too, which the YAML library does not.
+func duration(d *time.Duration, text []byte) error {
+	var written string
+	if err := yaml.Unmarshal(text, &written); err != nil {
+		return err
+	}
+	read, err := time.ParseDuration(written)
+	if err == nil {
+		*d = read
 	}
 	return err
 }
