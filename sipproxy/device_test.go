@@ -301,11 +301,7 @@ func TestATokenOutlivesARestartByUDP(t *testing.T) {
 	inv := ph.auth.expect("INVITE")
 	ph.auth.answer(inv, "200 OK", ph.auth.contact())
 	ok := u.expect("SIP/2.0 200", "SIP/2.0 100")
-	ph.stop()
-	for i := range ph.opt.Listen {
-		ph.opt.Listen[i].Addr = ph.p.Addrs()[i].String()
-	}
-	ph.p, ph.stop = start(t, ph.opt)
+	ph.restart()
 	// The device's own BYE shows the token of its flow, so it passes although nobody knows yet that it is registered.
 	u.udp(ph.in, u.inDialog("BYE", ok, 2))
 	ph.auth.answer(ph.auth.expect("BYE"), "200 OK")
@@ -314,6 +310,41 @@ func TestATokenOutlivesARestartByUDP(t *testing.T) {
 	stolen := newUA(t, "thief", "127.0.0.21")
 	stolen.udp(ph.in, stolen.inDialog("BYE", ok, 3))
 	stolen.expect("SIP/2.0 403")
+}
+
+// A phone whose call rings when the proxy is started again hears how it ends: FreeSWITCH shows the way to it in our own Via.
+func TestAnswersAfterARestartReachTheDevice(t *testing.T) {
+	ph := newPhones(t, nil)
+	u := newUA(t, "phone", "127.0.0.20")
+	ph.registers(u, "UDP", func(raw string) { u.udp(ph.in, raw) })
+	ring := func(id string) got {
+		u.udp(ph.in, u.invite(id))
+		inv := ph.auth.expect("INVITE")
+		ph.auth.answer(inv, "180 Ringing", ph.auth.contact())
+		u.expect("SIP/2.0 180", "SIP/2.0 100")
+		return inv
+	}
+	taken, refused := ring("a1"), ring("a2")
+	ph.restart()
+	ph.auth.answer(taken, "200 OK", ph.auth.contact())
+	ok := u.expect("SIP/2.0 200")
+	if ok.from != ph.in || header(ok.raw, "call-id") != "a1" || len(headers(ok.raw, "via")) != 1 {
+		t.Errorf("from %s, want it from %s, where its NAT lets it through:\n%s", ok.from, ph.in, ok.raw)
+	}
+	u.udp(ph.in, u.inDialog("ACK", ok, 1))
+	ph.auth.expect("ACK")
+	ph.auth.answer(refused, "486 Busy Here")
+	if end := u.expect("SIP/2.0 486"); header(end.raw, "call-id") != "a2" {
+		t.Errorf("another call's end:\n%s", end.raw)
+	}
+	// Nobody but a node sends answers down a flow.
+	stray := ph.p.Stats().Stray
+	for _, x := range []*ua{ph.trunk, newUA(t, "other", "127.0.0.21")} {
+		refused.from = ph.in
+		x.answer(refused, "200 OK", x.contact())
+	}
+	ph.wait("both are dropped", func(s Stats) bool { return s.Stray == stray+2 })
+	u.quiet()
 }
 
 func TestABadAddressIsBannedAndARegisteredOneIsNot(t *testing.T) {

@@ -77,7 +77,9 @@ func TestReinviteOfBothSides(t *testing.T) {
 func (w *world) restart() {
 	w.t.Helper()
 	w.stop()
-	w.opt.Listen = []Listener{{Network: "udp", Addr: w.udp.String()}, {Network: "tcp", Addr: w.tcp.String()}}
+	for i, a := range w.p.Addrs() {
+		w.opt.Listen[i].Addr = a.String()
+	}
 	w.p, w.stop = start(w.t, w.opt)
 }
 

@@ -376,7 +376,7 @@ func (ex *exchange) wayBack(h Hop) wayBack {
 	case h.outside:
 		return wayBack{token: ex.shard.p.remoteToken(h)}
 	case ex.pk.peer.Kind == Device:
-		return wayBack{token: ex.shard.p.flowToken(&ex.pk)}
+		return wayBack{token: ex.shard.p.flowToken(&ex.pk), asker: true}
 	}
 	return wayBack{carrier: carrierOf(ex.req, ex.pk.peer, ex.pk.src, h.Addr, ex.table)}
 }

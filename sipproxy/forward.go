@@ -408,8 +408,16 @@ func (m *message) forward(in, out *listener, branch string, add []HeaderField, w
 		}
 	}
 	m.routeStrictly()
-	m.push("Via", "SIP/2.0/"+upperNetwork(out.network)+" "+out.adv+";rport;branch="+branch)
+	via := "SIP/2.0/" + upperNetwork(out.network) + " " + out.adv + ";rport;branch=" + branch
+	if way.asker {
+		via += ";" + flowParam + "=" + way.token
+	}
+	m.push("Via", via)
 }
+
+// flowParam is the parameter of our Via that has the token of the flow a request came along, so that its answers find the device also when a
+// later proxy gets them.
+const flowParam = "sb-flow"
 
 // carrierParam is the parameter of our Record-Route that says where the carrier of the dialog is. It is written only where
 // its Contact does not say it, and believed only inside a trunk's prefix.
@@ -419,6 +427,7 @@ const carrierParam = "sb-carrier"
 type wayBack struct {
 	carrier netip.AddrPort
 	token   string
+	asker   bool // it is the flow along which the request came
 }
 
 func recordRoute(l *listener, way wayBack) string {

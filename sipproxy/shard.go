@@ -510,6 +510,9 @@ func (s *shard) response(pk *packet) {
 		return
 	}
 	to, ok := next.replyAddr()
+	if ok && s.downFlow(pk, v, to) {
+		return
+	}
 	if ok && pk.peer != nil && pk.peer.Kind == Device && !pk.table.holdsNode(to.Addr()) {
 		ok = false
 	}
@@ -530,6 +533,22 @@ func (s *shard) response(pk *packet) {
 	}
 	p.n.stateless.Add(1)
 	s.sendBack(f, pk.table, s.scratch(m, f.lis))
+}
+
+// downFlow sends a node's response without a transaction to the device that asked, which our own Via names; false when it names none. to is where the
+// next Via leads.
+func (s *shard) downFlow(pk *packet, ours via, to netip.AddrPort) bool {
+	token, there := param(ours.params, flowParam)
+	if !there || pk.peer == nil || pk.peer.Kind != Node {
+		return false
+	}
+	f, state := s.p.flow(token)
+	if state != flowOpen || f.outside != nil || to.Addr() != f.addr.Addr() {
+		return false
+	}
+	s.p.n.stateless.Add(1)
+	s.sendBack(flow{lis: f.lis, conn: f.conn, addr: to}, pk.table, s.scratch(pk.msg, f.lis))
+	return true
 }
 
 // clientKey identifies a transaction of ours (RFC 3261 17.1.3).
