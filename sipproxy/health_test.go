@@ -75,6 +75,53 @@ func TestDevicesGoToANodeThatAnswersItsProbes(t *testing.T) {
 	}
 }
 
+// A FreeSWITCH that is full or paused says 503 to a REGISTER, with Retry-After: 300, and the phone would believe it.
+func TestARegistrationFailsOverFromANodeThatIsFull(t *testing.T) {
+	other := newUA(t, "other", "127.0.0.4")
+	ph := newPhones(t, func(o *Options) {
+		o.T1, o.T2 = 10*time.Millisecond, 40*time.Millisecond
+		o.Peers = append(o.Peers, Peer{Name: "fs2", Kind: Node, Addr: netip.AddrPortFrom(other.addr.Addr(), 1), DeviceAddr: other.addr})
+	})
+	u := newUA(t, "phone", "127.0.0.20")
+	register := func(id string) (reg got, first, second *ua) {
+		u.udp(ph.in, u.register("UDP", id))
+		for {
+			select {
+			case reg = <-ph.auth.in:
+				first, second = ph.auth, other
+			case reg = <-other.in:
+				first, second = other, ph.auth
+			case <-time.After(patience):
+				t.Fatal("no node got a REGISTER")
+			}
+			if header(reg.raw, "call-id") == id {
+				return reg, first, second
+			}
+		}
+	}
+	reg, full, free := register("full1")
+	full.answer(reg, "503 Maximum Calls In Progress", "Retry-After: 300")
+	free.answer(free.expect("REGISTER"), "200 OK", u.contact()+";expires=60")
+	u.expect("SIP/2.0 200")
+	if n := ph.p.Stats().Failovers; n != 1 {
+		t.Errorf("%d failovers", n)
+	}
+	// When there is nobody else, it is what the phone is told: the other one is full too, or silent.
+	for id, also := range map[string]string{"full2": "503 Maximum Calls In Progress", "full3": ""} {
+		reg, full, free = register(id)
+		full.answer(reg, "503 Maximum Calls In Progress", "Retry-After: 300")
+		for also != "" {
+			if reg = free.expect("REGISTER"); header(reg.raw, "call-id") == id {
+				free.answer(reg, also, "Retry-After: 300")
+				break
+			}
+		}
+		if end := u.expect("SIP/2.0 503"); header(end.raw, "retry-after") != "300" || header(end.raw, "call-id") != id {
+			t.Errorf("%s is answered\n%s", id, end.raw)
+		}
+	}
+}
+
 func TestARegistrationFailsOverFromASilentNode(t *testing.T) {
 	silent := newUA(t, "silent", "127.0.0.4")
 	ph := newPhones(t, func(o *Options) {

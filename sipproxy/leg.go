@@ -167,9 +167,12 @@ func (l *leg) timedOut() {
 	if !ex.invite {
 		more := l.another() && !rang
 		l.forget()
-		if more {
+		switch {
+		case more:
 			ex.next()
-		} else {
+		case ex.best != nil: // of a hop before
+			ex.final(ex.upstream(ex.best))
+		default:
 			ex.silent()
 		}
 		return
@@ -351,13 +354,20 @@ func (l *leg) plainResponse(m *message) {
 		keep = 10 * s.p.opt.T1 // timer K is T4
 	}
 	s.after(&l.due, keep, l, forgetDue)
-	if ex != nil && ex.state == exTrying {
-		if l.method == "REGISTER" {
-			ex.registered(m)
-		}
-		m.pop("via")
-		ex.final(ex.upstream(m))
+	if ex == nil || ex.state != exTrying {
+		return
 	}
+	m.pop("via")
+	if m.code == 503 && l.another() { // RFC 3263 section 4.3
+		ex.told(m.code, "")
+		ex.best = m
+		ex.next()
+		return
+	}
+	if l.method == "REGISTER" {
+		ex.registered(m)
+	}
+	ex.final(ex.upstream(m))
 }
 
 // probed ends a probe.
