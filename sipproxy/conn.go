@@ -3,6 +3,7 @@ package sipproxy
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -88,10 +89,10 @@ type conn struct {
 	trusted bool
 	opened  time.Time
 	remote  netip.AddrPort
-	name    identity   // of a TLS connection that we open: what the certificate must say
-	holds   []identity // what the other side's certificate is for; this and asked are set before anything is read
-	asked   bool       // a certificate was asked for
-	lis     *listener  // whose advertised address we speak for
+	name    identity          // of a TLS connection that we open: what the certificate must say
+	shown   *x509.Certificate // by the other side, when we asked; this and asked are set before anything is read
+	asked   bool              // a certificate was asked for
+	lis     *listener         // whose advertised address we speak for
 	nc      net.Conn
 	out     chan outgoing
 	gone    <-chan struct{} // closed with the connection

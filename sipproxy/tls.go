@@ -59,7 +59,6 @@ func (c *conn) handshake(ours bool) error {
 		return err
 	}
 	if ours {
-		c.holds = []identity{c.name}
 		return nil
 	}
 	return c.identify(tc.ConnectionState())
@@ -94,40 +93,28 @@ func (c *conn) clientConfig(cfg *tls.Config) *tls.Config {
 	return cfg
 }
 
-// identify finds the peers that the client's certificate is for. Without one, where none is asked for, the address is all there is.
+// identify keeps the client's certificate, which must be for one of the peers at its address. Without one, where none is asked for, the address is all there is.
 func (c *conn) identify(s tls.ConnectionState) error {
 	if len(s.PeerCertificates) == 0 {
 		return nil
 	}
-	known := false
+	c.shown = s.PeerCertificates[0]
 	t := c.p.table.Load()
 	for i := range t.peers {
-		p := &t.peers[i]
-		if !p.contains(c.remote.Addr()) {
-			continue
-		}
-		if p.TLSName == "" {
-			known = true
-			continue
-		}
-		if VerifyDomain(s.PeerCertificates[0], p.TLSName, p.TLSWildcard) == nil {
-			known = true
-			c.holds = append(c.holds, p.identity())
+		if p := &t.peers[i]; p.contains(c.remote.Addr()) && c.mayBe(p) {
+			return nil
 		}
 	}
-	if !known {
-		return fmt.Errorf("%w: none of the peers at %s is named in it", ErrCertificate, c.remote.Addr())
-	}
-	return nil
+	return fmt.Errorf("%w: none of the peers at %s is named in it", ErrCertificate, c.remote.Addr())
 }
 
 // mayBe reports whether what is known of a connection allows it to be this peer. A peer with a TLSName must have shown its
-// certificate where the listener asks for one.
+// certificate where the listener asks for one. The peer is that of now: connections outlive a reload.
 func (c *conn) mayBe(p *Peer) bool {
 	if p.TLSName == "" || !c.asked {
 		return true
 	}
-	return slices.Contains(c.holds, p.identity())
+	return c.shown != nil && VerifyDomain(c.shown, p.TLSName, p.TLSWildcard) == nil
 }
 
 // VerifyDomain checks that a certificate, whose chain is verified elsewhere, is for a SIP domain (RFC 5922 section 7.1): one of its

@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -249,6 +250,33 @@ func TestOnlyTheCarriersOwnCertificateIsTaken(t *testing.T) {
 	c := s.mustDial(s.ca.issue(carrierDomain))
 	io.WriteString(c, overTLS(s.trunk.invite("tls3")))
 	s.node.expect("INVITE")
+}
+
+// A carrier's connection stays its own when its name changes with a reload, if its certificate has the new one too, and only then.
+func TestAConnectionIsJudgedByTheNamesOfNow(t *testing.T) {
+	const renamed = "sbc.carrier.example"
+	s := newSecured(t, true, nil)
+	c := s.mustDial(s.ca.issue(carrierDomain, renamed))
+	call := func(id, want string) {
+		t.Helper()
+		raw := overTLS(s.trunk.invite(id))
+		io.WriteString(c, raw)
+		if want == "" {
+			s.trunk.expect("SIP/2.0 403", "SIP/2.0 100")
+			return
+		}
+		s.node.answer(s.node.expect("INVITE", "ACK"), want)
+		io.WriteString(c, s.trunk.ackFailure(raw, s.trunk.expect("SIP/2.0 "+want, "SIP/2.0 100")))
+	}
+	call("now1", "486 Busy Here")
+	for name, want := range map[string]string{renamed: "486 Busy Here", "sip.other.example": ""} {
+		peers := slices.Clone(s.opt.Peers)
+		peers[0].TLSName = name
+		if err := s.p.Reload(peers, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+		call(name, want)
+	}
 }
 
 func TestACallGoesToNobodyWithAnotherCertificate(t *testing.T) {
