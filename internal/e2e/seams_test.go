@@ -27,6 +27,7 @@ func seams(t *testing.T) chapter {
 		{Name: "ivr-then-subscriber", Title: "The operator's IVR answers and transfers to a subscriber: they talk as long as they like.", Play: playIVR},
 		{Name: "ivr-then-subscriber-next", Title: "The same caller again: the IVR's number is handed back, the subscriber's is ours.", Play: playIVR},
 		{Name: "talking-caller-transferred", Title: "The operator transfers a caller who talks to somewhere else: his record ends there, he stays.", Play: playTransferred},
+		{Name: "phone-sends-caller-back", Title: "The phone that answered sends the caller to the very number he has called: it rings anew, and the first call's record ends.", Line: lab.Line{Operator: true}, Play: playSentBack},
 		{Name: "early-media-and-no-answer", Title: "A phone plays early media and nobody answers: voicemail, as with any phone.", Play: func(ctx context.Context, s *lab.Stage) {
 			s.Phone.Behave(lab.Behaviour{Early: true})
 			playVoicemailFor(ctx, s, 408, "no-answer", "ring no-answer")
@@ -113,6 +114,32 @@ func playTransferred(ctx context.Context, s *lab.Stage) {
 	s.Check(r.Ended.Sub(transferred) < 3*time.Second, "the record ends %s after the transfer", r.Ended.Sub(transferred))
 	s.Check(c.EndedBy() == "", "the caller was ended by %q", c.EndedBy())
 	c.Hangup()
+}
+
+// playSentBack has the first call let go of the caller while the second one rings: its connection, closed while the other has the channel,
+// would cut what runs there.
+func playSentBack(ctx context.Context, s *lab.Stage) {
+	s.Phone.Behave(lab.Answers(0))
+	c := s.Call()
+	in := s.Rings(ctx, s.Phone, 1)
+	s.WaitAnswered(ctx, c)
+	s.Talk(ctx, c, in)
+	s.Phone.Behave(lab.Behaviour{Ring: true})
+	s.Must(in.Refer(ctx, fmt.Sprintf("<sip:%s@%s>", s.Number, s.Rig.At().External)))
+	transferred := time.Now()
+	s.Ended(ctx, in, "them")
+	again := s.Rings(ctx, s.Phone, 2)
+	s.Steps(s.Record(ctx, 1), "ring answered") // the only one that is closed
+	s.Check(time.Since(transferred) < 3*time.Second, "the record of the first call was closed only %s after the transfer", time.Since(transferred))
+	again.Answer()
+	s.Must(again.WaitAcknowledged(ctx))
+	if s.Rig.Real() { // the simulator sends the voice of who was once connected directly to whom it was then
+		s.Talk(ctx, c, again)
+	}
+	again.Hangup()
+	s.Ended(ctx, c, "them")
+	s.Check(s.Phone.Invited() == 2, "the phone was called %d times, want 2", s.Phone.Invited())
+	s.Untouched(s.Operator, s.Mail[0], s.Mail[1])
 }
 
 // playVoicemailFor places a call that the phone does not take, and leaves a message.

@@ -238,6 +238,7 @@ func (c *channel) moveTo(t transferTo) bool {
 	c.transfer = &t
 	c.state = csRouting
 	if t.acts == nil && !t.park {
+		c.caller.index++
 		c.caller.rdnis, c.caller.bridged = c.caller.dest, 0
 		c.caller.dest = firstNonEmpty(t.dest, c.caller.dest)
 		c.caller.dialplan = firstNonEmpty(t.dialplan, c.caller.dialplan)

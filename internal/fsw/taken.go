@@ -2,6 +2,7 @@ package fsw
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,10 +13,12 @@ import (
 )
 
 // movedAway reports whether the call was transferred while the application ran whose end the event tells: FreeSWITCH gives the channel
-// its new destination before it lets go of the application, and tells a bridge that did not come about as if the caller had given up.
+// its new destination before it lets go of the application, and tells a bridge that did not come about as if the caller had given up. The
+// destination may be the one that it was: then the caller's profile is another all the same, the next of the channel.
 func (l *Leg) movedAway(done *wire.Event) bool {
-	const dialled = "Caller-Destination-Number"
-	return done.Get(dialled) != l.session.Channel().Get(dialled)
+	return slices.ContainsFunc([]string{"Caller-Destination-Number", "Caller-Profile-Index"}, func(name string) bool {
+		return done.Get(name) != l.session.Channel().Get(name)
+	})
 }
 
 // away notes that the call was sent elsewhere, which is ErrTakenAway. Our guard would take back whom somebody has transferred, and goes; by

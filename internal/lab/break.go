@@ -119,12 +119,25 @@ func (c *Call) Reinvite(ctx context.Context) error { return c.renegotiate(ctx, "
 // Update is the same by UPDATE (RFC 3311).
 func (c *Call) Update(ctx context.Context) error { return c.renegotiate(ctx, "UPDATE") }
 
+// Refer sends the far end of an answered call elsewhere (RFC 3515), to a Refer-To as on the wire.
+func (c *Call) Refer(ctx context.Context, to string) error {
+	return c.ask(ctx, "REFER", 202, false, "Refer-To: "+to, "Referred-By: "+stripTag(c.localURI))
+}
+
 func (c *Call) renegotiate(ctx context.Context, method string) error {
+	return c.ask(ctx, method, 200, true)
+}
+
+// ask sends a request inside the dialog, with an offer or without, and waits for the answer that it wants.
+func (c *Call) ask(ctx context.Context, method string, want int, offers bool, headers ...string) error {
 	answers := make(chan *Message, 8)
 	c.agent.do(func() {
 		c.seq++
-		seq := c.seq
-		c.sendBody(method, seq, c.agent.sdp(c.media), func(m *Message) {
+		seq, sdp := c.seq, ""
+		if offers {
+			sdp = c.agent.sdp(c.media)
+		}
+		c.sendTyped(method, seq, "application/sdp", sdp, func(m *Message) {
 			if m != nil && method == "INVITE" && m.Status() >= 200 && m.Status() < 300 {
 				c.send("ACK", seq, nil)
 			}
@@ -134,14 +147,14 @@ func (c *Call) renegotiate(ctx context.Context, method string) error {
 				default:
 				}
 			}
-		})
+		}, headers...)
 	})
 	select {
 	case m := <-answers:
 		if m == nil {
 			return fmt.Errorf("%w: %s: the %s inside the dialog is answered; nobody did", ErrNever, c.agent.opts.Name, method)
 		}
-		if m.Status() != 200 {
+		if m.Status() != want {
 			return fmt.Errorf("the %s of %s inside the dialog was answered %d %s", method, c.agent.opts.Name, m.Status(), m.Phrase())
 		}
 		return nil

@@ -226,7 +226,7 @@ func (c *Call) sendBody(method string, seq uint32, sdp string, answer func(*Mess
 }
 
 // sendTyped is sendBody for any type of body.
-func (c *Call) sendTyped(method string, seq uint32, kind, body string, answer func(*Message)) {
+func (c *Call) sendTyped(method string, seq uint32, kind, body string, answer func(*Message), headers ...string) {
 	next := c.target
 	if len(c.routes) > 0 {
 		next = addressURI(c.routes[0])
@@ -246,8 +246,11 @@ func (c *Call) sendTyped(method string, seq uint32, kind, body string, answer fu
 	for _, r := range c.routes {
 		b.line("Route: %s", r)
 	}
-	if body != "" {
+	if body != "" || len(headers) > 0 {
 		b.line("Contact: <%s>", c.agent.contact(to.network))
+	}
+	for _, h := range headers {
+		b.line("%s", h)
 	}
 	raw := b.finish(kind, body)
 	if answer == nil {

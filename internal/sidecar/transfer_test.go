@@ -51,3 +51,68 @@ func TestATransferEndsTheRecordOfThoseWhoTalked(t *testing.T) {
 	}
 	c.Hangup()
 }
+
+// Whoever is sent to the very number that he has called, by the phone that answered or while it rings, has left the call that we had: the
+// next one has the switch for itself, for as long as it rings.
+func TestATransferToTheNumberThatWasCalledIsOne(t *testing.T) {
+	for name, answers := range map[string]bool{"while they talk": true, "while it rings": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, options{})
+			c := r.Call(r.caller, served)
+			phone := r.Incoming(r.phone, 1)
+			if answers {
+				phone.Answer()
+				r.Status(c, 200)
+			} else {
+				r.Status(c, 180)
+			}
+			first := r.record("open", func(rec call.Record) bool { return rec.Answered.IsZero() != answers })
+			transferred := time.Now()
+			if answer := r.API("uuid_transfer " + first.UUID + " " + served + " XML public"); !strings.HasPrefix(answer, "+OK") {
+				t.Fatal(answer)
+			}
+			r.Ended(phone)
+			again := r.Incoming(r.phone, 2)
+			fswtest.Until(t, "the record of the first call is closed", func() bool { rec, _ := twoRecords(t, r, first.ID); return closed(rec) })
+			if late := time.Since(transferred); late > 3*time.Second {
+				t.Errorf("the record of the first call was closed %s after the transfer", late)
+			}
+			again.Answer()
+			r.Status(c, 200)
+			if err := again.WaitAcknowledged(r.Context()); err != nil {
+				t.Fatal(err)
+			}
+			again.Hangup()
+			r.Ended(c)
+			fswtest.Until(t, "the record of the second call is closed", func() bool { _, rec := twoRecords(t, r, first.ID); return closed(rec) })
+			if n := r.phone.Invited(); n != 2 {
+				t.Errorf("the phone was called %d times, want 2", n)
+			}
+			one, two := twoRecords(t, r, first.ID)
+			if (one.Result == call.Answered) != answers || len(one.Steps) != 1 {
+				t.Errorf("the first call's record says %s, %q, %d steps", one.Result, one.Note, len(one.Steps))
+			}
+			if two.Result != call.Answered || len(two.Steps) != 1 {
+				t.Errorf("the second call's record says %s, %q, %d steps", two.Result, two.Note, len(two.Steps))
+			}
+		})
+	}
+}
+
+// twoRecords are the record of that ID and another one, zero when there is none.
+func twoRecords(t *testing.T, r *rig, id string) (first, second call.Record) {
+	t.Helper()
+	records, err := r.store.Records(t.Context(), 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, rec := range records {
+		if rec.ID == id {
+			first = rec
+		} else {
+			second = rec
+		}
+	}
+	return first, second
+}
