@@ -24,7 +24,8 @@ const (
 var errDeleting = errors.New("the mailbox that was there before is being deleted")
 
 // boxLocks let one at a time tell a system of a mailbox, so that what the sweeper was about to say of a former subscriber's does not
-// arrive behind the next one's and suspend it. Between processes that share a store nothing holds: reconcile finds what differs.
+// arrive behind the next one's and suspend it. Between processes that share a store nothing holds: whoever finds that the row was written
+// while he told its system has it told once more (toldLate, settle). Only what a process was telling when it was killed is left to reconcile.
 type boxLocks struct {
 	mu   sync.Mutex
 	held map[string]*boxLock
@@ -76,18 +77,19 @@ func (j *job) make(ctx context.Context, m *store.Mailbox) error {
 	case exists && was.State == store.MailboxDeleting:
 		return errDeleting // it is over in a moment, and then this goes on
 	case exists && (was.User != m.User || was.Tenant != m.Tenant):
-		// It was kept for the number's former subscriber, whose messages are none of this one's business.
-		if err = j.s.delete(ctx, was); err == nil {
-			if err := j.s.opt.Mailboxes.DeleteMailbox(ctx, was); err != nil {
-				return err
-			}
+		if was.State != store.MailboxRetained {
+			return store.ErrConflict // somebody else's since we looked
+		}
+		var refused *MailboxError
+		if err = j.s.discard(ctx, was); err != nil && !errors.As(err, &refused) {
+			return err
 		}
 		exists, m.Version = false, 0
 	default:
 		err = nil
 	}
 	if err == nil {
-		if err := j.keep(ctx, *m, was, exists); err != nil {
+		if err := j.keep(ctx, m, was, exists); err != nil {
 			return err
 		}
 		err = j.s.tell(ctx, *m)
@@ -102,24 +104,26 @@ func (j *job) make(ctx context.Context, m *store.Mailbox) error {
 	return nil
 }
 
-// keep keeps what is about to be done to a mailbox.
-func (j *job) keep(ctx context.Context, m, was store.Mailbox, exists bool) error {
+// keep keeps what is about to be done to a mailbox; m gets the version that its row has then.
+func (j *job) keep(ctx context.Context, m *store.Mailbox, was store.Mailbox, exists bool) error {
 	if exists {
 		if !has(j.p.Before, was) && !has(j.p.Made, was) {
 			j.p.Before = append(j.p.Before, was)
 		}
 	} else {
-		j.p.Made = append(j.p.Made, m)
+		j.p.Made = append(j.p.Made, *m)
 	}
 	if err := j.save(ctx, lease); err != nil || exists && was.State != store.MailboxRetained {
 		return err
 	}
 	// Written before its system is told, so that nobody who was about to delete it does.
-	m.State, m.Updated = store.MailboxCreating, time.Now()
+	making := *m
+	making.State, making.Updated = store.MailboxCreating, time.Now()
 	if j.direct {
-		m.Due = m.Updated.Add(deletingTime) // nobody else would look at it, should this process die
+		making.Due = making.Updated.Add(deletingTime) // nobody else would look at it, should this process die
 	}
-	_, err := j.s.opt.Mailboxes.SaveMailbox(ctx, m)
+	saved, err := j.s.opt.Mailboxes.SaveMailbox(ctx, making)
+	m.Version = saved.Version
 	return err
 }
 
@@ -132,21 +136,48 @@ func has(list []store.Mailbox, m store.Mailbox) bool {
 	return false
 }
 
-// settle keeps that a mailbox is at its system as m says.
+// settle keeps that a mailbox is at its system as m says. When somebody wrote the row since make told the system of it, he may have told
+// something else behind that, and it is told once more.
 func (j *job) settle(ctx context.Context, m store.Mailbox) error {
-	was, err := j.s.opt.Mailboxes.Mailbox(ctx, m.FQDN, m.ID)
-	if err != nil {
-		if errors.Is(err, store.ErrNotFound) {
-			return store.ErrConflict
+	known, same := true, true
+	_, err := j.s.rewrite(ctx, m, func(is *store.Mailbox) bool {
+		known, same = is.Version != 0, is.Version == m.Version
+		if !known || same && is.State == m.State && is.Number == m.Number && is.Class == m.Class && is.Due.IsZero() {
+			return false
 		}
+		version := is.Version
+		*is = m
+		if is.Version, is.Updated = version, time.Now(); !same {
+			is.Due = is.Updated
+		}
+		return true
+	})
+	switch {
+	case err != nil:
 		return err
+	case !known:
+		return store.ErrConflict
+	case !same:
+		j.s.wake(j.s.sweep)
 	}
-	m.Version, m.Updated = was.Version, time.Now()
-	if was.State == m.State && was.Number == m.Number && was.Class == m.Class && was.Due.IsZero() {
-		return nil
+	return nil
+}
+
+// rewrite changes the row of a mailbox, on what is kept of it, also when others write it at the same time. change returns whether there is
+// something to write; the Version is 0 when nothing is kept.
+func (s *Provisioner) rewrite(ctx context.Context, m store.Mailbox, change func(is *store.Mailbox) bool) (store.Mailbox, error) {
+	for try := 1; ; try++ {
+		is, err := s.opt.Mailboxes.Mailbox(ctx, m.FQDN, m.ID)
+		if errors.Is(err, store.ErrNotFound) {
+			is, err = store.Mailbox{FQDN: m.FQDN, ID: m.ID}, nil
+		}
+		if err != nil || !change(&is) {
+			return is, err
+		}
+		if is, err = s.opt.Mailboxes.SaveMailbox(ctx, is); !errors.Is(err, store.ErrConflict) || try == maxTries {
+			return is, err
+		}
 	}
-	_, err = j.s.opt.Mailboxes.SaveMailbox(ctx, m)
-	return err
 }
 
 // retire has the mailboxes that the subscriber loses kept for the retention. Their systems are told behind the request's back,
@@ -191,29 +222,28 @@ func (j *job) undo(ctx context.Context) error {
 		return j.finishLater(ctx)
 	}
 	for _, m := range j.p.Made {
-		was, err := j.s.opt.Mailboxes.Mailbox(ctx, m.FQDN, m.ID)
-		if errors.Is(err, store.ErrNotFound) || err == nil && was.State != store.MailboxCreating {
-			continue // taken back already, or somebody's by now
-		}
+		taken := false // back: not already, and not somebody's by now
+		was, err := j.s.rewrite(ctx, m, func(is *store.Mailbox) bool {
+			now := time.Now()
+			if taken = is.State == store.MailboxCreating; taken {
+				is.State, is.RetainUntil, is.Due, is.Updated = store.MailboxRetained, now, now, now
+			}
+			return taken
+		})
 		if err != nil {
 			return err
 		}
-		now := time.Now()
-		was.State, was.RetainUntil, was.Due, was.Updated = store.MailboxRetained, now, now, now
-		if was, err = j.s.opt.Mailboxes.SaveMailbox(ctx, was); err != nil && !errors.Is(err, store.ErrConflict) {
-			return err
-		}
-		if err == nil && !j.direct { // who wrote by hand waits for an answer
+		if taken && !j.direct { // who wrote by hand waits for an answer
 			_ = j.s.attend(ctx, was)
 		}
 	}
 	for _, m := range j.p.Before {
-		was, err := j.s.opt.Mailboxes.Mailbox(ctx, m.FQDN, m.ID)
-		if err != nil && !errors.Is(err, store.ErrNotFound) {
-			return err
-		}
-		m.Version, m.Due, m.Updated = was.Version, time.Now(), time.Now()
-		if _, err := j.s.opt.Mailboxes.SaveMailbox(ctx, m); err != nil && !errors.Is(err, store.ErrConflict) {
+		_, err := j.s.rewrite(ctx, m, func(is *store.Mailbox) bool {
+			m.Version, m.Due, m.Updated = is.Version, time.Now(), time.Now()
+			*is = m
+			return true
+		})
+		if err != nil {
 			return err
 		}
 	}
@@ -234,23 +264,32 @@ func (j *job) finishLater(ctx context.Context) error {
 		return err
 	}
 	for _, m := range mailboxes {
-		if m.State != store.MailboxCreating {
-			continue
-		}
-		j.s.later(&m)
-		if _, err := j.s.opt.Mailboxes.SaveMailbox(ctx, m); ignoreConflict(err) != nil {
+		_, err := j.s.rewrite(ctx, m, func(is *store.Mailbox) bool {
+			if is.State != store.MailboxCreating {
+				return false
+			}
+			j.s.later(is)
+			return true
+		})
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// tell makes a mailbox at its system be as m says, in a few tries.
-func (s *Provisioner) tell(ctx context.Context, m store.Mailbox) error {
+// telling is what a system is told of a mailbox, as far as its row says it.
+func telling(m store.Mailbox) vmadmin.Mailbox {
 	box := vmadmin.Mailbox{ID: m.ID, Number: m.Number, State: vmadmin.Active, Class: m.Class}
 	if m.State != store.MailboxActive && m.State != store.MailboxCreating {
 		box.State = vmadmin.Suspended
 	}
+	return box
+}
+
+// tell makes a mailbox at its system be as m says, in a few tries.
+func (s *Provisioner) tell(ctx context.Context, m store.Mailbox) error {
+	box := telling(m)
 	if row, err := s.opt.Rows.Get(ctx, m.Tenant, account.KindAccount, m.User); err == nil {
 		a := row.Entry.(*account.AccountEntry)
 		box.Language, box.TimeZone = a.Language, a.TimeZone
@@ -294,6 +333,7 @@ func (s *Provisioner) tries(ctx context.Context, operation, fqdn string, do func
 func (s *Provisioner) sweepMailboxes(ctx context.Context) error {
 	again := time.NewTicker(sweepEvery)
 	defer again.Stop()
+	var first store.Mailbox // of those that were due before
 	for ctx.Err() == nil {
 		due, err := s.opt.Mailboxes.DueMailboxes(ctx, time.Now(), 100)
 		if err != nil && ctx.Err() == nil {
@@ -305,7 +345,10 @@ func (s *Provisioner) sweepMailboxes(ctx context.Context) error {
 			}
 		}
 		if len(due) > 0 {
-			continue // each is done, or due later
+			before := first
+			if first = due[0]; first.FQDN != before.FQDN || first.ID != before.ID || first.Version != before.Version {
+				continue // each is done, or due later; but not while the store takes nothing
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -329,11 +372,14 @@ func (s *Provisioner) attend(ctx context.Context, m store.Mailbox) error {
 	if m.State == store.MailboxRetained && !m.RetainUntil.After(now) || m.State == store.MailboxDeleting {
 		return s.forgetBox(ctx, m)
 	}
+	told := m
 	err := s.tell(ctx, m)
 	m.Updated = now
 	switch {
 	case ctx.Err() != nil:
-		return ctx.Err()
+		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
+		defer cancel()
+		return errors.Join(ctx.Err(), s.toldLate(stopping, told))
 	case err != nil:
 		s.later(&m)
 	case m.State == store.MailboxRetained:
@@ -344,10 +390,55 @@ func (s *Provisioner) attend(ctx context.Context, m store.Mailbox) error {
 		}
 		m.Due, m.Attempts = time.Time{}, 0
 	}
-	if _, saved := s.opt.Mailboxes.SaveMailbox(ctx, m); saved != nil && !errors.Is(saved, store.ErrConflict) {
-		return errors.Join(err, saved)
+	_, saved := s.opt.Mailboxes.SaveMailbox(ctx, m)
+	if errors.Is(saved, store.ErrConflict) {
+		saved = s.toldLate(ctx, told)
 	}
+	return errors.Join(err, saved)
+}
+
+// toldLate has a mailbox told once more, as its row is now: somebody else wrote that while its system was told of what it was before, which may
+// have arrived behind what he told.
+func (s *Provisioner) toldLate(ctx context.Context, told store.Mailbox) error {
+	_, err := s.rewrite(ctx, told, func(is *store.Mailbox) bool {
+		now := time.Now()
+		switch {
+		case is.Version == told.Version:
+			return false // nobody did
+		case is.Version == 0: // it was deleted, and we may have made it again
+			*is = told
+			is.Version, is.State, is.RetainUntil, is.Due, is.Attempts = 0, store.MailboxRetained, now, now, 0
+		case is.State == store.MailboxDeleting: // whoever is at it finds another version, and it is deleted once more when his time is over
+		case is.Tenant == told.Tenant && is.User == told.User && telling(*is) == telling(told):
+			return false
+		case is.State == store.MailboxCreating: // whoever is at it finds another version, and settle has it told
+		default:
+			is.Due = now
+		}
+		is.Updated = now
+		return true
+	})
+	s.wake(s.sweep)
 	return err
+}
+
+// discard deletes a mailbox that was kept for a former subscriber, whose messages are none of the next one's business. Its row says so
+// before, for other processes. It is as it was when the system does not do it; the error is a *MailboxError then.
+func (s *Provisioner) discard(ctx context.Context, was store.Mailbox) error {
+	m, now := was, time.Now()
+	m.State, m.Due, m.Updated = store.MailboxDeleting, now.Add(deletingTime), now
+	m, err := s.opt.Mailboxes.SaveMailbox(ctx, m)
+	if err != nil {
+		return err
+	}
+	if err := s.delete(ctx, m); err != nil {
+		undoing, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
+		defer cancel()
+		was.Version = m.Version
+		_, saved := s.opt.Mailboxes.SaveMailbox(undoing, was)
+		return &MailboxError{errors.Join(err, ignoreConflict(saved))}
+	}
+	return s.opt.Mailboxes.DeleteMailbox(ctx, m)
 }
 
 // forgetBox deletes a mailbox at its system, and then here.

@@ -78,8 +78,8 @@ type ReconcileOptions struct {
 // who was removed. It never takes a mailbox that is another number's for its own. A system that cannot be asked is named, and the others
 // are looked at. It holds what it wants of mailboxes in memory, about 300 bytes for each.
 //
-// It may run beside a Provisioner that works on the same store: whoever writes a mailbox first wins, and the difference that this leaves
-// is found the next time.
+// It may run beside a Provisioner that works on the same store: whoever writes a mailbox first wins, what is written after Reconcile began is
+// passed over, and the difference that this leaves is found the next time.
 func (s *Provisioner) Reconcile(ctx context.Context, opt ReconcileOptions) (Reconciliation, error) {
 	r := &reconciler{s: s, opt: opt, now: time.Now(), wants: map[string]map[string]want{}, leads: map[string][]string{}, phones: map[phone]want{}}
 	r.out.Differences = map[DifferenceKind]int{}
@@ -226,7 +226,7 @@ func (r *reconciler) system(ctx context.Context, system *vmadmin.System) error {
 		r.box(ctx, fqdn, box, k, known, w, wants)
 	}
 	for _, id := range slices.Sorted(maps.Keys(wanted)) {
-		if w := wanted[id]; !there[id] && !w.ifThere {
+		if w := wanted[id]; !there[id] && !w.ifThere && !r.changed(kept[id]) {
 			d := Difference{Kind: NoMailbox, FQDN: fqdn, Mailbox: id, Tenant: w.tenant, User: w.user, Number: w.number,
 				Says: "calls of the number go there, and the system has no mailbox for it"}
 			r.found(d, func() error { return r.make(ctx, fqdn, id, w, kept[id], false) })
@@ -247,9 +247,15 @@ func (r *reconciler) system(ctx context.Context, system *vmadmin.System) error {
 // box compares one mailbox that a system has.
 func (r *reconciler) box(ctx context.Context, fqdn string, box vmadmin.Mailbox, k store.Mailbox, known bool, w want, wanted bool) {
 	closing := known && (k.State == store.MailboxRetained || k.State == store.MailboxDeleting)
+	if r.changed(k) {
+		return // after the profiles were read: what they want now is not known
+	}
 	if !wanted {
 		if closing {
 			return // it is kept for the retention
+		}
+		if is, err := r.s.opt.Mailboxes.Mailbox(ctx, fqdn, box.ID); err == nil && r.changed(is) {
+			return
 		}
 		if !known {
 			k = store.Mailbox{FQDN: fqdn, ID: box.ID, Tenant: account.OperatorTenant, Number: box.Number, Class: cmp.Or(box.Class, "basic")}
@@ -288,6 +294,9 @@ func (r *reconciler) box(ctx context.Context, fqdn string, box vmadmin.Mailbox, 
 	}
 	r.found(d, func() error { return r.make(ctx, fqdn, box.ID, w, k, true) })
 }
+
+// changed reports whether a mailbox's row was written after the profiles were read, by somebody who knows better then.
+func (r *reconciler) changed(m store.Mailbox) bool { return m.Updated.After(r.now) }
 
 func (w want) state() vmadmin.State {
 	if w.suspended {
@@ -336,13 +345,7 @@ func (r *reconciler) found(d Difference, repair func() error) {
 // make has a mailbox be as a profile wants it. there says that the system has it.
 func (r *reconciler) make(ctx context.Context, fqdn, id string, w want, k store.Mailbox, there bool) error {
 	if k.Version != 0 && (k.User != w.user || k.Tenant != w.tenant) {
-		// It was another subscriber's, whose messages are none of this one's business.
-		if there {
-			if err := r.s.delete(ctx, k); err != nil {
-				return err
-			}
-		}
-		if err := r.s.opt.Mailboxes.DeleteMailbox(ctx, k); err != nil {
+		if err := r.discard(ctx, k, there); err != nil {
 			return err
 		}
 		k = store.Mailbox{}
@@ -354,6 +357,15 @@ func (r *reconciler) make(ctx context.Context, fqdn, id string, w want, k store.
 		m.State = store.MailboxSuspended
 	}
 	return r.save(ctx, m)
+}
+
+// discard forgets a mailbox that was another subscriber's, and deletes it at the system that has it.
+func (r *reconciler) discard(ctx context.Context, k store.Mailbox, there bool) error {
+	if !there {
+		return r.s.opt.Mailboxes.DeleteMailbox(ctx, k)
+	}
+	defer r.s.boxes.lock(k.FQDN, k.ID)()
+	return r.s.discard(ctx, k)
 }
 
 // close has a mailbox take no messages any more, and be deleted after the retention.

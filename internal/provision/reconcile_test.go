@@ -119,6 +119,7 @@ func TestReconciliationTakesNoMailboxOfOthers(t *testing.T) {
 
 	// A mailbox that is kept for a former subscriber is deleted for the next one, messages and all.
 	d.submit(provision.Request{ID: "r2", Action: provision.Remove, UserProfile: "u-1001"})
+	d.closed("u-1001")
 	d.expect(provision.ReconcileOptions{}, "mailbox-differs "+bob+" vms-west") // and is no difference as long as nobody has the number
 	if _, err := d.store.Apply(t.Context(), account.Document{Tenant: "acme", Accounts: []account.AccountEntry{{ID: "c"}},
 		Numbers: []account.NumberEntry{{Number: alice, Account: "c", Voicemail: &account.VoicemailEntry{Pilot: pilot}}}}, time.Now()); err != nil {

@@ -19,12 +19,13 @@ import (
 )
 
 const (
-	maxTries   = 5                // of the whole, when rows change under it
-	maxBegun   = 20               // times that a request is begun, over crashes and a store that is gone
-	onceMore   = time.Second      // after which a request that could not go on is tried again
-	storeTime  = 10 * time.Second // of one write of progress, also when the process stops
-	trimEvery  = time.Hour
-	sweepEvery = 2 * time.Second
+	maxTries    = 5                // of the whole, when rows change under it
+	maxBegun    = 20               // times that a request is begun, over crashes and a store that is gone
+	onceMore    = time.Second      // after which a request that could not go on is tried again; then after twice as long, and so on,
+	maxOnceMore = 5                // times as long: all tries together outlast deletingTime
+	storeTime   = 10 * time.Second // of one write of progress, also when the process stops
+	trimEvery   = time.Hour
+	sweepEvery  = 2 * time.Second
 )
 
 // Run does requests, tells tenants of them and looks after mailboxes until ctx ends; what is under way then is given back to the
@@ -126,8 +127,9 @@ func (s *Provisioner) work(ctx context.Context, row store.Request) {
 	}
 	// It could not go on: the store is gone, or this process ends.
 	if ctx.Err() == nil {
-		log.Warn("a provisioning request waits", zap.Error(err), zap.Duration("for", onceMore))
-		j.row.Due = time.Now().Add(onceMore)
+		pause := onceMore * time.Duration(min(j.p.Tries, maxOnceMore))
+		log.Warn("a provisioning request waits", zap.Error(err), zap.Duration("for", pause))
+		j.row.Due = time.Now().Add(pause)
 	}
 	if err := j.save(context.WithoutCancel(ctx), 0); err != nil {
 		log.Warn("provisioning: progress not kept", zap.Error(err))
