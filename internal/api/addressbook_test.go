@@ -215,7 +215,7 @@ func TestPeopleAreInvited(t *testing.T) {
 				t.Errorf("the text has no %q: %s", part, m.Text)
 			}
 		}
-		if m.From != alice || m.FromName != "Ada" || m.Subject != "Weekly ${x}" || !strings.Contains(string(m.Files[0].Content), "LOCATION:"+alice) || m.Files[0].Name != "weekly.ics" {
+		if m.From != alice || m.FromName != "Ada" || m.Subject != "Weekly ${x}" || !strings.Contains(string(m.Files[0].Content), "ORGANIZER;CN=\"Ada\":tel:"+alice) || m.Files[0].Name != "weekly.ics" {
 			t.Errorf("sent is %+v", m)
 		}
 	}
@@ -238,10 +238,19 @@ func TestPeopleAreInvited(t *testing.T) {
 	if got := c.want(200, "GET", path+"/invitations?limit=1", ""); got["next"] == nil {
 		t.Errorf("a page of one: %v", got)
 	}
+	row := c.want(200, "GET", path, "")
 	c.want(202, "POST", path+"/invitations", `{"to":["+14155550111"],"cancel":true}`)
-	if m := <-sender.sent; m.Event != "cancellation" || !strings.Contains(m.Text, "does not take place") || !strings.Contains(string(m.Files[0].Content), "METHOD:CANCEL") {
+	if m := <-sender.sent; m.Event != "cancellation" || !strings.Contains(m.Text, "does not take place") || !strings.Contains(string(m.Files[0].Content), "METHOD:CANCEL") ||
+		!strings.Contains(string(m.Files[0].Content), fmt.Sprintf("SEQUENCE:%v\r\n", row["version"].(float64)+1)) || !strings.HasSuffix(m.Files[0].Type, "method=CANCEL") {
 		t.Errorf("called off: %+v", m)
 	}
+	if got := c.want(202, "POST", path+"/invitations", `{"cancel":true}`); len(got["messages"].([]any)) != 1 || at(got, "messages", 0, "to") != "+442079460958" {
+		t.Fatalf("everybody who has not been told: %v", got)
+	}
+	if m := <-sender.sent; m.Event != "cancellation" || m.To.Value != "+442079460958" {
+		t.Errorf("called off for everybody: %+v", m)
+	}
+	c.want(409, "POST", path+"/invitations", `{"cancel":true}`)
 	c.want(409, "POST", path+"/invitations", `{"to":["anna@example.com"]}`)
 	c.want(422, "POST", path+"/invitations", `{"to":["12"]}`)
 	c.want(422, "POST", path+"/invitations", `{"to":[]}`)

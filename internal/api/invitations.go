@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -34,7 +35,7 @@ const (
 
 // Invitation is who shall be invited to a scheduled conference.
 type Invitation struct {
-	To     []string `json:"to" doc:"Telephone numbers, e-mail addresses, sip:user@host; at most 200. National numbers are read in the country of the account."`
+	To     []string `json:"to,omitempty" doc:"Telephone numbers, e-mail addresses, sip:user@host; at most 200. National numbers are read in the country of the account. None, with cancel: everybody who has been invited."`
 	Text   string   `json:"text,omitempty" doc:"The host's own words, at most 400 bytes."`
 	Allow  bool     `json:"allow,omitempty" doc:"Put the telephone numbers on the schedule's list too."`
 	Cancel bool     `json:"cancel,omitempty" doc:"Say that it does not take place."`
@@ -61,7 +62,7 @@ func (s *Server) invitationRoutes() []route {
 		{
 			method: "POST", path: path, scope: AccountsWrite, tag: tag, id: "invite", summary: "Invite people to a scheduled conference",
 			detail: "Each gets a text and, where the way has room for it, the iCalendar file; it is sent over some hours until it is taken, but not when the conference is over. " +
-				"Sent again, nobody is invited twice to the same version. 409 when the operator configured no way to such an address (`messages`).",
+				"Sent again, nobody is invited twice to the same version. With `cancel` and no `to` everybody who has been invited is told that it does not take place; what still waits to invite them is not sent. 409 when the operator configured no way to such an address (`messages`).",
 			body: Invitation{}, result: Invitees{}, statuses: []int{202}, problems: []string{"not-found", "conflict"}, do: s.invite,
 		},
 		{
@@ -84,15 +85,17 @@ func (s *Server) invite(q *request) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	to, err := s.invitees(want, country)
+	to, err := s.invitees(q, want, e, country)
 	if err != nil {
 		return result{}, err
 	}
 	if event, e, err = q.allow(want, to, event, e); err != nil {
 		return result{}, err
 	}
-	event.Cancelled = want.Cancel
 	now := time.Now()
+	if event.Cancelled = want.Cancel; want.Cancel {
+		event.Stamp = now
+	}
 	messages, out := []message.Message{}, Invitees{Messages: []Invited{}}
 	for _, a := range to {
 		m := q.invitation(event, e, want, a)
@@ -107,12 +110,16 @@ func (s *Server) invite(q *request) (result, error) {
 }
 
 // invitees reads whom to invite, each once.
-func (s *Server) invitees(want Invitation, country string) ([]message.Address, error) {
-	if len(want.To) == 0 || len(want.To) > maxInvited {
+func (s *Server) invitees(q *request, want Invitation, e *account.ScheduleEntry, country string) ([]message.Address, error) {
+	everybody := want.Cancel && len(want.To) == 0
+	if !everybody && len(want.To) == 0 || len(want.To) > maxInvited {
 		return nil, problem("validation", "/to: %d addresses, want 1 to %d", len(want.To), maxInvited)
 	}
 	if len(want.Text) > maxInvitation || strings.ContainsFunc(want.Text, func(r rune) bool { return unicode.IsControl(r) && r != '\n' }) {
 		return nil, problem("validation", "/text: more than %d bytes, or control characters", maxInvitation)
+	}
+	if everybody {
+		return s.everybody(q, e)
 	}
 	var out []message.Address
 	for i, raw := range want.To {
@@ -126,6 +133,43 @@ func (s *Server) invitees(want Invitation, country string) ([]message.Address, e
 		if !slices.Contains(out, a) {
 			out = append(out, a)
 		}
+	}
+	return out, nil
+}
+
+// everybody who has been invited to a conference that is not over, and was not told since that it does not take place.
+func (s *Server) everybody(q *request, e *account.ScheduleEntry) ([]message.Address, error) {
+	type told struct {
+		at      time.Time
+		invited bool
+	}
+	last, order := map[message.Address]told{}, []message.Address(nil)
+	for after := ""; s.opt.Messages != nil; {
+		rows, err := s.opt.Messages.About(q.Context(), q.tenant, e.Account, e.ID, after, store.MaxList)
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range rows {
+			var m message.Message
+			after = row.ID
+			if row.State == store.OutgoingFailed || json.Unmarshal(row.Body, &m) != nil || !m.Expires.After(time.Now()) || !s.opt.Messages.Takes(m.To) {
+				continue
+			}
+			before, known := last[m.To]
+			if !known {
+				order = append(order, m.To)
+			}
+			if !known || row.Created.After(before.at) {
+				last[m.To] = told{row.Created, m.Event == message.Invitation}
+			}
+		}
+		if len(rows) < store.MaxList {
+			break
+		}
+	}
+	out := slices.DeleteFunc(order, func(a message.Address) bool { return !last[a].invited })
+	if len(out) == 0 {
+		return nil, problem("conflict", "/to: nobody has been invited who could be told that it does not take place")
 	}
 	return out, nil
 }
@@ -152,11 +196,11 @@ func (q *request) allow(want Invitation, to []message.Address, event ical.Event,
 
 // invitation is the message to one person. Its ID says that one was sent of this version to this address.
 func (q *request) invitation(event ical.Event, e *account.ScheduleEntry, want Invitation, to message.Address) message.Message {
-	kind, subject := "invitation", event.Title
+	kind, subject := message.Invitation, event.Title
 	when := event.From.In(event.Zone).Format("Mon 2 Jan 2006 15:04 MST") + " to " + event.Until.In(event.Zone).Format("Mon 2 Jan 15:04 MST")
 	text := fmt.Sprintf("%s, %s. %s", event.Title, when, event.Text)
 	if want.Cancel {
-		kind, subject = "cancellation", "Cancelled: "+event.Title
+		kind, subject = message.Cancellation, "Cancelled: "+event.Title
 		text = fmt.Sprintf("%s, %s, does not take place.", event.Title, when)
 	}
 	if want.Text != "" {
@@ -165,7 +209,7 @@ func (q *request) invitation(event ical.Event, e *account.ScheduleEntry, want In
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%d\n%s\n%s\n%s", e.Key(), kind, event.Sequence, to.Kind, to.Value, want.Text))
 	return message.Message{
 		ID: hex.EncodeToString(sum[:16]), Tenant: q.tenant, Account: e.Account, About: e.ID, Event: kind, To: to, From: tel.Number(e.Number), FromName: q.hostName(e.Account),
-		Subject: subject, Text: text, Files: []message.File{{Name: e.ID + ".ics", Type: "text/calendar", Content: []byte(event.Write())}}, Expires: e.Until,
+		Subject: subject, Text: text, Files: []message.File{{Name: e.ID + ".ics", Type: event.Type(), Content: []byte(event.Write())}}, Expires: e.Until,
 	}
 }
 

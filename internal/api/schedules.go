@@ -27,7 +27,7 @@ func calendar(q *request) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	return result{body: page{"text/calendar; charset=utf-8", []byte(event.Write())}, header: map[string]string{"Content-Disposition": `attachment; filename="` + q.PathValue("schedule") + `.ics"`}}, nil
+	return result{body: page{event.Type(), []byte(event.Write())}, header: map[string]string{"Content-Disposition": `attachment; filename="` + q.PathValue("schedule") + `.ics"`}}, nil
 }
 
 // event is the scheduled conference that a path names, for calendars.
@@ -61,6 +61,6 @@ func eventOf(row store.Row, e *account.ScheduleEntry, of *account.AccountEntry) 
 	}
 	return ical.Event{
 		UID: strings.ToLower(fmt.Sprintf("%s.%s.%s@signalbox", e.ID, e.Account, row.Tenant)), Sequence: row.Version, Stamp: row.Updated,
-		From: e.From, Until: e.Until, Zone: zone, Title: cmp.Or(e.Title, "Conference with "+host), Text: text, Number: e.Number,
+		From: e.From, Until: e.Until, Zone: zone, Title: cmp.Or(e.Title, "Conference with "+host), Text: text, Number: e.Number, Host: of.Name,
 	}
 }

@@ -2,10 +2,14 @@ package app
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"fmt"
 
+	"github.com/signalbox/signalbox/internal/account"
 	"github.com/signalbox/signalbox/internal/config"
 	"github.com/signalbox/signalbox/internal/message"
+	"github.com/signalbox/signalbox/internal/store"
 	"github.com/signalbox/signalbox/internal/telemetry"
 	"github.com/signalbox/signalbox/internal/webhook"
 )
@@ -33,8 +37,18 @@ func (a *App) openMessages() error {
 	}
 	a.messages = message.NewOutbox(message.Options{
 		Store: a.store, Senders: senders, Instance: a.instance, Result: telemetry.NewMessages(a.metrics, a.store).Tried, Logger: a.log,
+		Stands: a.stands,
 	})
 	return nil
+}
+
+// stands reports whether the conference of an invitation is still scheduled.
+func (a *App) stands(ctx context.Context, m message.Message) (bool, error) {
+	_, err := a.store.Get(ctx, m.Tenant, account.KindSchedule, m.Account+"/"+m.About)
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 func (a *App) sipMessages(m config.MessageSIP) message.SIPOptions {

@@ -1,7 +1,8 @@
 // Package ical writes an announced conference as an iCalendar file (RFC 5545), and the content lines that iCalendar and vCard share.
 //
-// A file has one event, published (METHOD:PUBLISH) without organizer and attendees, whose addresses nobody told us. The way in is a
-// telephone number: as location for people, as CONFERENCE (RFC 7986) for calendars that dial. Times are those of a time zone, which
+// A file has one event, published (METHOD:PUBLISH) or called off (METHOD:CANCEL) as RFC 5546 has it: with its organizer, who is known by a
+// telephone number, and without attendees, of whom none could answer. The way in is that number too: as location for people, as CONFERENCE
+// (RFC 7986) for calendars that dial. Times are those of a time zone, which
 // is described in the file by its changes around the event, so that no reader depends on a table of its own. The package is pure.
 package ical
 
@@ -9,21 +10,34 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
 // Event is what a file says.
 type Event struct {
 	UID         string // the same for every version of the event
-	Sequence    int64  // rises with each version
+	Sequence    int64  // rises with each version; what calls a version off is one higher, or calendars would take it for the version they have
 	Stamp       time.Time
 	From, Until time.Time
 	Zone        *time.Location // nil or UTC = in UTC
 	Title       string
 	Text        string // for people, how to join
 	Number      string // E.164, which is called to join
+	Host        string // what people call the organizer; "" = they know the number alone
 	Cancelled   bool
 }
+
+// method is what a reader is to do with the file.
+func (e Event) method() string {
+	if e.Cancelled {
+		return "CANCEL"
+	}
+	return "PUBLISH"
+}
+
+// Type is the media type of the file. Mail programs heed the method there, and not in the file (RFC 6047 section 2.4).
+func (e Event) Type() string { return "text/calendar; charset=utf-8; method=" + e.method() }
 
 const (
 	foldAt    = 75 // bytes of a line, without its end (RFC 5545 section 3.1, RFC 6350 section 3.2)
@@ -38,18 +52,18 @@ func (e Event) Write() string {
 	line("BEGIN", "VCALENDAR")
 	line("VERSION", "2.0")
 	line("PRODID", "-//Signalbox//Conferences//EN")
-	method, status := "PUBLISH", "CONFIRMED"
+	sequence, status := e.Sequence, "CONFIRMED"
 	if e.Cancelled {
-		method, status = "CANCEL", "CANCELLED"
+		sequence, status = e.Sequence+1, "CANCELLED"
 	}
-	line("METHOD", method)
+	line("METHOD", e.method())
 	zoned := e.Zone != nil && e.Zone != time.UTC && e.Zone.String() != "" && e.Zone.String() != "UTC"
 	if zoned {
 		writeZone(line, e.Zone, e.From, e.Until)
 	}
 	line("BEGIN", "VEVENT")
 	line("UID", Escape(e.UID))
-	line("SEQUENCE", fmt.Sprint(e.Sequence))
+	line("SEQUENCE", fmt.Sprint(sequence))
 	line("DTSTAMP", e.Stamp.UTC().Format(utcForm))
 	if zoned {
 		line("DTSTART;TZID="+e.Zone.String(), e.From.In(e.Zone).Format(localForm))
@@ -58,6 +72,7 @@ func (e Event) Write() string {
 		line("DTSTART", e.From.UTC().Format(utcForm))
 		line("DTEND", e.Until.UTC().Format(utcForm))
 	}
+	line("ORGANIZER"+commonName(e.Host), "tel:"+e.Number)
 	line("SUMMARY", Escape(e.Title))
 	if e.Text != "" {
 		line("DESCRIPTION", Escape(e.Text))
@@ -69,6 +84,24 @@ func (e Event) Write() string {
 	line("END", "VEVENT")
 	line("END", "VCALENDAR")
 	return b.String()
+}
+
+// commonName is the parameter that names a person, "" for nobody. Its value has no escapes: what cannot stand in quotes is left out, and a
+// quote is a single one.
+func commonName(name string) string {
+	clean := strings.Map(func(r rune) rune {
+		switch {
+		case r == '"':
+			return '\''
+		case unicode.IsControl(r):
+			return -1
+		}
+		return r
+	}, name)
+	if clean == "" {
+		return ""
+	}
+	return `;CN="` + clean + `"`
 }
 
 // writeZone describes a zone by the observances that count from an event's begin until its end (RFC 5545 section 3.6.5).

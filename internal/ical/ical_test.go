@@ -23,7 +23,7 @@ func TestFileOfAnEvent(t *testing.T) {
 	e := ical.Event{
 		UID: "weekly.ada.operator@signalbox", Sequence: 7, Stamp: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
 		From: time.Date(2026, 10, 24, 20, 0, 0, 0, time.UTC), Until: time.Date(2026, 10, 25, 10, 0, 0, 0, time.UTC), Zone: zone(t, "Europe/Rome"),
-		Title: "Weekly; with Zoë, \"Z\" \\ ${x}\nEND:VEVENT", Text: "Call +14155550100.", Number: "+14155550100",
+		Title: "Weekly; with Zoë, \"Z\" \\ ${x}\nEND:VEVENT", Text: "Call +14155550100.", Number: "+14155550100", Host: "Ada \"Countess\" L.;\r\nX",
 	}
 	want := strings.ReplaceAll(`BEGIN:VCALENDAR
 VERSION:2.0
@@ -50,6 +50,7 @@ SEQUENCE:7
 DTSTAMP:20260301T120000Z
 DTSTART;TZID=Europe/Rome:20261024T220000
 DTEND;TZID=Europe/Rome:20261025T110000
+ORGANIZER;CN="Ada 'Countess' L.;X":tel:+14155550100
 SUMMARY:Weekly\; with Zoë\, "Z" \\ ${x}\nEND:VEVENT
 DESCRIPTION:Call +14155550100.
 LOCATION:+14155550100
@@ -63,8 +64,14 @@ END:VCALENDAR
 	if got := e.Write(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
-	e.Zone, e.Cancelled = nil, true
-	for _, line := range []string{"METHOD:CANCEL\r\n", "DTSTART:20261024T200000Z\r\n", "DTEND:20261025T100000Z\r\n", "STATUS:CANCELLED\r\n"} {
+	if e.Type() != "text/calendar; charset=utf-8; method=PUBLISH" {
+		t.Errorf("its type is %s", e.Type())
+	}
+	e.Zone, e.Cancelled, e.Host = nil, true, ""
+	if e.Type() != "text/calendar; charset=utf-8; method=CANCEL" {
+		t.Errorf("called off, its type is %s", e.Type())
+	}
+	for _, line := range []string{"METHOD:CANCEL\r\n", "SEQUENCE:8\r\n", "ORGANIZER:tel:+14155550100\r\n", "DTSTART:20261024T200000Z\r\n", "DTEND:20261025T100000Z\r\n", "STATUS:CANCELLED\r\n"} {
 		if got := e.Write(); !strings.Contains(got, line) || strings.Contains(got, "VTIMEZONE") {
 			t.Errorf("in UTC, called off: no %q in\n%s", line, got)
 		}

@@ -79,13 +79,19 @@ type File struct {
 	Content []byte `json:"content"`
 }
 
+// The events. A cancellation takes the place of an invitation that is not sent yet.
+const (
+	Invitation   = "invitation"
+	Cancellation = "cancellation"
+)
+
 // Message is a text to one person.
 type Message struct {
 	ID       string     `json:"id"` // the same over all tries
 	Tenant   string     `json:"tenant"`
 	Account  string     `json:"account"`
 	About    string     `json:"about"` // what it is about, such as a schedule's ID
-	Event    string     `json:"kind"`  // "invitation" or "cancellation"
+	Event    string     `json:"kind"`  // Invitation or Cancellation
 	To       Address    `json:"to"`
 	From     tel.Number `json:"from"`                // the host's number
 	FromName string     `json:"from_name,omitempty"` // of the host
@@ -103,7 +109,10 @@ type Sender interface {
 	Send(ctx context.Context, m Message) error
 }
 
-var errExpired = errors.New("what it is about is over")
+var (
+	errExpired = errors.New("what it is about is over")
+	errRemoved = errors.New("what it is about was removed")
+)
 
 // ErrNobody means that no sender takes an address.
 var ErrNobody = errors.New("there is no way to send to such an address: see messages in the configuration")

@@ -231,6 +231,39 @@ func TestAPanicOfTheStoreIsALookInVainAndAllThatIsOldIsForgotten(t *testing.T) {
 	}
 }
 
+// TestWhoWasNotInvitedYetIsNotAnyMore has what is not sent called off for one, and removed for another.
+func TestWhoWasNotInvitedYetIsNotAnyMore(t *testing.T) {
+	s, err := sqlite.Open(t.Context(), sqlite.Options{Path: filepath.Join(t.TempDir(), "signalbox.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Shut() })
+	if _, err := s.Change(t.Context(), "acme", []store.Change{{Op: store.Put, Entry: &account.AccountEntry{ID: "ada"}}}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	var removed atomic.Bool
+	sender := &list{}
+	b := NewOutbox(Options{Store: s, Senders: []Sender{sender}, Instance: "me", Stands: func(context.Context, Message) (bool, error) { return !removed.Load(), nil }})
+	off := invitation("3", Address{Email, "anna@example.com"})
+	off.Event = Cancellation
+	for _, m := range []Message{invitation("1", off.To), invitation("2", Address{Email, "ben@example.com"}), off} {
+		if err := b.Post(t.Context(), "acme", []Message{m}, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	removed.Store(true)
+	b.round(t.Context())
+	list, err := b.About(t.Context(), "acme", "ada", "s1", "", 10)
+	var got []string
+	for _, m := range list {
+		got = append(got, m.ID+" "+string(m.State)+" "+m.Note)
+	}
+	want := []string{"1 failed another message has taken its place", "2 failed what it is about was removed", "3 sent "}
+	if err != nil || !slices.Equal(got, want) || !slices.Equal(sender.sent, []string{"acme/3"}) {
+		t.Errorf("in the end %v, %v, sent %v; want %v", got, err, sender.sent, want)
+	}
+}
+
 // TestWebhookGetsMessagesSigned has a receiver that is broken for a while, and one address that it refuses for good.
 func TestWebhookGetsMessagesSigned(t *testing.T) {
 	secret := []byte("0123456789abcdef0123456789abcdef")

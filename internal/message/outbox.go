@@ -33,6 +33,8 @@ type Options struct {
 	Store    store.Outbox
 	Senders  []Sender // the first that takes an address is used
 	Instance string
+	// Stands reports whether what an invitation is about is still there; nil = everything is. An error has it tried again.
+	Stands func(ctx context.Context, m Message) (bool, error)
 	// Result is told of each try: "sent", "put_off" or "failed"; nil = nobody hears.
 	Result func(sender, result string)
 	Logger *zap.Logger
@@ -86,7 +88,7 @@ func (b *Outbox) Post(ctx context.Context, tenant string, messages []Message, no
 			return err
 		}
 		rows = append(rows, store.Outgoing{ID: m.ID, Tenant: tenant, Account: m.Account, About: m.About, Address: m.To.Value, Body: body, State: store.OutgoingWaiting,
-			Due: now.UTC(), Created: now.UTC(), Updated: now.UTC()})
+			Due: now.UTC(), Created: now.UTC(), Updated: now.UTC(), Replaces: m.Event == Cancellation})
 	}
 	if err := b.opt.Store.AddOutgoing(ctx, tenant, rows, MaxWaiting); err != nil {
 		return err
@@ -166,6 +168,15 @@ var errBroke = errors.New("the sender broke: the operator's log says more")
 // try has a sender send a message. One that panics costs this try, and not the process with every call.
 func (b *Outbox) try(ctx context.Context, s Sender, m Message) (err error) {
 	defer b.caught("sending a message by "+s.Name(), func() { err = errBroke })
+	if m.Event == Invitation && b.opt.Stands != nil {
+		stands, err := b.opt.Stands(ctx, m)
+		if err == nil && !stands {
+			err = final{errRemoved}
+		}
+		if err != nil {
+			return err
+		}
+	}
 	return s.Send(ctx, m)
 }
 

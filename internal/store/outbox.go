@@ -33,6 +33,9 @@ type Outgoing struct {
 	Due     time.Time
 	Created time.Time
 	Updated time.Time
+
+	// Replaces is read by AddOutgoing alone: what waits to go to the same address about the same is not sent any more.
+	Replaces bool
 }
 
 // Outbox keeps messages until they are sent, and some time after. One under way is leased, so that no two processes send it.

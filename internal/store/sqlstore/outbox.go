@@ -47,7 +47,16 @@ func (s *Store) AddOutgoing(ctx context.Context, tenant string, messages []store
 			if err != nil {
 				return err
 			}
-			if waiting += int(n); waiting > most {
+			waiting += int(n)
+			if n > 0 && m.Replaces { // also of one under way, whose lease ends here: if it fails it is not tried again
+				gone, err := t.affected("UPDATE outbox SET state = 'failed', note = ?, due = 0, updated = ?, owner = '', leased = 0 WHERE tenant = ? AND account = ? AND about = ? AND address = ? AND state = 'waiting' AND id <> ?",
+					"another message has taken its place", nanos(m.Created), tenant, m.Account, m.About, m.Address, m.ID)
+				if err != nil {
+					return err
+				}
+				waiting -= int(gone)
+			}
+			if waiting > most {
 				return store.ErrTooMany
 			}
 		}

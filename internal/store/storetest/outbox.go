@@ -19,6 +19,7 @@ var outboxTests = []test{
 	{"OutgoingIsSentByOne", outgoingSent},
 	{"OutgoingIsPutOff", outgoingPutOff},
 	{"OutgoingGoesByTurns", outgoingTurns},
+	{"OutgoingIsReplaced", outgoingReplaced},
 	{"OutgoingIsBounded", outgoingBounded},
 	{"OutgoingGoesWithItsAccount", outgoingGoes},
 }
@@ -150,6 +151,42 @@ func outgoingTurns(t *testing.T, s store.Store) {
 	}
 	if got, _ = claim("", 3); len(got) != 0 {
 		t.Errorf("at last there are %v", got)
+	}
+}
+
+func outgoingReplaced(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	put(t, s, other, acc("a"))
+	waits, underWay, sent, elsewhere, else2 := outgoing("m1", now.Add(time.Hour)), outgoing("m2", now), outgoing("m3", now), outgoing("m4", now.Add(time.Hour)), outgoing("m5", now.Add(time.Hour))
+	elsewhere.Address, else2.About = "ben@example.com", "s2"
+	must(t, s.AddOutgoing(ctx, other, []store.Outgoing{sent}, 10))
+	claimed, err := s.ClaimOutgoing(ctx, "me", "", now, now.Add(time.Minute), 10)
+	must(t, err)
+	sent = claimed[0]
+	sent.State = store.OutgoingSent
+	must(t, s.SaveOutgoing(ctx, sent, "me"))
+	must(t, s.AddOutgoing(ctx, other, []store.Outgoing{waits, underWay, elsewhere, else2}, 10))
+	if _, err = s.ClaimOutgoing(ctx, "me", "", now, now.Add(time.Minute), 10); err != nil {
+		t.Fatal(err)
+	}
+	off := outgoing("m6", now)
+	off.Replaces = true
+	for range 2 { // the second is there
+		must(t, s.AddOutgoing(ctx, other, []store.Outgoing{off}, 3))
+	}
+	if err := s.SaveOutgoing(ctx, underWay, "me"); !errors.Is(err, store.ErrLease) {
+		t.Errorf("the one under way is put off: %v, want ErrLease", err)
+	}
+	var got []string
+	for _, about := range []string{"s1", "s2"} {
+		list, err := s.OutgoingAbout(ctx, other, "a", about, "", 10)
+		must(t, err)
+		for _, m := range list {
+			got = append(got, m.ID+" "+string(m.State))
+		}
+	}
+	if want := []string{"m1 failed", "m2 failed", "m3 sent", "m4 waiting", "m6 waiting", "m5 waiting"}; !slices.Equal(got, want) {
+		t.Errorf("in the end %v, want %v", got, want)
 	}
 }
 
