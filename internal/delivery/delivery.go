@@ -5,7 +5,7 @@
 //	 |                                          ^----- put off, each time longer -----|
 //	 Begin: noted beside the file, for a sidecar that dies or is stopped before Keep
 //
-// Invariants: a message is forgotten only when a call played it to its end, when its number is nobody's any more, or when it is older than
+// Invariants: a message is forgotten only when a call played it to its end, when its number is nobody's any more or somebody else's, or when it is older than
 // Options.KeepFor; a message that the store did not take is beside its file until it does. A process that dies in the middle of a delivery
 // leaves the message to the next one, so that a mailbox may get it twice, never not at all. The disk is bounded by the number of messages and
 // their longest time.
@@ -108,16 +108,18 @@ func (k *Keeper) Room(ctx context.Context, node string) (id, file string, err er
 
 // Begin implements recorder.Keeper: the note stands beside the file, and counts when nobody speaks into that any more.
 func (k *Keeper) Begin(m recorder.Message, longest time.Duration) {
-	if err := k.write(spooled(m, longest+beforeTone)); err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if err := k.write(k.spooled(ctx, m, longest+beforeTone)); err != nil {
 		k.log.Warn("a message that is recorded is not noted; it is lost if the sidecar dies meanwhile", zap.String("message", m.ID), zap.Error(err))
 	}
 }
 
 // Keep implements recorder.Keeper.
 func (k *Keeper) Keep(ctx context.Context, m recorder.Message) {
-	spooled := spooled(m, firstWait)
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
+	spooled := k.spooled(ctx, m, firstWait)
 	if err := k.opt.Store.Spool(ctx, spooled); err != nil {
 		k.log.Warn("the store did not take a message, it is noted beside its file", zap.String("message", m.ID), zap.Error(err), zap.NamedError("note", k.write(spooled)))
 		return
@@ -125,11 +127,17 @@ func (k *Keeper) Keep(ctx context.Context, m recorder.Message) {
 	k.unnote(m.File)
 }
 
-func spooled(m recorder.Message, next time.Duration) store.Spooled {
-	return store.Spooled{
+// spooled is a message as the store has it, with the subscriber whose number it is now: the next one is not to hear it. While nobody says
+// who that is it is for whoever has the number.
+func (k *Keeper) spooled(ctx context.Context, m recorder.Message, next time.Duration) store.Spooled {
+	out := store.Spooled{
 		ID: m.ID, Node: m.Arrival.Node, File: m.File, Number: m.Number, Why: m.Why, Arrival: m.Arrival, Recorded: m.Recorded.UTC(), Length: m.Length,
 		Next: time.Now().Add(next).UTC(),
 	}
+	if p, err := k.opt.Profile(ctx, m.Number); err == nil {
+		out.Tenant, out.Account = p.Account.Tenant, p.Account.ID
+	}
+	return out
 }
 
 // Drop implements recorder.Keeper.
@@ -247,6 +255,9 @@ func (k *Keeper) attempt(ctx context.Context, n Node, m store.Spooled) {
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		k.forget(ctx, m, "lost", log, "its number is nobody's any more")
+		return
+	case err == nil && m.Account != "" && (profile.Account.Tenant != m.Tenant || profile.Account.ID != m.Account):
+		k.forget(ctx, m, "lost", log, "its number is another subscriber's now, who is not to hear it")
 		return
 	case time.Since(m.Recorded) > k.opt.KeepFor:
 		k.forget(ctx, m, "lost", log, "it could not be delivered for "+k.opt.KeepFor.String())

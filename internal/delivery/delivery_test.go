@@ -117,15 +117,16 @@ type bench struct {
 	records []call.Record
 	ended   []string
 	profile error
+	owner   account.Account // of the number
 }
 
 func newBench(t *testing.T) *bench {
-	b := &bench{shelf: &shelf{m: map[string]store.Spooled{}}, node: &node{}, dir: t.TempDir()}
+	b := &bench{owner: account.Account{Tenant: "acme", ID: "ada"}, shelf: &shelf{m: map[string]store.Spooled{}}, node: &node{}, dir: t.TempDir()}
 	b.Keeper = New(Options{
 		Dir: b.dir, MaxMessages: 2, KeepFor: 24 * time.Hour, Silence: time.Second, Instance: "i", Store: b.shelf, Nodes: []Node{b.node},
 		Profile: func(context.Context, tel.Number) (account.Profile, error) {
 			return account.Profile{
-				Number: alice, Voicemail: &account.Voicemail{Pilot: "+18056377243"}, Systems: []account.VoicemailSystem{{FQDN: "vm.example.net", Transport: "udp", Profile: "external"}},
+				Number: alice, Account: b.owner, Voicemail: &account.Voicemail{Pilot: "+18056377243"}, Systems: []account.VoicemailSystem{{FQDN: "vm.example.net", Transport: "udp", Profile: "external"}},
 			}, b.profile
 		},
 		Settings: mailbox.Defaults, Resolver: func() mailbox.Resolver { return dns{} },
@@ -286,6 +287,23 @@ func TestAMessageIsLostOnlyForAReason(t *testing.T) {
 			t.Errorf("the message of a number that is nobody's stays: %v", b.ended)
 		}
 	})
+}
+
+// A number that is given to somebody else while a message waits: he is not to hear what was said to the one before.
+func TestAMessageIsNotForTheNextSubscriber(t *testing.T) {
+	for _, next := range []account.Account{{Tenant: "acme", ID: "ben"}, {Tenant: "other", ID: "ada"}} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t)
+			b.node.ends = []call.Result{call.Unreachable}
+			b.message(t)
+			b.run(t, 8*time.Second)
+			b.owner = next
+			b.run(t, time.Hour)
+			if len(b.node.made) != 1 || len(b.shelf.m) != 0 || left(t, b.dir) != 0 || b.ended[len(b.ended)-1] != "lost" {
+				t.Errorf("%d calls, %d messages and %d files are left, ended %v; want 1, 0, 0, lost", len(b.node.made), len(b.shelf.m), left(t, b.dir), b.ended)
+			}
+		})
+	}
 }
 
 func TestTheFolderIsBounded(t *testing.T) {

@@ -14,7 +14,9 @@ type Spooled struct {
 	Node     string        `json:"node"` // whose file it is
 	File     string        `json:"file"` // its path there
 	Number   tel.Number    `json:"number"`
-	Why      tel.Why       `json:"why"` // why the subscriber did not take the call
+	Tenant   string        `json:"tenant,omitempty"`  // whose number it was when the message was left; "" = not noted
+	Account  string        `json:"account,omitempty"` // of the tenant
+	Why      tel.Why       `json:"why"`               // why the subscriber did not take the call
 	Arrival  call.Arrival  `json:"arrival"`
 	Recorded time.Time     `json:"recorded"`
 	Length   time.Duration `json:"length"`
