@@ -156,7 +156,9 @@ func (m *memory) Notifiers(context.Context) ([]store.Notifier, error) {
 	return []store.Notifier{
 		{Tenant: account.OperatorTenant, FQDN: "vm-a.example.net", From: at("192.0.2.0/28")},
 		{Tenant: account.OperatorTenant, FQDN: "vm-b.example.net", From: at("192.0.2.0/28")},
+		{Tenant: "aaa", FQDN: "vm.aaa.example", From: at("198.51.100.9/32")},
 		{Tenant: "acme", FQDN: "vm.acme.example", From: at("198.51.100.7/32")},
+		{Tenant: "acme", FQDN: "vm2.acme.example", From: at("198.51.100.9/32")},
 	}, nil
 }
 
@@ -244,6 +246,7 @@ func TestWhoMaySayWhatOfWhom(t *testing.T) {
 		"one that names itself":               {source: "192.0.2.1", account: "sip:+14155550101@h", from: "vm-a.example.net", code: 200, system: "vm-a.example.net"},
 		"by the Request-URI":                  {source: "192.0.2.1", user: "4155550100", code: 200, system: "vm-b.example.net"},
 		"by the mailbox's name":               {source: "198.51.100.7", account: "box-2", code: 200, system: "vm.acme.example"},
+		"by its name, where two tenants' are": {source: "198.51.100.9", account: "box-2", code: 200, system: "vm2.acme.example"},
 		"an IPv4 address in IPv6's clothes":   {source: "::ffff:192.0.2.1", account: "sip:+14155550100@h", code: 200, system: "vm-b.example.net"},
 		"a stranger":                          {source: "203.0.113.9", account: "sip:+14155550100@h", code: 403},
 		"another tenant's system":             {source: "198.51.100.7", account: "sip:+14155550100@h", code: 403},
@@ -277,6 +280,65 @@ func TestWhoMaySayWhatOfWhom(t *testing.T) {
 	}
 	if NewTaker(TakerOptions{Store: &memory{}}).Known(netip.MustParseAddr("192.0.2.1")) {
 		t.Error("a system is known before the store was asked")
+	}
+}
+
+// Summaries of one mailbox are taken at once. What came first is not kept last, whether it is late with its look-ups or slow in the store.
+func TestWhatCameLastIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &memory{}
+		slow := make(chan struct{})
+		taker := NewTaker(TakerOptions{Store: slowWrites{m, store.Counts{New: 1}, slow}})
+		if err := taker.look(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		base := time.Now()
+		var all sync.WaitGroup
+		take := func(counts string, at time.Duration) {
+			n := Notice{Source: netip.MustParseAddrPort("192.0.2.1:5060"), Body: []byte("Messages-Waiting: yes\r\nMessage-Account: sip:+14155550100@h\r\nVoice-Message: " + counts + "\r\n"), Time: base.Add(at)}
+			all.Go(func() {
+				if code := taker.Take(t.Context(), n); code != 200 {
+					t.Errorf("%s: %d", counts, code)
+				}
+			})
+			synctest.Wait()
+		}
+		take("1/0", time.Second) // is long in the store
+		take("3/0", 3*time.Second)
+		take("2/0", 2*time.Second) // comes to it late
+		close(slow)
+		all.Wait()
+		if got := m.waiting[alice]["vm-b.example.net"].Counts; got != (store.Counts{New: 3}) {
+			t.Errorf("kept are %+v, want 3 new ones", got)
+		}
+	})
+}
+
+// slowWrites keeps some counts when it may.
+type slowWrites struct {
+	*memory
+	slow store.Counts
+	may  chan struct{}
+}
+
+func (s slowWrites) SetWaiting(ctx context.Context, w store.Waiting) error {
+	if w.Counts == s.slow {
+		<-s.may
+	}
+	return s.memory.SetWaiting(ctx, w)
+}
+
+// The mailboxes whose newest summary is remembered are bounded.
+func TestOrdersAreBounded(t *testing.T) {
+	var o orders
+	base := time.Now()
+	for i := range 3 * maxOrders {
+		if kept, err := o.keep(t.Context(), fmt.Sprint(i), base.Add(time.Duration(i)*time.Microsecond), func() error { return nil }); !kept || err != nil {
+			t.Fatal(kept, err)
+		}
+		if len(o.of) > maxOrders {
+			t.Fatalf("%d are remembered", len(o.of))
+		}
 	}
 }
 

@@ -52,6 +52,7 @@ type Taker struct {
 	log       *zap.Logger
 	notifiers atomic.Pointer[[]store.Notifier]
 	revision  int64 // of the list; of Run alone
+	orders    orders
 }
 
 // NewTaker makes a Taker that knows no system; Run finds them.
@@ -154,11 +155,14 @@ func (t *Taker) take(ctx context.Context, n Notice) (code int, result string) {
 		t.log.Warn("a voicemail system of another tenant speaks for a number", zap.Stringer("source", n.Source), zap.String("number", number.Masked()))
 		return 403, "forbidden"
 	}
-	if err := t.opt.Store.SetWaiting(ctx, store.Waiting{Number: number, System: system, Counts: counts, At: n.Time}); err != nil {
+	kept, err := t.orders.keep(ctx, string(number)+" "+system, n.Time, func() error {
+		return t.opt.Store.SetWaiting(ctx, store.Waiting{Number: number, System: system, Counts: counts, At: n.Time})
+	})
+	if err != nil {
 		t.log.Warn("message counts not kept", zap.String("number", number.Masked()), zap.Error(err))
 		return 503, "unavailable"
 	}
-	if t.opt.Took != nil {
+	if kept && t.opt.Took != nil {
 		t.opt.Took()
 	}
 	return 200, "taken"
@@ -174,11 +178,33 @@ func (t *Taker) number(ctx context.Context, mailbox, user string, systems []stor
 			return number, err
 		}
 	}
-	tenant := systems[0].Tenant
-	if tenant == account.OperatorTenant {
-		tenant = "" // its systems serve every tenant
+	var tenants []string // who may speak from there
+	for _, s := range systems {
+		if s.Tenant == account.OperatorTenant {
+			tenants = []string{""} // its systems serve every tenant
+			break
+		}
+		if !slices.Contains(tenants, s.Tenant) {
+			tenants = append(tenants, s.Tenant)
+		}
 	}
-	return t.opt.Store.NumberOfMailbox(ctx, tenant, user)
+	var found tel.Number
+	for _, tenant := range tenants {
+		number, err := t.opt.Store.NumberOfMailbox(ctx, tenant, user)
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+		case err != nil:
+			return "", err
+		case found != "": // a name that two tenants use names nobody
+			return "", store.ErrNotFound
+		default:
+			found = number
+		}
+	}
+	if found == "" {
+		return "", store.ErrNotFound
+	}
+	return found, nil
 }
 
 // userOf is the user of "sip:user@host", or what stands there without a scheme.
