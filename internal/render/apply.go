@@ -113,7 +113,7 @@ func (p *Plan) add(path string, text []byte, written map[string]string) error {
 	if _, err := os.Stat(filepath.Dir(full)); text != nil && err != nil && !isSound(path) {
 		return fmt.Errorf("%w: make the folder and have FreeSWITCH include its files, as vanilla's dialplan/public.xml includes public/*.xml", err)
 	}
-	if err := mayTouch(full, path, before, written); err != nil {
+	if err := p.mayTouch(full, path, before, written); err != nil {
 		return err
 	}
 	p.Changes = append(p.Changes, Change{path, before.content(), text})
@@ -121,9 +121,10 @@ func (p *Plan) add(path string, text []byte, written map[string]string) error {
 	return nil
 }
 
-// mayTouch says whether a file is ours: absent, as a run left it, or exactly as shipped.
-func mayTouch(full, path string, before state, written map[string]string) error {
-	if before.SHA256 == "" || before.SHA256 == written[path] || isShipped(path, before.SHA256) {
+// mayTouch says whether a file is ours: absent, as a run left it, as a run that broke off did not come to it, or exactly
+// as shipped.
+func (p *Plan) mayTouch(full, path string, before state, written map[string]string) error {
+	if before.SHA256 == "" || before.SHA256 == written[path] || before.SHA256 == p.manifest.unwritten(path) || isShipped(path, before.SHA256) {
 		return nil
 	}
 	if _, ours := written[path]; ours {

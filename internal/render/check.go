@@ -3,9 +3,10 @@ package render
 import (
 	"context"
 	"fmt"
-	"io/fs"
 	"os"
+	slashpath "path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -96,26 +97,32 @@ func (p *Plan) mirror(conf, dir string) error {
 		planned[c.Path] = c
 	}
 	files := 0
-	err := filepath.WalkDir(conf, func(path string, entry fs.DirEntry, err error) error {
+	var fill func(folder string) error
+	fill = func(folder string) error {
+		entries, err := os.ReadDir(filepath.Join(conf, filepath.FromSlash(folder)))
 		if err != nil {
 			return err
 		}
-		if files++; files > maxFiles {
-			return fmt.Errorf("%s holds more than %d files: is it a conf folder?", conf, maxFiles)
+		for _, entry := range entries {
+			if files++; files > maxFiles {
+				return fmt.Errorf("%s holds more than %d files: is it a conf folder?", conf, maxFiles)
+			}
+			rel := slashpath.Join(folder, entry.Name())
+			from, to := filepath.Join(conf, filepath.FromSlash(rel)), filepath.Join(dir, filepath.FromSlash(rel))
+			if entry.IsDir() || p.goesInto(rel) { // that may be a link: a planned file must not go to its other end
+				if err = os.Mkdir(to, 0o700); err == nil {
+					err = fill(rel)
+				}
+			} else if _, ok := planned[rel]; !ok {
+				err = os.Symlink(from, to)
+			}
+			if err != nil {
+				return err
+			}
 		}
-		rel, err := filepath.Rel(conf, path)
-		if err != nil {
-			return err
-		}
-		if entry.IsDir() {
-			return os.MkdirAll(filepath.Join(dir, rel), 0o700)
-		}
-		if _, ok := planned[filepath.ToSlash(rel)]; ok {
-			return nil
-		}
-		return os.Symlink(path, filepath.Join(dir, rel))
-	})
-	if err != nil {
+		return nil
+	}
+	if err := fill(""); err != nil {
 		return err
 	}
 	for _, c := range p.Changes {
@@ -127,4 +134,9 @@ func (p *Plan) mirror(conf, dir string) error {
 		}
 	}
 	return nil
+}
+
+// goesInto reports whether a planned file is inside a folder.
+func (p *Plan) goesInto(folder string) bool {
+	return slices.ContainsFunc(p.Changes, func(c Change) bool { return strings.HasPrefix(c.Path, folder+"/") })
 }

@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	slashpath "path"
 	"path/filepath"
 	"strings"
 	"time"
@@ -118,6 +119,10 @@ func readManifest(conf string) (*manifest, error) {
 			if !filepath.IsLocal(filepath.FromSlash(c.Path)) || strings.Contains(c.Path, `\`) {
 				return nil, fmt.Errorf("%s names %q, which is not inside the conf folder: it was not written by signalbox, move it away", path, c.Path)
 			}
+			// Who may write into the folder must not have root write another file, or one that runs, by way of it.
+			if name := slashpath.Base(c.Path); !isSound(c.Path) && !(strings.Contains(name, "signalbox") && strings.HasSuffix(name, ".xml")) || (c.Before.Mode|c.After.Mode)&^fs.ModePerm != 0 {
+				return nil, fmt.Errorf("%s names %q, or a mode for it, that signalbox does not write: move it away", path, c.Path)
+			}
 		}
 	}
 	return m, nil
@@ -168,6 +173,18 @@ func (m *manifest) written() map[string]string {
 		}
 	}
 	return last
+}
+
+// unwritten is the hash of a path before the last run that was to change it, which may have broken off before it came there.
+func (m *manifest) unwritten(path string) string {
+	for i := len(m.Runs) - 1; i >= 0; i-- {
+		for _, c := range m.Runs[i].Changes {
+			if c.Path == path {
+				return c.Before.SHA256
+			}
+		}
+	}
+	return ""
 }
 
 // replace writes a file in one step: a hidden neighbour that no include takes, renamed over it. Owner and group are those
