@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -204,7 +205,11 @@ func Load(path string, opt LoadOptions) (*Tree, error) {
 		return nil, fmt.Errorf("loading dialplan: %w", err)
 	}
 	if info.IsDir() {
-		path = filepath.Join(path, "freeswitch.xml")
+		folder := path
+		path = filepath.Join(folder, "freeswitch.xml")
+		if _, err = os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("loading dialplan: %s holds no freeswitch.xml: name the folder that FreeSWITCH reads, such as /etc/freeswitch, or one XML file: %w", folder, ErrNoDialplan)
+		}
 	}
 	path, err = filepath.Abs(path)
 	if err != nil {
@@ -236,7 +241,7 @@ func readTree(path string, opt LoadOptions) (*Tree, error) {
 	t := &Tree{roots: roots, globals: pre.globals, files: pre.names, patterns: newPatternCache()}
 	t.contexts = findContexts(roots, opt.Context)
 	if len(t.contexts) == 0 {
-		return nil, fmt.Errorf("%s: %w", path, ErrNoDialplan)
+		return nil, fmt.Errorf("%s: %w: it has neither a context nor an extension", path, ErrNoDialplan)
 	}
 	t.notices, t.dropped = pre.outside(comments), pre.dropped
 	for _, section := range [...]string{"dialplan", "directory"} {

@@ -84,7 +84,7 @@ func (c *contactsImportCmd) Run(ctx context.Context) error {
 		}
 		have, err := book.Of(ctx, s, c.Tenant, c.Account)
 		if err != nil {
-			return fmt.Errorf("account %s: %w", c.Account, err)
+			return noAccount(err, c.Tenant)
 		}
 		began, plan := time.Now(), book.Compare(have, read.Contacts, c.Replace)
 		if !c.DryRun {
@@ -238,7 +238,7 @@ func (c *contactsExportCmd) Run(ctx context.Context) error {
 	return withStore(ctx, c.configFlag, func(_ *config.Config, s store.Store) error {
 		list, err := book.Of(ctx, s, c.Tenant, c.Account)
 		if err != nil {
-			return fmt.Errorf("account %s: %w", c.Account, err)
+			return noAccount(err, c.Tenant)
 		}
 		slices.SortStableFunc(list, func(a, b account.ContactEntry) int { return strings.Compare(a.Name, b.Name) })
 		return book.Write(os.Stdout, book.Format(c.Type), list)
@@ -286,7 +286,7 @@ func (c *contactsForgetCmd) Run(ctx context.Context) error {
 		}
 		erased, err := s.Forget(ctx, c.Tenant, c.Account, p, time.Now(), c.DryRun)
 		if err != nil {
-			return err
+			return noAccount(err, c.Tenant)
 		}
 		if c.Format == "json" {
 			return printJSON(erased)
@@ -337,16 +337,25 @@ func (c *contactsLeftoversCmd) Run(ctx context.Context) error {
 			fmt.Printf("%d files of node %s are not looked after any more: remove them by hand, if they are anywhere\n", len(list), c.Drop)
 			return nil
 		}
-		if c.Format == "json" {
-			return printJSON(list)
-		}
-		for _, f := range list {
-			fmt.Printf("%s  %s  %s  since %s, tried %d times  %s\n", f.Node, f.Kind, f.File, f.Unwanted.Format(time.RFC3339), f.Tries, f.Note)
+		if err := c.print(list); err != nil {
+			return err
 		}
 		if len(list) > 0 {
-			return fmt.Errorf("%d files are still there", len(list))
+			return fmt.Errorf("%s still there", counted(len(list), "file"))
 		}
-		fmt.Println("no such file is known")
 		return nil
 	})
+}
+
+func (c *contactsLeftoversCmd) print(list []store.VoiceFile) error {
+	if c.Format == "json" {
+		return printJSON(append([]store.VoiceFile{}, list...)) // [], not null
+	}
+	if len(list) == 0 {
+		fmt.Println("no such file is known")
+	}
+	for _, f := range list {
+		fmt.Printf("%s  %s  %s  since %s, tried %s  %s\n", f.Node, f.Kind, f.File, f.Unwanted.Format(time.RFC3339), counted(f.Tries, "time"), f.Note)
+	}
+	return nil
 }

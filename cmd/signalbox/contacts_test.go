@@ -22,6 +22,9 @@ func TestContactsComeAndGo(t *testing.T) {
 			t.Errorf("import %s: status %d\n%s\n%s\nwant %s\nand %s", step.args, r.status, r.out, r.err, step.out, step.err)
 		}
 	}
+	if out := f.good("contacts", "leftovers", "--format", "json"); strings.TrimSpace(out) != "[]" {
+		t.Errorf("no files, as JSON: %s", out)
+	}
 	for _, format := range []string{"vcard", "csv"} {
 		text := f.good("contacts", "export", "ada", "--type", format)
 		name := "again." + map[string]string{"vcard": "vcf", "csv": "csv"}[format]

@@ -61,7 +61,7 @@ func (c *doctorCmd) Run(ctx context.Context) error {
 		}
 	}
 	if failed > 0 {
-		return fmt.Errorf("%d checks failed; the lines to add stand beside them", failed)
+		return fmt.Errorf("%s failed; the lines to add stand beside", counted(failed, "check"))
 	}
 	return nil
 }

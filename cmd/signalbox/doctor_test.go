@@ -56,7 +56,7 @@ func TestDoctorSaysWhatIsMissingAndThenThatAllIsWell(t *testing.T) {
 	s := f.simulated()
 	f.write("doctor.yaml", strings.NewReplacer(`sip: 127.0.0.1:5080`, "sip: "+s.ExternalAddr().String(), `"127.0.0.1:1"`, fmt.Sprintf("%q", s.EventSocketAddr())).Replace(settings))
 	r := f.run("", "doctor", "--config", "doctor.yaml", "--conf", "conf")
-	if r.status != 1 || !strings.Contains(r.out, "fail  include ") || !strings.Contains(r.out, "signalbox dialplan render --conf ") || !strings.Contains(r.err, "1 checks failed") {
+	if r.status != 1 || !strings.Contains(r.out, "fail  include ") || !strings.Contains(r.out, "signalbox dialplan render --conf ") || !strings.Contains(r.err, "1 check failed") {
 		t.Errorf("exit status %d\n%s%s", r.status, r.out, r.err)
 	}
 	// The page shows these very lines.

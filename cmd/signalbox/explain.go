@@ -13,6 +13,7 @@ import (
 	"github.com/signalbox/signalbox/internal/app"
 	"github.com/signalbox/signalbox/internal/call"
 	"github.com/signalbox/signalbox/internal/config"
+	"github.com/signalbox/signalbox/internal/lab"
 	"github.com/signalbox/signalbox/internal/store"
 	"github.com/signalbox/signalbox/internal/tel"
 	"github.com/signalbox/signalbox/internal/treat"
@@ -60,12 +61,17 @@ func (c *explainCmd) Run(ctx context.Context) error {
 		if c.Format == "json" {
 			return printJSON(explanation{arrival, plan, treat.Branches(plan)})
 		}
-		fmt.Printf("A call from %s to %s", c.From, cmp.Or(string(arrival.To), c.To))
-		if n := tel.Diverted(arrival.Diversions); n > 0 {
-			fmt.Printf(", diverted %d times before", n)
+		out := newFolded(os.Stdout, lab.TerminalWidth(os.Stdout))
+		_, _ = fmt.Fprintf(out, "A call from %s", c.From)
+		if arrival.From.Number == "" && !arrival.From.Withheld {
+			_, _ = fmt.Fprint(out, ", which is no telephone number,")
 		}
-		fmt.Print(" would go like this:\n\n")
-		return treat.WriteText(os.Stdout, plan)
+		_, _ = fmt.Fprintf(out, " to %s", cmp.Or(string(arrival.To), c.To))
+		if n := tel.Diverted(arrival.Diversions); n > 0 {
+			_, _ = fmt.Fprintf(out, ", diverted %s before,", counted(n, "time"))
+		}
+		_, _ = fmt.Fprint(out, " would go like this:\n\n")
+		return treat.WriteText(out, plan)
 	})
 }
 
@@ -77,6 +83,14 @@ func (c *explainCmd) arrival(region string) (call.Arrival, error) {
 	to, err := tel.ParsePresented(c.To, region)
 	if err != nil && !phone {
 		return call.Arrival{}, fmt.Errorf("--to: %w; write it as +14155550100", err)
+	}
+	if c.Spoofed < 0 || c.Spoofed > 1 {
+		return call.Arrival{}, fmt.Errorf("--spoofed %v: write 0 to 1", c.Spoofed)
+	}
+	for _, d := range c.Diversion {
+		if len(tel.ParseDiversions([]string{d}, region)) == 0 {
+			return call.Arrival{}, fmt.Errorf("--diversion %q: write it as '<sip:+14155550100@pbx.example.net>;reason=user-busy'", d)
+		}
 	}
 	from, _ := tel.ParsePresented(c.From, region)
 	return call.Arrival{
@@ -123,7 +137,7 @@ func (c *screenCmd) Run() error {
 	if c.Format == "json" {
 		return printJSON(report)
 	}
-	return report.WriteText(os.Stdout)
+	return report.WriteText(newFolded(os.Stdout, lab.TerminalWidth(os.Stdout)))
 }
 
 func knownTrunk(cfg *config.Config, name string) bool {

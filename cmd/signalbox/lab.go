@@ -53,8 +53,9 @@ func (c *LabCmd) Run(ctx context.Context) error {
 		return err
 	}
 	if c.List {
+		out := newFolded(os.Stdout, lab.TerminalWidth(os.Stdout))
 		for _, s := range stories {
-			fmt.Printf("%-40s %s\n", s.Name, s.Title)
+			_, _ = fmt.Fprintf(out, "%-40s %s\n", s.Name, s.Title)
 		}
 		return nil
 	}

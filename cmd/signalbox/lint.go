@@ -9,6 +9,7 @@ import (
 
 	"github.com/signalbox/signalbox/dialplan"
 	"github.com/signalbox/signalbox/dialplan/lint"
+	"github.com/signalbox/signalbox/internal/lab"
 )
 
 type dialplanLintCmd struct {
@@ -70,8 +71,9 @@ func (c *dialplanLintCmd) listRules() error {
 	if c.Format == "json" {
 		return printJSON(lint.Rules())
 	}
+	out := newFolded(os.Stdout, lab.TerminalWidth(os.Stdout))
 	for _, r := range lint.Rules() {
-		fmt.Printf("%-28s %-8s %s\n", r.ID, r.Severity, r.Title)
+		_, _ = fmt.Fprintf(out, "%-28s %-8s %s\n", r.ID, r.Severity, r.Title)
 	}
 	return nil
 }

@@ -38,7 +38,7 @@ func (c *migrateUpCmd) Run(ctx context.Context) error { return migrate(ctx, c.co
 
 type migrateDownCmd struct {
 	configFlag
-	To int64 `required:"" help:"Version to go back to; 0 = an empty database."`
+	To int64 `required:"" placeholder:"VERSION" help:"Version to go back to; 0 = an empty database."`
 }
 
 // Help is the example in --help.

@@ -34,8 +34,11 @@ list, and, where a node has an event_socket, FreeSWITCH's directory. It may run 
 something differs that was not repaired, or a system could not be asked.`
 }
 
-// errDisagree is the reason of the exit status; what differs is printed already.
-var errDisagree = errors.New("profiles and mailboxes disagree")
+// The reasons of the exit status; what differs, or was not looked at, is printed already.
+var (
+	errDisagree  = errors.New("profiles and mailboxes disagree")
+	errNotLooked = errors.New("not everything could be looked at: what could not, and why, is printed")
+)
 
 // Run reconciles.
 func (c *provisionReconcileCmd) Run(ctx context.Context) error {
@@ -73,10 +76,15 @@ func (c *provisionReconcileCmd) Run(ctx context.Context) error {
 		} else {
 			printReconciliation(os.Stdout, found)
 		}
-		if left := found.Left() + len(found.NotLooked); err == nil && left > 0 {
-			err = errDisagree
+		switch {
+		case err != nil:
+			return err
+		case found.Left() > 0:
+			return errDisagree
+		case len(found.NotLooked) > 0:
+			return errNotLooked
 		}
-		return err
+		return nil
 	})
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -151,12 +152,21 @@ func (c *checkConfigCmd) Run(ctx context.Context) error {
 	if c.Quiet {
 		return nil
 	}
+	for i := range cfg.Proxy.Trunks { // what counts, not what is written
+		t := &cfg.Proxy.Trunks[i]
+		t.CallsPerSecond, t.MessagesPerSecond = t.Rates()
+		t.Region = cmp.Or(t.Region, cfg.Region)
+	}
 	rows := config.Keys(cfg)
 	if c.Format == "json" {
 		return printJSON(rows)
 	}
+	width := 30
 	for _, row := range rows {
-		fmt.Printf("%-40s %-30s %s\n", row[0], row[2], row[1])
+		width = max(width, min(len(row[2]), 60))
+	}
+	for _, row := range rows {
+		fmt.Printf("%-40s %-*s %s\n", row[0], width, row[2], row[1])
 	}
 	fmt.Printf("\n%s is good.\n", c.Config)
 	return nil

@@ -29,7 +29,7 @@ type dialplanTraceCmd struct {
 	Global         map[string]string `mapsep:"none" help:"Global variable that FreeSWITCH sets itself, such as local_ip_v4; name=value; may be repeated."`
 	Known          map[string]string `mapsep:"none" help:"Answer of a function that cannot be evaluated offline: 'sofia_contact(1000@example.test)=sofia/internal/1000'; may be repeated."`
 	Assume         map[string]string `mapsep:"none" help:"Outcome of an application: bridge=NO_ANSWER; of its first and later runs: bridge=NO_ANSWER,SUCCESS; may be repeated."`
-	At             time.Time         `help:"Instant for time conditions, RFC 3339; now when left out."`
+	At             instant           `placeholder:"TIME" help:"Instant for time conditions, RFC 3339; now when left out."`
 	Zone           string            `help:"The switch's own time zone, such as Europe/Berlin; default the offset of --at, or this machine's."`
 	Diff           string            `help:"Another tree: show how it treats the same call. --diff A B compares A with B." type:"path"`
 	CSV            string            `name:"csv" help:"File of test calls with what is expected of them; exit status 1 when one fails." type:"path"`
@@ -198,7 +198,7 @@ func fromFile(name string, read func(io.Reader) (*dialplan.Call, error)) (*dialp
 
 // now is the instant of the call in the switch's own zone.
 func (c *dialplanTraceCmd) now() (time.Time, error) {
-	at := c.At
+	at := c.At.Time
 	if at.IsZero() {
 		at = time.Now()
 	}

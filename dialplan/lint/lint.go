@@ -83,7 +83,7 @@ const maxFindings = 5000
 func Check(path string, opt Options) (*Report, error) {
 	for _, id := range opt.Disable {
 		if _, ok := ruleOf(id); !ok {
-			return nil, fmt.Errorf("there is no rule %q", id)
+			return nil, fmt.Errorf("there is no rule %q; signalbox dialplan lint --rules lists those that there are", id)
 		}
 	}
 	abs, err := filepath.Abs(path)

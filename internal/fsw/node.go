@@ -96,7 +96,7 @@ func (n *Node) Stats() esl.LinkStats {
 // Run keeps the link up until ctx ends.
 func (n *Node) Run(ctx context.Context) error {
 	link := esl.NewLink(esl.LinkOptions{
-		Node: n.options.Name, Dial: n.options.Dial, Logger: n.log,
+		Node: n.options.Name, Dial: n.options.Dial, Logger: n.options.Logger, // names the node itself
 		Subscribe: []string{"CHANNEL_HANGUP_COMPLETE"},
 		Filter:    n.filter(),
 		OnEvent: func(event *wire.Event) {

@@ -5,10 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/signalbox/signalbox/esl"
 	"github.com/signalbox/signalbox/esl/esltest"
@@ -182,11 +186,21 @@ func TestNodeKnowsTheCoreUUIDOfItsSwitch(t *testing.T) {
 	t.Parallel()
 	s := &sees{channels: []string{`{"row_count":0}`}, status: statusOf(0)}
 	attached := make(chan bool, 1)
+	core, logged := observer.New(zap.InfoLevel)
 	n := runNode(t, fsw.NodeOptions{
-		Name: "fs1", Dial: esl.DialOptions{Addr: s.listen(t), Password: fswtest.Password},
+		Name: "fs1", Dial: esl.DialOptions{Addr: s.listen(t), Password: fswtest.Password}, Logger: zap.New(core),
 		Attached: func(context.Context, *fsw.Switch) error { attached <- true; return nil },
 	})
 	fswtest.Wait(t, "the link", attached)
+	for _, entry := range logged.All() {
+		names := slices.DeleteFunc(slices.Clone(entry.Context), func(f zap.Field) bool { return f.Key != "node" })
+		if len(names) != 1 {
+			t.Errorf("%q names the node %d times", entry.Message, len(names))
+		}
+	}
+	if logged.Len() == 0 {
+		t.Error("nothing is logged of the link")
+	}
 	if got := n.CoreUUID(); got != "core-1" {
 		t.Errorf("Core-UUID %q", got)
 	}
