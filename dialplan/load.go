@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -192,6 +193,7 @@ type Tree struct {
 	globals  map[string]string // by their names in lower case
 	files    []string
 	notices  []Notice
+	missing  []string
 	dropped  int
 	patterns *patternCache
 	zones    zones
@@ -244,6 +246,7 @@ func readTree(path string, opt LoadOptions) (*Tree, error) {
 		return nil, fmt.Errorf("%s: %w: it has neither a context nor an extension", path, ErrNoDialplan)
 	}
 	t.notices, t.dropped = pre.outside(comments), pre.dropped
+	t.missing = slices.Sorted(maps.Keys(pre.missing))
 	for _, section := range [...]string{"dialplan", "directory"} {
 		if module := t.elsewhere(section); module != "" {
 			pos := Pos{}
@@ -326,6 +329,10 @@ func (t *Tree) Global(name string) (string, bool) {
 	v, ok := t.globals[strings.ToLower(name)]
 	return v, ok
 }
+
+// Missing returns the global variables that the files use and a running FreeSWITCH sets itself, such as local_ip_v4. They are empty
+// here, but for those of LoadOptions.Globals.
+func (t *Tree) Missing() []string { return t.missing }
 
 // Notices returns what was odd about the files: refused directives, missing variables, lines that FreeSWITCH drops.
 func (t *Tree) Notices() []Notice {

@@ -204,6 +204,21 @@ func TestEndlessDialplansEnd(t *testing.T) {
 	}
 }
 
+// TestGlobalsThatFreeSWITCHAloneKnowsAreNamed tells them from those that nobody sets.
+func TestGlobalsThatFreeSWITCHAloneKnowsAreNamed(t *testing.T) {
+	dir := write(t, map[string]string{"d.xml": `<extension name="x"><condition><action application="bridge" data="user/1@$${local_ip_v4}"/>` +
+		"\n" + `<action application="record" data="$${recordings_dir}/$${Local_IP_v4}$${nobody_sets}.wav"/></condition></extension>`})
+	path := filepath.Join(dir, "d.xml")
+	tree := load(t, path, LoadOptions{})
+	if want := []string{"local_ip_v4", "recordings_dir"}; !slices.Equal(tree.Missing(), want) {
+		t.Errorf("missing %q, want %q", tree.Missing(), want)
+	}
+	tree = load(t, path, LoadOptions{Globals: map[string]string{"local_ip_v4": "192.0.2.10"}})
+	if want := []string{"recordings_dir"}; !slices.Equal(tree.Missing(), want) {
+		t.Errorf("missing %q, want %q", tree.Missing(), want)
+	}
+}
+
 // TestUnknownFunctionsAreShownNotInvented walks our own guard, whose sched_api cannot run offline.
 func TestUnknownFunctionsAreShownNotInvented(t *testing.T) {
 	dir := write(t, map[string]string{"d.xml": `<extension name="x"><condition field="${user_exists(id 1 h)}" expression="^true$"><action application="set" data="a=b"/></condition>` +

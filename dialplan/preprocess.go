@@ -28,6 +28,7 @@ type preprocessor struct {
 	pieces  []piece
 	size    int64 // bytes of all files read and of all global variables set
 	notices []Notice
+	missing map[string]bool // globals that FreeSWITCH sets itself and the files use
 	offsets []int           // in out, of each notice; -1 = wherever
 	refused map[string]bool // variables that a refused directive would have set
 	dropped int
@@ -42,7 +43,7 @@ type piece struct {
 }
 
 func newPreprocessor(path string, opt LoadOptions, limits Limits) *preprocessor {
-	p := &preprocessor{globals: map[string]string{}, getenv: opt.Getenv, limits: limits, seen: map[string]bool{}, refused: map[string]bool{}}
+	p := &preprocessor{globals: map[string]string{}, getenv: opt.Getenv, limits: limits, seen: map[string]bool{}, refused: map[string]bool{}, missing: map[string]bool{}}
 	p.globals["conf_dir"] = filepath.Dir(path)
 	for k, v := range opt.Globals {
 		p.globals[strings.ToLower(k)] = v
@@ -290,7 +291,9 @@ func (p *preprocessor) globalsIn(raw string, room int, pos Pos) line {
 		}
 		name := raw[i+3 : i+2+end]
 		value, ok := p.globals[strings.ToLower(name)]
-		if !ok && !setsItself(strings.ToLower(name)) && !p.refused[strings.ToLower(name)] {
+		if !ok && setsItself(strings.ToLower(name)) {
+			p.missing[strings.ToLower(name)] = true
+		} else if !ok && !p.refused[strings.ToLower(name)] {
 			p.notice(pos, NoticeGlobal, "global variable $${%s} is not set: FreeSWITCH puts nothing in its place", clip(name))
 			if n := len(p.offsets); n > 0 {
 				p.offsets[n-1] = p.out.Len() + b.Len()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"strings"
@@ -86,6 +87,9 @@ func (c *doctorCmd) targets(ctx context.Context) ([]doctor.Options, error) {
 		}
 	}
 	if c.Freeswitch != "" {
+		if _, _, err := net.SplitHostPort(c.Freeswitch); err != nil {
+			return nil, fmt.Errorf("--freeswitch %s: write HOST:PORT of its Event Socket, such as 127.0.0.1:8021", c.Freeswitch)
+		}
 		password, err := c.password()
 		if err != nil {
 			return nil, err
@@ -126,9 +130,16 @@ func (c *doctorCmd) password() (string, error) {
 // maxNumbers is how many numbers of the store are tried.
 const maxNumbers = 5
 
-// fromStore adds voicemail systems and numbers of the store. A store that is not there yet has none.
+// fromStore adds voicemail systems and numbers of the store. A store that is not there yet has none, and an older one stays as it is:
+// whoever opened it would bring it to the version of this program, beside an older one that may run.
 func (c *doctorCmd) fromStore(ctx context.Context, cfg *config.Config, o *doctor.Options) error {
 	if app.NoStoreYet(cfg) {
+		return nil
+	}
+	if have, newest, err := app.StoreVersions(ctx, cfg); err != nil {
+		return err
+	} else if have < newest {
+		fmt.Fprintf(os.Stderr, "NOT looked at: numbers and voicemail systems: %s has version %d, this program wants %d: run signalbox migrate, or start the sidecar\n", app.StoreName(cfg), have, newest)
 		return nil
 	}
 	s, err := app.OpenStore(ctx, cfg)

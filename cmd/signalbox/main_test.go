@@ -174,6 +174,7 @@ func TestWrongInputIsOneClearSentenceAndExitStatusOne(t *testing.T) {
 		{args: []string{"doctor", "-c", "none.yaml"}, want: []string{"none.yaml", "no such file"}},
 		{args: []string{"doctor", "--freeswitch", "127.0.0.1:1"}, want: []string{"--password-file", "SIGNALBOX_DOCTOR_PASSWORD"}},
 		{args: []string{"doctor", "--freeswitch", "127.0.0.1:1", "--password-file", "none"}, want: []string{"--password-file", "none"}},
+		{args: []string{"doctor", "--freeswitch", "localhost"}, want: []string{"--freeswitch localhost", "HOST:PORT"}},
 		{args: []string{"dialplan", "lint"}, want: []string{"--conf", "signalbox dialplan lint --help"}},
 		{args: []string{"dialplan", "lint", "--conf", "none.xml"}, want: []string{"none.xml", "no such file"}},
 		{args: []string{"dialplan", "lint", "--conf", "none.xml", "--disable", "no-such"}, want: []string{"no-such", "--rules"}},
@@ -406,6 +407,17 @@ func TestMigrate(t *testing.T) {
 		if out := f.good(strings.Fields(step.args)...); !strings.Contains(out, step.want) {
 			t.Errorf("%s says %q, want %q", step.args, out, step.want)
 		}
+	}
+	// The doctor changes nothing, not the store either; a command that opens it says what that has done.
+	f.good("migrate", "down", "--to", "2")
+	if r := f.run("", "doctor", "--config", "signalbox.yaml"); !strings.Contains(r.err, "has version 2, this program wants ") {
+		t.Errorf("the doctor on an older store: %+v", r)
+	}
+	if out := f.good("migrate", "status"); !strings.Contains(out, "has version 2;") {
+		t.Errorf("after the doctor: %s", out)
+	}
+	if r := f.run("", "records"); r.status != 0 || !strings.Contains(r.err, "went from version 2 to version ") {
+		t.Errorf("a command on an older store: %+v", r)
 	}
 	if r := f.run("", "migrate", "down", "--to", "99"); r.status != 1 || !strings.Contains(r.err, "write an older one") {
 		t.Errorf("down to a newer version: %+v", r)

@@ -30,9 +30,18 @@ func withStore(ctx context.Context, f configFlag, do func(*config.Config, store.
 	if err != nil {
 		return err
 	}
+	var have, newest int64
+	if !app.NoStoreYet(cfg) {
+		if have, newest, err = app.StoreVersions(ctx, cfg); err != nil {
+			return err
+		}
+	}
 	s, err := app.OpenStore(ctx, cfg)
 	if err != nil {
 		return err
+	}
+	if have > 0 && have < newest {
+		fmt.Fprintf(os.Stderr, "%s went from version %d to version %d, that of this program; an older one will refuse it\n", app.StoreName(cfg), have, newest)
 	}
 	return errors.Join(do(cfg, s), s.Shut())
 }

@@ -97,6 +97,9 @@ func (c *dialplanTraceCmd) Run(ctx context.Context) error {
 	for _, notice := range tree.Notices() {
 		fmt.Fprintln(os.Stderr, "note:", notice)
 	}
+	if missing := tree.Missing(); len(missing) > 0 {
+		fmt.Fprintf(os.Stderr, "note: empty here, for a running FreeSWITCH alone knows them: %s; say those that matter by --global NAME=VALUE\n", strings.Join(missing, ", "))
+	}
 	if err := trace.WriteText(os.Stdout, walk, options(conf)); err != nil {
 		return err
 	}

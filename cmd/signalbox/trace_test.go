@@ -116,6 +116,20 @@ func TestTraceSaysWhatSignalboxWouldPlan(t *testing.T) {
 }
 
 // TestCallsOfAFileDecideTheExitStatus runs a file with one call that is treated otherwise.
+func TestTraceNamesWhatFreeSWITCHAloneKnows(t *testing.T) {
+	t.Parallel()
+	f := newFolder(t)
+	f.write("d.xml", `<context name="public"><extension name="x"><condition><action application="bridge" data="user/1@$${local_ip_v4}"/></condition></extension></context>`)
+	r := f.run("", "dialplan", "trace", "--conf", "d.xml", "--destination", "1")
+	if r.status != 0 || !strings.Contains(r.err, "local_ip_v4; say those that matter by --global") || !strings.Contains(r.out, "bridge(user/1@)") {
+		t.Errorf("%+v", r)
+	}
+	r = f.run("", "dialplan", "trace", "--conf", "d.xml", "--destination", "1", "--global", "local_ip_v4=192.0.2.10")
+	if r.status != 0 || r.err != "" || !strings.Contains(r.out, "bridge(user/1@192.0.2.10)") {
+		t.Errorf("%+v", r)
+	}
+}
+
 func TestCallsOfAFileDecideTheExitStatus(t *testing.T) {
 	t.Parallel()
 	f := newFolder(t)
