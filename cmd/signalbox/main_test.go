@@ -219,6 +219,11 @@ func TestExportHasHashesWhenAskedForAlone(t *testing.T) {
 	if strings.Contains(exported, hash) || strings.Contains(f.good("provision", "export", "--format", "jsonl"), hash) {
 		t.Errorf("exported is\n%s", exported)
 	}
+	for tenant, want := range map[string]string{"operator": "", "opertor": "note: tenant opertor never had a row; those that had: operator\n"} {
+		if r := f.run("", "provision", "export", "--tenant", tenant); r.status != 0 || r.err != want {
+			t.Errorf("export of %s says %q, want %q", tenant, r.err, want)
+		}
+	}
 	f.write("exported.yaml", exported)
 	if out := f.good("provision", "apply", "exported.yaml"); out != "no change\n" {
 		t.Errorf("applied again it says\n%s", out)

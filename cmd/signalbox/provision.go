@@ -1,10 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/signalbox/signalbox/internal/account"
@@ -155,15 +158,18 @@ func (c *provisionExportCmd) Run(ctx context.Context) error {
 		return fmt.Errorf("--all: a YAML file is one tenant's; write --format jsonl")
 	}
 	return withStore(ctx, c.configFlag, func(_ *config.Config, s store.Store) error {
+		tenants, err := s.Tenants(ctx)
+		if err != nil {
+			return err
+		}
+		if !c.All && !slices.Contains(tenants, c.Tenant) { // a backup of nobody is not taken for one
+			fmt.Fprintf(os.Stderr, "note: tenant %s never had a row; those that had: %s\n", c.Tenant, cmp.Or(strings.Join(tenants, ", "), "none"))
+		}
 		if c.Format == "yaml" {
 			return bulk.WriteYAML(ctx, s, c.Tenant, c.Secrets, os.Stdout)
 		}
-		tenants := []string{c.Tenant}
-		if c.All {
-			var err error
-			if tenants, err = s.Tenants(ctx); err != nil {
-				return err
-			}
+		if !c.All {
+			tenants = []string{c.Tenant}
 		}
 		return bulk.WriteJSONL(ctx, s, tenants, c.Secrets, os.Stdout)
 	})
