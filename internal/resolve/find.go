@@ -32,19 +32,27 @@ func (r *Resolver) find(ctx context.Context, q request) ([]host, time.Duration, 
 	if hosts, ttl, err := r.offered(ctx, services); len(hosts) > 0 || err != nil {
 		return r.settled(hosts, ttl, err)
 	}
-	usual := usualService(q.name, q.transport)
-	if slices.ContainsFunc(services, func(s service) bool { return s.name == usual.name }) {
-		usual.name = ""
-	}
-	if usual.name != "" {
+	var refused error // by the SRV record that says so
+	var holds time.Duration
+	for _, usual := range usualServices(q.name, q.transport) {
+		if slices.ContainsFunc(services, func(s service) bool { return s.name == usual.name }) {
+			continue
+		}
 		srv, err := r.client.ask(ctx, question{usual.name, dns.TypeSRV}, maxRounds)
 		if err != nil {
 			return nil, failureTTL, err
 		}
-		if srv.found() {
-			hosts, ttl, err := r.behind(ctx, usual, srv)
+		if !srv.found() {
+			continue
+		}
+		hosts, ttl, err := r.behind(ctx, usual, srv)
+		if !errors.Is(err, ErrNoService) {
 			return r.settled(hosts, ttl, err)
 		}
+		refused, holds = err, ttl
+	}
+	if refused != nil {
+		return r.settled(nil, holds, refused)
 	}
 	port := uint16(sipPort)
 	if q.transport == "tls" {

@@ -36,15 +36,15 @@ func transports(allowed string) map[string]string {
 	return map[string]string{"SIP+D2U": "udp", "SIP+D2T": "tcp"}
 }
 
-// usualService is the one of a name without NAPTR records (RFC 3263 section 4.2).
-func usualService(name, transport string) service {
+// usualServices are those of a name without NAPTR records, in the order in which they are asked for (RFC 3263 sections 4.1 and 4.2).
+func usualServices(name, transport string) []service {
 	switch transport {
 	case "tls":
-		return service{name: "_sips._tcp." + name, transport: transport}
+		return []service{{name: "_sips._tcp." + name, transport: transport}}
 	case "":
-		return service{name: "_sip._udp." + name}
+		return []service{{name: "_sip._udp." + name}, {name: "_sip._tcp." + name, transport: "tcp"}}
 	}
-	return service{name: "_sip._" + transport + "." + name, transport: transport}
+	return []service{{name: "_sip._" + transport + "." + name, transport: transport}}
 }
 
 // services asks for the NAPTR records of a name: the services of the allowed transport, best first; none when the DNS names

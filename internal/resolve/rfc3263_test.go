@@ -66,6 +66,24 @@ func TestNAPTRWithoutAWayFallsBackToSRV(t *testing.T) {
 	wantTargets(t, by(t, r, ""), " 127.0.0.1:5091")
 }
 
+// A name that has SRV records for TCP alone, and no NAPTR record to say so, is reached by TCP, and not by UDP at port 5060 of whatever has its name.
+func TestSRVForTCPAloneIsFound(t *testing.T) {
+	s := serve(t)
+	set(t, s, "_sip._tcp.vm.example.net", "60 IN SRV 1 1 5092 a.example.net.")
+	set(t, s, "a.example.net", "60 IN A 127.0.0.1")
+	set(t, s, fqdn, "60 IN A 127.0.0.9")
+	r := newResolver(t, resolve.Options{}, s)
+	wantTargets(t, by(t, r, ""), "tcp 127.0.0.1:5092")
+	wantTargets(t, by(t, r, "udp"), "udp 127.0.0.9:5060")
+	// Where UDP is decidedly not offered it is the same, and nothing is reached when both are not.
+	set(t, s, "_sip._udp.vm.example.net", "60 IN SRV 0 0 0 .")
+	wantTargets(t, by(t, newResolver(t, resolve.Options{}, s), ""), "tcp 127.0.0.1:5092")
+	set(t, s, "_sip._tcp.vm.example.net", "60 IN SRV 0 0 0 .")
+	if targets, err := newResolver(t, resolve.Options{}, s).Lookup(t.Context(), fqdn, ""); !errors.Is(err, resolve.ErrNoService) {
+		t.Errorf("%+v, %v", targets, err)
+	}
+}
+
 func TestServersThatDoNotKnowNAPTRCostLittle(t *testing.T) {
 	for _, fault := range []resolvetest.Fault{resolvetest.ServFail, resolvetest.Silent, resolvetest.Garbage, resolvetest.Huge} {
 		s := serve(t)
