@@ -9,8 +9,9 @@ import (
 	"github.com/signalbox/signalbox/sipproxy"
 )
 
-// maxIdentities bounds the further identities that are kept of one INVITE.
-const maxIdentities = 8
+// maxValues is how many values of one header are read, and kept. RFC 3325 knows two, and whoever writes 1,500 would have 10 ms of the proxy for
+// each of his calls. It is for each header, so that none hides what the next one says.
+const maxValues = 8
 
 // identityHeaders are the places where a caller may stand, in the order in which FreeSWITCH 1.10.12 believes them (measured):
 // the first of them that has a user part in its first value. Judging another one than FreeSWITCH shows would let a
@@ -26,7 +27,8 @@ func Caller(inv *sipproxy.Invite, trunk Trunk) screen.Caller {
 	withheld := tel.PrivacyAsked(inv.Header("Privacy"))
 	found, shown := false, ""
 	for _, header := range identityHeaders {
-		for i, value := range sipproxy.SplitList(inv.Header(header)) {
+		values := sipproxy.SplitList(inv.Header(header))
+		for i, value := range values[:min(len(values), maxValues)] {
 			id, ok := tel.ParseIdentity(value, trunk.Region)
 			if !ok {
 				if c.Unread == "" {
@@ -45,7 +47,7 @@ func Caller(inv *sipproxy.Invite, trunk Trunk) screen.Caller {
 			case !found && i == 0:
 				c.From, found = id, true
 				shown = value
-			case len(c.Others) < maxIdentities:
+			default:
 				c.Others = append(c.Others, id)
 			}
 		}

@@ -217,6 +217,19 @@ func TestADeniedNumberCannotHideBehindAnother(t *testing.T) {
 }
 
 // Carriers that leave the plus away must not have their callers from small countries refused.
+// However many numbers stand before it: who calls is read of all headers, and of none without end.
+func TestManyIdentitiesHideNobodyAndCostLittle(t *testing.T) {
+	crowd := "P-Asserted-Identity: " + strings.Repeat("<tel:+14155550123>,", 1500) + "<tel:+14155550123>"
+	denied := parse(t, "strict", text("<sip:+14155550166@h>;tag=1", crowd))
+	if d := New(options()).Screen(t.Context(), denied); d.Refuse == nil {
+		t.Error("a denied number in From hides behind asserted ones")
+	}
+	one := testing.AllocsPerRun(1, func() { Caller(parse(t, "strict", text("<sip:+14155550166@h>;tag=1", crowd)), Trunk{Region: "US"}) })
+	if one > 1500 {
+		t.Errorf("%g allocations: each of 1,501 values is read", one)
+	}
+}
+
 func TestACountryCodeWithoutThePlusIsNoReasonToRefuse(t *testing.T) {
 	e := New(options())
 	for user, want := range map[string]string{
