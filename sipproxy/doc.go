@@ -22,7 +22,7 @@
 //   - Devices (device.go): who comes to a listener for devices and is no peer may register, at DeviceAddr; FreeSWITCH's answer makes the
 //     flow registered, and only then it may call. Its requests reach DeviceAddr and nothing else, inside a dialog too. Who is not
 //     registered is answered once and not remembered; who misbehaves is banned.
-//   - Flows (flow.go): the way to a device is in a signed token in Path and Record-Route. A node's request that shows one goes down
+//   - Flows (flow.go): the way to a device is in a signed token in Path, Record-Route and our Via. A node's request that shows one goes down
 //     that flow; for everybody else it leads nowhere, but that a device proves with it that it sits on its own flow. What was asked along a
 //     flow is answered along it, and for a node only nodes answer.
 //   - Outside (outbound.go): a node's INVITE with a TargetHeader that the Outbound permits goes to a domain by TLS, and only to who
