@@ -347,6 +347,26 @@ func TestAnswersAfterARestartReachTheDevice(t *testing.T) {
 	u.quiet()
 }
 
+// A proxy that was just started knows of nobody who is registered, but takes a node's word for whom it reaches by a flow.
+func TestWhoIsReachedAfterARestartMayCall(t *testing.T) {
+	ph := newPhones(t, nil)
+	u := newUA(t, "phone", "127.0.0.20")
+	path := ph.registers(u, "UDP", func(raw string) { u.udp(ph.in, raw) })
+	ph.restart()
+	u.udp(ph.in, u.invite("w1"))
+	u.expect("SIP/2.0 403")
+	ph.auth.udp(ph.udp, ph.auth.build(request{method: "NOTIFY", uri: "sip:1000@10.9.8.7:1234", callID: "w2", extra: []string{"Route: " + path}}))
+	u.answer(u.expect("NOTIFY"), "200 OK")
+	ph.auth.expect("SIP/2.0 200")
+	u.udp(ph.in, u.invite("w3"))
+	ph.auth.answer(ph.auth.expect("INVITE"), "486 Busy Here")
+	u.expect("SIP/2.0 486", "SIP/2.0 100")
+	// Nobody answered here.
+	other := newUA(t, "other", "127.0.0.20")
+	other.udp(ph.in, other.invite("w4"))
+	other.expect("SIP/2.0 403")
+}
+
 func TestABadAddressIsBannedAndARegisteredOneIsNot(t *testing.T) {
 	ph := newPhones(t, func(o *Options) { o.BanTime = 300 * time.Millisecond })
 	good, bad := newUA(t, "good", "127.0.0.20"), newUA(t, "bad", "127.0.0.21")

@@ -216,6 +216,25 @@ func (r *registered) drop(k flowKey) {
 	delete(r.flows, k)
 }
 
+// foundTime is for how long a flow counts as registered because a node reached somebody there.
+const foundTime = time.Hour
+
+// found notes that whoever is at the end of a flow by UDP answers a node's first request to him: a node knows a flow only of who is registered
+// there. That is how a proxy that was just started learns who may call before he registers anew.
+func (l *leg) found() {
+	f := l.hop.flow
+	if f == nil || f.outside != nil || f.conn != nil || l.sent == nil || l.state != legCalling {
+		return
+	}
+	if to, err := parseAddress(l.sent.get("to")); err != nil || to.Tag() != "" {
+		return
+	}
+	flows, k, now := &l.shard.p.flows, flowKey{lis: f.lis, addr: f.addr}, l.shard.now
+	if !flows.has(k, now) {
+		flows.set(k, "", foundTime, now)
+	}
+}
+
 // sweep is called with mu held; at most once a second it looks at every flow.
 func (r *registered) sweep(now time.Time) {
 	if now.Sub(r.swept) < time.Second {

@@ -496,6 +496,7 @@ func (s *shard) response(pk *packet) {
 			p.n.stray.Add(1)
 			return
 		}
+		l.found()
 		l.response(m)
 		return
 	}
