@@ -32,7 +32,7 @@ type tokenCreateCmd struct {
 	Tenant  string        `required:"" help:"Whose rows it reaches; operator for your own."`
 	Name    string        `help:"Who has it, for people."`
 	Scopes  []string      `required:"" help:"What it may do, of accounts:read, accounts:write, pilots:read, pilots:write, provisioning, records:read, and admin (all of these, for every tenant; of operator alone)."`
-	Numbers []string      `help:"Beginnings of the numbers it may provision, such as +1415555; none = all."`
+	Numbers []string      `help:"Beginnings of the numbers it may write, such as +1415555, and of accounts that have no others; none = all."`
 	Account string        `help:"The one account that it reaches, with its conferences, contacts and schedules; none = all of the tenant."`
 	Expires time.Duration `default:"8760h" help:"For how long it counts; 0 = for ever."`
 	Format  string        `enum:"text,json" default:"text" help:"Output: ${enum}."`

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/signalbox/signalbox/internal/account"
@@ -35,50 +34,14 @@ func sendRequest(q *request) (result, error) {
 	if err := fill(q.body, &r); err != nil {
 		return result{}, err
 	}
-	for i, n := range append(r.Numbers, r.NewNumber) {
-		if number, err := tel.ParseNumber(n, ""); err == nil && !reaches(q.token, string(number)) {
-			at := fmt.Sprintf("/numbers/%d", i)
-			if i == len(r.Numbers) {
-				at = "/newNumber"
-			}
-			return result{}, problem("forbidden", "%s: the token provisions numbers that begin with %s alone", at, strings.Join(q.token.Numbers, ", "))
-		}
-	}
-	if len(r.Numbers) == 0 { // it is about all that the subscriber has
-		switch other, err := q.unreached(r.UserProfile); {
-		case err != nil:
-			return result{}, err
-		case other:
-			return result{}, problem("forbidden", "a request without numbers is for the whole subscriber, who has numbers that the token does not reach: name some that begin with %s, or use another token", strings.Join(q.token.Numbers, ", "))
-		}
+	if err := q.mayAsk(r); err != nil {
+		return result{}, err
 	}
 	status, err := q.server.opt.Requests.Submit(q.Context(), q.tenant, r)
 	if err != nil {
 		return result{}, err
 	}
 	return q.wait(status)
-}
-
-// unreached reports whether an account has a number that the token does not reach.
-func (q *request) unreached(accountID string) (bool, error) {
-	if len(q.token.Numbers) == 0 || accountID == "" {
-		return false, nil
-	}
-	for after := ""; ; {
-		rows, err := q.server.opt.Rows.List(q.Context(), q.tenant, account.KindNumber, store.ListOptions{Account: accountID, After: after, Limit: store.MaxList})
-		if err != nil {
-			return false, err
-		}
-		for _, row := range rows {
-			if !reaches(q.token, row.Key) {
-				return true, nil
-			}
-		}
-		if len(rows) < store.MaxList {
-			return false, nil
-		}
-		after = rows[len(rows)-1].Key
-	}
 }
 
 func (q *request) wait(status provision.Status) (result, error) {
@@ -105,7 +68,14 @@ func getRequest(q *request) (result, error) {
 }
 
 func retryRequest(q *request) (result, error) {
-	status, err := q.server.opt.Requests.Retry(q.Context(), q.tenant, q.PathValue("request"))
+	status, err := q.server.opt.Requests.Status(q.Context(), q.tenant, q.PathValue("request"))
+	if err == nil {
+		err = q.mayRetry(status)
+	}
+	if err != nil {
+		return result{}, err
+	}
+	status, err = q.server.opt.Requests.Retry(q.Context(), q.tenant, q.PathValue("request"))
 	if err != nil {
 		return result{}, err
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/signalbox/signalbox/internal/account"
 	"github.com/signalbox/signalbox/internal/store"
 )
 
@@ -145,6 +146,73 @@ func TestATokenReachesItsNumbersAlone(t *testing.T) {
 	c.want(403, "POST", "/provisioning/requests", fmt.Sprintf(suspend, "others"))
 	c.want(403, "POST", "/provisioning/requests", `{"requestId":"gone","userProfile":"a1","action":"remove"}`)
 	other.want(200, "GET", "/numbers/+12125550123", "")
+}
+
+// TestALimitedTokenLeavesOtherNumbersAlone walks every route that writes below an account with a token that reaches one of its two numbers,
+// and asks for what would change the other one by requests.
+func TestALimitedTokenLeavesOtherNumbersAlone(t *testing.T) {
+	o := newOffice(t, nil)
+	const other = "+12125550123"
+	whole := o.whole("acme")
+	c := o.clientOf(store.Token{Tenant: "acme", Created: time.Now(), Numbers: []string{"+1415555"}}, AccountsRead, AccountsWrite, Provisioning)
+	whole.want(201, "PUT", "/accounts/a1", `{}`)
+	whole.want(201, "PUT", "/numbers/"+alice, `{"account":"a1"}`)
+	c.want(200, "PUT", "/accounts/a1", `{"name":"Al"}`) // as long as it has no other
+	whole.want(201, "PUT", "/numbers/"+other, `{"account":"a1","voicemail":{"pilot":"`+pilot+`"}}`)
+	before := whole.export()
+	c.want(403, "PUT", "/accounts/a1", `{"state":"suspended"}`)
+	walked := 0
+	for _, r := range o.server.routes {
+		if r.method == "GET" || !strings.HasPrefix(r.path, "/accounts/{account}") {
+			continue
+		}
+		walked++
+		media := "application/json"
+		if strings.HasPrefix(bodies[r.path], "BEGIN:VCARD") {
+			media = "text/vcard"
+		}
+		path := filled(strings.Replace(r.path, "{account}", "a1", 1))
+		if a := c.do(r.method, path, bodies[r.path], "Content-Type", media); a.status != 403 {
+			t.Errorf("%s %s: %d, want 403: %s", r.method, r.path, a.status, a.text)
+		}
+	}
+	if walked < 10 {
+		t.Errorf("walked %d routes", walked)
+	}
+	const has = `"userProfile":"a1","numbers":["+14155550100"]`
+	for _, request := range []string{
+		`"userProfile":"a1","action":"suspend"`,
+		has + `,"action":"change","name":"stolen"`,
+		has + `,"services":[{"type":"sms"}]`,
+		has + `,"action":"remove","services":[{"type":"sms"}]`,
+		has + `,"services":[{"type":"voicemail","mailbox":"` + other + `"}]`,
+		`"userProfile":"a1","numbers":["` + bob + `"],"services":[{"type":"voicemail"}]`,
+	} {
+		c.want(403, "POST", "/provisioning/requests", `{"requestId":"r",`+request+`}`)
+	}
+	c.want(403, "PUT", "/numbers/"+bob, `{"account":"a1"}`)
+	c.want(403, "PUT", "/numbers/"+alice, `{"account":"a1","voicemail":{"pilot":"`+pilot+`","mailbox":"`+other+`"}}`)
+	if after := whole.export(); after != before {
+		t.Errorf("something was written; before\n%s\nafter\n%s", before, after)
+	}
+	// Its own number is its own.
+	if status := c.want(200, "POST", "/provisioning/requests", `{"requestId":"own",`+has+`,"services":[{"type":"voicemail"}]}`); status["status"] != "done" {
+		t.Errorf("voicemail of its own number: %v", status)
+	}
+	c.want(200, "PUT", "/numbers/"+alice, `{"account":"a1","devices":[{"user":"1000","host":"pbx.example.net"}]}`)
+	// What others asked for and failed is not tried again by it.
+	o.west.FailWith(func(string, string) int { return http.StatusConflict })
+	whole.want(200, "POST", "/provisioning/requests", `{"requestId":"failed",`+has+`,"services":[{"type":"voicemail"}]}`)
+	whole.want(200, "POST", "/provisioning/requests", `{"requestId":"moved","userProfile":"a2","numbers":["`+bob+`"],"services":[{"type":"sms"}]}`)
+	o.west.FailWith(nil)
+	c.want(403, "POST", "/provisioning/requests/failed/retry", "")
+	c.want(200, "POST", "/provisioning/requests/moved/retry", "")
+	whole.want(200, "POST", "/provisioning/requests/failed/retry", "")
+	for _, scope := range []Scope{PilotsWrite, Admin} {
+		if _, _, err := NewToken(store.Token{Tenant: account.OperatorTenant, Scopes: []string{string(scope)}, Numbers: []string{"+1"}}); err == nil {
+			t.Errorf("a token for some numbers with scope %s", scope)
+		}
+	}
 }
 
 // hostile are bodies that no parser shall stumble over.

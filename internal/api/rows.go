@@ -310,8 +310,15 @@ func (k kindRoutes) name(q *request, fields object, key string) error {
 
 // mayPut refuses a number that the token does not reach, and a mailbox or a phone that may be another tenant's.
 func (q *request) mayPut(n *account.NumberEntry) error {
-	if !reaches(q.token, n.Number) {
-		return problem("forbidden", "the token provisions numbers that begin with %s alone", strings.Join(q.token.Numbers, ", "))
+	if err := q.mayWrite(n.Number); err != nil {
+		return err
+	}
+	mailbox := ""
+	if n.Voicemail != nil {
+		mailbox = n.Voicemail.Mailbox
+	}
+	if err := q.mayBelong(n.Account, n.Number, mailbox); err != nil {
+		return err
 	}
 	return q.server.opt.Requests.Permitted(q.Context(), q.tenant, n)
 }
@@ -325,8 +332,10 @@ func (k kindRoutes) remove(q *request) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	if k.kind == account.KindNumber && !reaches(q.token, key) {
-		return result{}, problem("forbidden", "the token provisions numbers that begin with %s alone", strings.Join(q.token.Numbers, ", "))
+	if k.kind == account.KindNumber {
+		if err := q.mayWrite(key); err != nil {
+			return result{}, err
+		}
 	}
 	_, err = k.change(q, store.Change{Op: store.Delete, Kind: k.kind, Key: key, IfVersion: want})
 	return result{}, err

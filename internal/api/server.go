@@ -333,6 +333,9 @@ func (s *Server) identify(route route, q *request) error {
 		}
 		q.tenant = other
 	}
+	if ofAllNumbers(route) {
+		return q.mayWriteAccount(q.PathValue("account"))
+	}
 	return nil
 }
 

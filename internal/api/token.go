@@ -62,6 +62,9 @@ func NewToken(t store.Token) (string, store.Token, error) {
 	if t.Account != "" && (!account.ValidKey(t.Account) || slices.Contains(t.Scopes, string(Admin))) {
 		return "", t, errors.New("a token for one account names it by its key, and has no scope admin")
 	}
+	if len(t.Numbers) > 0 && (slices.Contains(t.Scopes, string(PilotsWrite)) || slices.Contains(t.Scopes, string(Admin))) {
+		return "", t, fmt.Errorf("a token for some numbers has no scope %s or %s: pilots and voicemail systems are for all numbers", PilotsWrite, Admin)
+	}
 	for _, n := range t.Numbers {
 		digits, plus := strings.CutPrefix(n, "+")
 		if !plus || digits == "" || len(digits) > 15 || strings.Trim(digits, "0123456789") != "" {
@@ -161,7 +164,7 @@ func isAdmin(t store.Token) bool {
 	return t.Tenant == account.OperatorTenant && slices.Contains(t.Scopes, string(Admin))
 }
 
-// reaches reports whether a token may provision a number.
+// reaches reports whether a token may write a number. limited.go has what else it may then.
 func reaches(t store.Token, number string) bool {
 	return len(t.Numbers) == 0 || slices.ContainsFunc(t.Numbers, func(prefix string) bool { return strings.HasPrefix(number, prefix) })
 }

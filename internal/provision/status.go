@@ -26,6 +26,7 @@ type Status struct {
 	Action      Action          `json:"action" enum:"add,change,changeNumber,suspend,resume,remove"`
 	UserProfile string          `json:"userProfile"`
 	Numbers     []string        `json:"numbers,omitempty"`
+	NewNumber   string          `json:"newNumber,omitempty"`
 	Status      string          `json:"status" doc:"queued, running, done, or failed: and the service that failed."`
 	Reason      string          `json:"reason,omitempty" doc:"Why it failed."`
 	Problems    []Problem       `json:"problems,omitempty" doc:"The fields at fault, when the request had become wrong until it was its turn."`
@@ -149,7 +150,7 @@ func statusOf(row store.Request) (Status, error) {
 		return Status{}, err
 	}
 	s := Status{
-		RequestID: r.ID, Action: r.Action, UserProfile: r.UserProfile, Numbers: r.Numbers, Status: p.Status, Reason: p.Reason, Problems: p.Problems,
+		RequestID: r.ID, Action: r.Action, UserProfile: r.UserProfile, Numbers: r.Numbers, NewNumber: r.NewNumber, Status: p.Status, Reason: p.Reason, Problems: p.Problems,
 		Services: p.Services, Steps: p.Steps, Profile: p.Profile, Received: row.Created.UTC(), Finished: p.Finished,
 	}
 	if row.Open && !p.Finished.IsZero() { // it failed, and is about to be tried again
