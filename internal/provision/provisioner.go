@@ -79,7 +79,8 @@ type Provisioner struct {
 	opt   Options
 	log   *zap.Logger
 	hooks map[string]*webhook.Hook
-	kick  chan struct{} // there is something to do
+	kick  chan struct{} // there are requests to do
+	news  chan struct{} // tenants are to be told
 	sweep chan struct{} // mailboxes are due
 
 	mu      sync.Mutex
@@ -92,7 +93,7 @@ type key struct{ tenant, id string }
 
 // New makes a Provisioner. It takes requests at once, and does them while Run runs.
 func New(opt Options) (*Provisioner, error) {
-	s := &Provisioner{opt: opt, log: opt.Logger, hooks: map[string]*webhook.Hook{}, kick: make(chan struct{}, 1), sweep: make(chan struct{}, 1), waiting: map[key][]chan struct{}{}}
+	s := &Provisioner{opt: opt, log: opt.Logger, hooks: map[string]*webhook.Hook{}, kick: make(chan struct{}, 1), news: make(chan struct{}, 1), sweep: make(chan struct{}, 1), waiting: map[key][]chan struct{}{}}
 	if s.log == nil {
 		s.log = zap.NewNop()
 	}

@@ -38,30 +38,44 @@ func (s *Provisioner) Run(ctx context.Context) error {
 	}
 	var all errgroup.Group
 	all.Go(func() error { return s.sweepMailboxes(ctx) })
-	var work errgroup.Group
-	work.SetLimit(workers)
-	look, trim := time.NewTicker(lookFor), time.NewTicker(trimEvery)
-	defer look.Stop()
+	all.Go(func() error { return s.serve(ctx, true, s.kick) })
+	all.Go(func() error { return s.serve(ctx, false, s.news) })
+	trim := time.NewTicker(trimEvery)
 	defer trim.Stop()
 	for ctx.Err() == nil {
-		if s.claim(ctx, &work) > 0 {
-			continue // there may be more
-		}
 		select {
 		case <-ctx.Done():
-		case <-s.kick:
-		case <-look.C:
 		case <-trim.C:
 			s.trim(ctx)
 		}
 	}
-	return errors.Join(work.Wait(), all.Wait())
+	return all.Wait()
+}
+
+// serve works on open requests, or tells tenants of the others, until ctx ends. Each has workers of its own, because whoever is told may
+// be slow to hear, or dead, and nobody's requests wait for that.
+func (s *Provisioner) serve(ctx context.Context, open bool, kick chan struct{}) error {
+	var work errgroup.Group
+	work.SetLimit(workers)
+	look := time.NewTicker(lookFor)
+	defer look.Stop()
+	for ctx.Err() == nil {
+		if s.claim(ctx, &work, open, kick) > 0 {
+			continue // there may be more
+		}
+		select {
+		case <-ctx.Done():
+		case <-kick:
+		case <-look.C:
+		}
+	}
+	return work.Wait()
 }
 
 // claim begins what is due, as far as there is room, and returns how many requests that were.
-func (s *Provisioner) claim(ctx context.Context, work *errgroup.Group) int {
+func (s *Provisioner) claim(ctx context.Context, work *errgroup.Group, open bool, kick chan struct{}) int {
 	now := time.Now()
-	rows, err := s.opt.Requests.ClaimRequests(ctx, s.opt.Instance, now, now.Add(lease), workers)
+	rows, err := s.opt.Requests.ClaimRequests(ctx, s.opt.Instance, open, now, now.Add(lease), workers)
 	if err != nil {
 		if ctx.Err() == nil {
 			s.log.Warn("provisioning: the store gives no requests", zap.Error(err))
@@ -70,7 +84,7 @@ func (s *Provisioner) claim(ctx context.Context, work *errgroup.Group) int {
 	}
 	for _, row := range rows {
 		work.Go(func() error {
-			defer s.wake(s.kick) // there is room, and the user's next request may go on
+			defer s.wake(kick) // there is room, and the user's next request may go on
 			s.work(ctx, row)
 			return nil
 		})
@@ -370,5 +384,6 @@ func (j *job) finish(ctx context.Context, failed *failure) error {
 		j.s.log.Info("provisioning request done", fields...)
 	}
 	j.s.finished(key{j.row.Tenant, j.row.ID})
+	j.s.wake(j.s.news)
 	return nil
 }

@@ -17,7 +17,7 @@ import (
 // sweeping is the store of a process that looks after mailboxes alone: somebody else does the requests.
 type sweeping struct{ store.Store }
 
-func (sweeping) ClaimRequests(context.Context, string, time.Time, time.Time, int) ([]store.Request, error) {
+func (sweeping) ClaimRequests(context.Context, string, bool, time.Time, time.Time, int) ([]store.Request, error) {
 	return nil, nil
 }
 

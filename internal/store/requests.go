@@ -37,9 +37,9 @@ type Requests interface {
 	// Requests returns a tenant's requests, newest first, those before a Seq (0 = from the newest), at most limit (1 to MaxList). A
 	// user other than "" limits them to that user's.
 	Requests(ctx context.Context, tenant, user string, before int64, limit int) ([]Request, error)
-	// ClaimRequests returns requests that are due and that nobody works on, the oldest first, and leases them to owner until a
-	// time. An open one waits while an older one of its user is open.
-	ClaimRequests(ctx context.Context, owner string, now, until time.Time, limit int) ([]Request, error)
+	// ClaimRequests returns requests, open ones or others, that are due and that nobody works on, the oldest first, and leases them to owner
+	// until a time. An open one waits while an older one of its user is open.
+	ClaimRequests(ctx context.Context, owner string, open bool, now, until time.Time, limit int) ([]Request, error)
 	// SaveRequest writes Progress, Open, Version, Updated and Due of a request leased to owner, and leases it until a time; zero
 	// gives the lease back. ErrLease when it is another's.
 	SaveRequest(ctx context.Context, r Request, owner string, until time.Time) error

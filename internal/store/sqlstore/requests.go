@@ -81,12 +81,12 @@ func (s *Store) Requests(ctx context.Context, tenant, user string, before int64,
 	return out, s.one(ctx, err, "requests")
 }
 
-// claimable are the requests that are due and that nobody works on; "?" is now, twice.
-const claimable = `due > 0 AND due <= ? AND leased <= ? AND (unfinished = 0 OR NOT EXISTS
+// claimable are the requests that are due and that nobody works on; "?" is now, twice, and whether they are open.
+const claimable = `due > 0 AND due <= ? AND leased <= ? AND unfinished = ? AND (unfinished = 0 OR NOT EXISTS
 	(SELECT 1 FROM requests older WHERE older.tenant = requests.tenant AND older.account = requests.account AND older.unfinished = 1 AND older.seq < requests.seq))`
 
 // ClaimRequests leases requests that are due.
-func (s *Store) ClaimRequests(ctx context.Context, owner string, now, until time.Time, limit int) ([]store.Request, error) {
+func (s *Store) ClaimRequests(ctx context.Context, owner string, open bool, now, until time.Time, limit int) ([]store.Request, error) {
 	at := nanos(now)
 	var out []store.Request
 	claim := func(t tx, lock string) error {
@@ -95,7 +95,7 @@ func (s *Store) ClaimRequests(ctx context.Context, owner string, now, until time
 			r, err := readRequest(scan)
 			out = append(out, r)
 			return err
-		}, at, at, min(max(limit, 1), store.MaxList))
+		}, at, at, number(open), min(max(limit, 1), store.MaxList))
 	}
 	// Mostly there are none, and then nobody has to wait for a writer.
 	err := s.reading(ctx, func(t tx) error { return claim(t, "") })

@@ -75,16 +75,20 @@ func add(t *testing.T, s store.Store, r store.Request) store.Request {
 	return kept
 }
 
-// claim returns the IDs of what is claimed.
+// claim returns the IDs of what is claimed, open or not.
 func claim(t *testing.T, s store.Store, owner string, at time.Time) []string {
 	t.Helper()
-	got, err := s.ClaimRequests(t.Context(), owner, at, at.Add(time.Minute), 10)
-	if err != nil {
-		t.Fatal(err)
-	}
 	ids := []string{}
-	for _, r := range got {
-		ids = append(ids, r.ID)
+	for _, open := range []bool{false, true} {
+		got, err := s.ClaimRequests(t.Context(), owner, open, at, at.Add(time.Minute), 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range got {
+			if ids = append(ids, r.ID); r.Open != open {
+				t.Errorf("claimed %s of those that are open: %v", r.ID, open)
+			}
+		}
 	}
 	return ids
 }
@@ -205,7 +209,7 @@ func requestTrim(t *testing.T, s store.Store) {
 		add(t, s, request("other-"+id, "u-"+id))
 	}
 	for range 3 {
-		got, err := s.ClaimRequests(t.Context(), "one", now, now.Add(time.Minute), 10)
+		got, err := s.ClaimRequests(t.Context(), "one", true, now, now.Add(time.Minute), 10)
 		if err != nil {
 			t.Fatal(err)
 		}
