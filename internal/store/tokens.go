@@ -17,7 +17,7 @@ type Token struct {
 	Name    string            `json:"name"` // whose it is, for people
 	Hash    [sha256.Size]byte `json:"-"`    // of the whole token
 	Scopes  []string          `json:"scopes"`
-	Account string            `json:"account,omitempty"` // it reaches what is of this account alone; "" = all of the tenant
+	Account string            `json:"account,omitempty"` // it reaches what is of this account alone, and is revoked when that is removed; "" = all of the tenant
 	Numbers []string          `json:"numbers,omitempty"` // beginnings of the numbers it may write, "+1415555"; none = all
 	Created time.Time         `json:"created"`
 	Expires time.Time         `json:"expires,omitzero"` // zero = never

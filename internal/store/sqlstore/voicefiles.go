@@ -211,10 +211,12 @@ func (c *changing) usesClip(clip string) (used bool, err error) {
 // forgetAccounts erases what is kept of the conferences of accounts that go: whoever gets such a key later shall not read it. What is on ends by
 // itself and is trimmed in its time; call records are the operator's books.
 func (c *changing) forgetAccounts() error {
+	var gone []string
 	for _, i := range c.of(account.KindAccount) {
 		if i.Op != store.Delete {
 			continue
 		}
+		gone = append(gone, i.Key)
 		for _, query := range []string{
 			"DELETE FROM rooms WHERE tenant = ? AND account = ? AND closed > 0", "DELETE FROM room_access WHERE tenant = ? AND account = ?",
 			"DELETE FROM room_pins WHERE tenant = ? AND account = ?",
@@ -222,6 +224,13 @@ func (c *changing) forgetAccounts() error {
 			if err := c.exec(query, c.tenant, i.Key); err != nil {
 				return err
 			}
+		}
+	}
+	// Who has a token for one of them must not find the next account of that key open to him.
+	for part := range portions(gone) {
+		args := append([]any{nanos(c.now), c.tenant}, anys(part)...)
+		if err := c.exec("UPDATE tokens SET revoked = ? WHERE tenant = ? AND revoked = 0 AND account IN ("+marks(len(part))+")", args...); err != nil {
+			return err
 		}
 	}
 	return nil

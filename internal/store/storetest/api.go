@@ -9,12 +9,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/signalbox/signalbox/internal/account"
 	"github.com/signalbox/signalbox/internal/store"
 )
 
 // apiTests are the contract of Tokens, Requests and Mailboxes.
 var apiTests = []test{
 	{"TokenIsKeptAndRevokedOnce", tokens},
+	{"TokenOfAnAccountEndsWithIt", tokenOfAccount},
 	{"RequestIsKeptOnce", requestOnce},
 	{"RequestsOfAUserAreClaimedInOrder", requestOrder},
 	{"LeaseThatRanOutIsAnybodys", requestLease},
@@ -23,6 +25,32 @@ var apiTests = []test{
 	{"MailboxIsWrittenByWhoReadIt", mailboxVersions},
 	{"MailboxesAreFoundByUserSystemAndDue", mailboxLists},
 	{"RecordsOfATenant", tenantRecords},
+}
+
+func tokenOfAccount(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	for _, tenant := range []string{"acme", "other"} {
+		if _, err := s.Apply(ctx, account.Document{Tenant: tenant, Accounts: []account.AccountEntry{{ID: "a"}, {ID: "b"}}}, now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, of := range []store.Token{{Tenant: "acme", Account: "a"}, {Tenant: "acme", Account: "b"}, {Tenant: "acme"}, {Tenant: "other", Account: "a"}} {
+		of.ID, of.Scopes, of.Created = fmt.Sprint(i), []string{"accounts:read"}, now
+		if err := s.AddToken(ctx, of); err != nil {
+			t.Fatal(err)
+		}
+	}
+	later := now.Add(time.Minute)
+	for _, change := range []store.Change{{Op: store.Delete, Kind: account.KindAccount, Key: "a"}, {Op: store.Put, Entry: &account.AccountEntry{ID: "a"}}} {
+		if _, err := s.Change(ctx, "acme", []store.Change{change}, later); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, want := range []time.Time{later, {}, {}, {}} {
+		if got, err := s.Token(ctx, fmt.Sprint(i)); err != nil || !got.Revoked.Equal(want) {
+			t.Errorf("token of account %q of %s: %v, revoked at %s, want %s", got.Account, got.Tenant, err, got.Revoked, want)
+		}
+	}
 }
 
 func tokens(t *testing.T, s store.Store) {
