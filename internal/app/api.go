@@ -58,7 +58,7 @@ func (a *App) openAPI() error {
 	a.provision, err = provision.New(provision.Options{
 		Rows: a.store, Profiles: a.store, Requests: a.store, Mailboxes: a.store, Systems: systems, DefaultPilot: c.API.DefaultPilot,
 		Retention: c.Voicemail.Retention, Hooks: hooks, Instance: a.instance, Exclusive: c.Store.Postgres.DSN == "",
-		ClearLamp: a.clearLamp, Phones: a.store, Meter: a.provisionMeter, Logger: a.log,
+		ClearLamp: a.clearLamp, Phones: a.store, Names: a.store, Meter: a.provisionMeter, Logger: a.log,
 	})
 	if err != nil {
 		return fmt.Errorf("api.webhooks: %w", err)

@@ -115,6 +115,14 @@ func (s *Provisioner) follow(ctx context.Context, tenant, user string, c store.C
 	d.boxes()
 	d.darken()
 	d.t.numbers = slices.Collect(maps.Values(d.numbers))
+	if number != nil {
+		switch kept, err := s.keptByAnother(ctx, w, user, number); {
+		case err != nil:
+			return nil, err
+		case kept:
+			d.bad.add("/voicemail/mailbox", "the mailbox named %s is still that of the number's former subscriber: send a provisioning request, which finds another name, or name one", number.Number)
+		}
+	}
 	for _, m := range d.t.boxes {
 		other, err := s.opt.Mailboxes.Mailbox(ctx, m.FQDN, m.ID)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {

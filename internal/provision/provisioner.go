@@ -64,6 +64,11 @@ type Options struct {
 	Phones interface {
 		NumbersOf(ctx context.Context, user, host string) ([]tel.Number, error)
 	}
+	// Names finds the number that has a mailbox of another name; nil = the names of mailboxes are known from the systems that are told of
+	// theirs alone.
+	Names interface {
+		NumberOfMailbox(ctx context.Context, tenant, mailbox string) (tel.Number, error)
+	}
 	Meter  Meter // nil = nobody hears
 	Logger *zap.Logger
 }

@@ -1,6 +1,7 @@
 package provision
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -118,10 +119,47 @@ func (s *Provisioner) plan(ctx context.Context, tenant string, r Request, again 
 				w.taken[m.ID] = true
 			}
 		}
+		for _, n := range t.numbers {
+			if t.scope[n.Number] {
+				kept, err := s.keptByAnother(ctx, w, r.UserProfile, n)
+				if err != nil {
+					return nil, err
+				}
+				if kept {
+					w.taken[n.Number] = true
+				}
+			}
+		}
 		if len(w.taken) == known {
 			return t, nil
 		}
 	}
+}
+
+// keptByAnother reports whether the mailbox that is named like a number is that of its former subscriber, who has another number now and
+// kept it, at one of the same systems. Of those that are told of their mailboxes it is known from these.
+func (s *Provisioner) keptByAnother(ctx context.Context, w *world, user string, n *account.NumberEntry) (bool, error) {
+	if s.opt.Names == nil || n.Voicemail == nil || cmp.Or(n.Voicemail.Mailbox, n.Number) != n.Number {
+		return false, nil
+	}
+	for _, row := range w.numbers {
+		if was := row.Entry.(*account.NumberEntry).Voicemail; row.Key == n.Number && was != nil && cmp.Or(was.Mailbox, n.Number) == n.Number {
+			return false, nil // it is the number's already
+		}
+	}
+	by, err := s.opt.Names.NumberOfMailbox(ctx, "", n.Number)
+	var other account.Profile
+	if err == nil {
+		other, err = s.opt.Profiles.Profile(ctx, by)
+	}
+	switch {
+	case errors.Is(err, store.ErrNotFound) || err == nil && other.Account.Tenant == w.tenant && other.Account.ID == user:
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	systems := w.pilots[n.Voicemail.Pilot].systems
+	return slices.ContainsFunc(other.Systems, func(v account.VoicemailSystem) bool { return systems[v.FQDN] != nil }), nil
 }
 
 func (s *Provisioner) all(ctx context.Context, tenant string, kind account.Kind, of string) ([]store.Row, error) {
