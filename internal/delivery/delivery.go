@@ -150,13 +150,20 @@ func (k *Keeper) Drop(file string) {
 
 func (k *Keeper) note(id string) string { return filepath.Join(k.opt.Dir, id+".json") }
 
-// write notes a message beside its file.
+// write notes a message beside its file. What stood there stays whole when the disk is full or we die.
 func (k *Keeper) write(m store.Spooled) error {
 	text, err := json.Marshal(m)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(k.note(m.ID), text, 0o600)
+	note := k.note(m.ID)
+	if err = os.WriteFile(note+".new", text, 0o600); err == nil {
+		err = os.Rename(note+".new", note)
+	}
+	if err != nil {
+		_ = os.Remove(note + ".new")
+	}
+	return err
 }
 
 // unnote removes the note beside a file.

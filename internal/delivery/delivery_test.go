@@ -227,6 +227,44 @@ func TestAMessageTheStoreDidNotTakeIsNotedBesideItsFile(t *testing.T) {
 	})
 }
 
+// The note of a message that is being recorded is replaced and not written over: when that fails it is there as it was.
+func TestANoteIsReplacedAndNotWrittenOver(t *testing.T) {
+	b := newBench(t)
+	b.shelf.down = true
+	id, file, err := b.Room(t.Context(), "fs1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := recorder.Message{ID: id, File: file, Number: alice, Why: tel.Busy, Arrival: call.Arrival{Node: "fs1", To: alice}, Recorded: time.Now()}
+	b.Begin(m, 2*time.Minute)
+	first, other := b.note(id), filepath.Join(t.TempDir(), "first")
+	if err := os.Link(first, other); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.ReadFile(other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Length = 3 * time.Second
+	b.Keep(t.Context(), m)
+	after, err := os.ReadFile(other)
+	if err != nil || !bytes.Equal(before, after) {
+		t.Errorf("the first note was written over: %v, %s", err, after)
+	}
+	if now, err := os.ReadFile(first); err != nil || bytes.Equal(now, before) || left(t, b.dir) != 1 {
+		t.Errorf("the second note is %s, %v, of %d files", now, err, left(t, b.dir))
+	}
+	if err := os.Mkdir(first+".new", 0o700); err != nil { // nothing can be written
+		t.Fatal(err)
+	}
+	if err := b.write(store.Spooled{ID: id}); err == nil {
+		t.Error("a note that cannot be written is no error")
+	}
+	if now, err := os.ReadFile(first); err != nil || len(now) < 50 {
+		t.Errorf("the note is %s, %v", now, err)
+	}
+}
+
 // A sidecar that dies, or is stopped, while a caller speaks leaves him with FreeSWITCH, which records him to the end: the next process delivers that.
 func TestTheMessageOfASidecarThatDiedIsDelivered(t *testing.T) {
 	second := make([]byte, 16000)
