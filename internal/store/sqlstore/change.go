@@ -345,11 +345,7 @@ func (c *changing) writeParts() error {
 			accounts[e.Account] = true
 		case *account.NumberEntry:
 			if i.was != nil && i.was.Entry.(*account.NumberEntry).Account != e.Account {
-				for _, table := range []string{"rules", "schedules"} {
-					if err == nil {
-						err = c.exec("DELETE FROM "+table+" WHERE tenant = ? AND account = ? AND number = ?", c.tenant, i.was.Entry.(*account.NumberEntry).Account, i.Key)
-					}
-				}
+				err = c.leavesAccount(i)
 			}
 		}
 		if err != nil {
@@ -368,6 +364,20 @@ func (c *changing) writeParts() error {
 		}
 	}
 	return nil
+}
+
+// leavesAccount removes what a number that goes to another account had with the one before: its rules, its schedules, and what is said of the
+// messages of him who had it, with which the lamp of the next one would be lit.
+func (c *changing) leavesAccount(i *item) error {
+	for _, table := range []string{"rules", "schedules"} {
+		if err := c.exec("DELETE FROM "+table+" WHERE tenant = ? AND account = ? AND number = ?", c.tenant, i.was.Entry.(*account.NumberEntry).Account, i.Key); err != nil {
+			return err
+		}
+	}
+	if err := c.moved(i.Key, namesOf(i.was.Entry), namesOf(i.row.Entry)); err != nil {
+		return err
+	}
+	return c.exec("DELETE FROM waiting WHERE number = ?", i.Key)
 }
 
 // shown raises the least version of every profile of the tenant: where its own pilot or system goes, the operator's shows, whose

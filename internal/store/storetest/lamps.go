@@ -16,6 +16,7 @@ var lampTests = []test{
 	{"LampIsTheSumOfSystemsAndNumbers", lampSum},
 	{"SameCountsChangeNoLamp", lampSame},
 	{"LampOfAPhoneThatIsMovedOrRemoved", lampMoved},
+	{"LampOfTheNextSubscriberIsDark", lampNext},
 	{"NumbersAreFoundByPhoneAndMailbox", lampNames},
 	{"NotifiersAreThoseThatSayFromWhere", lampNotifiers},
 }
@@ -120,6 +121,26 @@ func lampMoved(t *testing.T, s store.Store) {
 	}
 	if l := lamp(t, s, "1000", "pbx.example.net"); l.Changed.IsZero() {
 		t.Error("a phone of somebody's is forgotten")
+	}
+}
+
+// lampNext gives a number with messages to another account, by a change that names its version. The phone stays.
+func lampNext(t *testing.T, s store.Store) {
+	apply(t, s, Small())
+	must(t, s.SetWaiting(t.Context(), waits(Alice, "vm-a.example.net", 2, 1, now)))
+	row, err := s.Get(t.Context(), account.OperatorTenant, account.KindNumber, string(Alice))
+	must(t, err)
+	e := *row.Entry.(*account.NumberEntry)
+	e.Account = "bob"
+	later := now.Add(time.Hour)
+	if _, err := s.Change(t.Context(), account.OperatorTenant, []store.Change{{Op: store.Put, Entry: &e, IfVersion: &row.Version}}, later); err != nil {
+		t.Fatal(err)
+	}
+	if l := lamp(t, s, "1000", "pbx.example.net"); l.Counts != (store.Counts{}) || !l.Changed.Equal(later) {
+		t.Errorf("the next subscriber's lamp is %+v, want dark and changed", l)
+	}
+	if kept, err := s.WaitingOf(t.Context(), Alice); err != nil || len(kept) != 0 {
+		t.Errorf("of his messages is kept %+v, %v", kept, err)
 	}
 }
 
