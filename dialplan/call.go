@@ -1,6 +1,8 @@
 package dialplan
 
 import (
+	"errors"
+	"fmt"
 	"maps"
 	"strings"
 	"time"
@@ -34,6 +36,7 @@ type Call struct {
 	globals map[string]string // set by set_global on the way
 	store   map[string]string // what the application hash put away; "" = deleted
 	written int               // bytes of all variables ever set on paper
+	slow    int               // patterns that reached their time limit
 }
 
 // profile are the fields of a caller's profile and what they hold when nobody said anything.
@@ -173,6 +176,23 @@ func (r *resolver) beyond(name string) (string, bool) {
 	}
 	return r.tree.Global(name)
 }
+
+// perform matches for the call, whose patterns that take too long are counted: beyond maxSlow nothing is matched any more.
+func (r *resolver) perform(subject, expression string) (match, error) {
+	if !r.worn() {
+		m, err := r.tree.patterns.perform(subject, expression)
+		if !errors.Is(err, ErrLimit) {
+			return m, err
+		}
+		if r.call.slow++; !r.worn() {
+			return m, err
+		}
+	}
+	return match{}, fmt.Errorf("more than %d patterns that take longer than %v: %w", maxSlow, matchTimeout, ErrLimit)
+}
+
+// worn reports whether the call has met too many slow patterns.
+func (r *resolver) worn() bool { return r.call.slow > maxSlow }
 
 // Function carries out an API function.
 func (r *resolver) Function(name, args string) (string, error) {

@@ -22,7 +22,7 @@ func (r *resolver) offline(name, args string) (string, error) {
 	case "cond":
 		return cond(args), nil
 	case "regex":
-		return regexFunction(r.tree.patterns, args), nil
+		return r.regexFunction(args)
 	case "expr":
 		return arithmetic(args)
 	}
@@ -386,22 +386,24 @@ func compare(a, b, op string, aQuoted, bQuoted bool) bool {
 }
 
 // regexFunction is ${regex(SUBJECT|PATTERN|%1|flags)}.
-func regexFunction(patterns *patternCache, args string) string {
+func (r *resolver) regexFunction(args string) (string, error) {
 	delim, args := delimiter(args)
 	f := separate(args, delim, 4)
 	if len(f) < 2 {
-		return badArgs
+		return badArgs, nil
 	}
-	m, _ := patterns.perform(f[0], f[1]) // a pattern that does not compile does not match
+	m, err := r.perform(f[0], f[1]) // a pattern that does not compile, or takes too long, does not match
 	switch {
+	case r.worn():
+		return "", err
 	case len(f) == 2:
-		return strconv.FormatBool(m.count > 0)
+		return strconv.FormatBool(m.count > 0), nil
 	case m.count > 0:
-		return m.substitute(strings.ReplaceAll(f[2], "%", "$"), f[0])
+		return m.substitute(strings.ReplaceAll(f[2], "%", "$"), f[0]), nil
 	case len(f) > 3 && strings.Contains(f[3], "n"):
-		return ""
+		return "", nil
 	case len(f) > 3 && strings.Contains(f[3], "b"):
-		return "false"
+		return "false", nil
 	}
-	return f[0]
+	return f[0], nil
 }

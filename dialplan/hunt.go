@@ -43,7 +43,7 @@ const (
 	maxTrace     = 100_000  // lines of one hunt
 	maxTraceSize = 16 << 20 // bytes of one hunt's trace, of its actions' data, and of a walk's
 	maxLoop      = 1_000    // repetitions of one action
-	maxSlow      = 20       // patterns of one hunt that reach their time limit
+	maxSlow      = 20       // patterns of one call that reach their time limit
 )
 
 // Hunt looks for the call's destination in its context as mod_dialplan_xml does. It returns ErrNoContext when there
@@ -68,7 +68,6 @@ type hunter struct {
 	resolve *resolver
 	result  *Result
 	size    int   // bytes of trace and of inline data so far
-	slow    int   // patterns that took too long
 	err     error // a bound was reached; ends the hunt
 }
 
@@ -294,14 +293,12 @@ func (h *hunter) subjectOf(field string, pos Pos) string {
 
 // perform matches and reports why a pattern could not be used.
 func (h *hunter) perform(subject, expression string, pos Pos) match {
-	m, err := h.tree.patterns.perform(subject, expression)
+	m, err := h.resolve.perform(subject, expression)
 	if err != nil {
 		h.notice(pos, NoticePattern, "%v", err)
 	}
-	if errors.Is(err, ErrLimit) {
-		if h.slow++; h.slow > maxSlow {
-			h.err = errAt(pos, "more than %d patterns that take longer than %v: %w", maxSlow, matchTimeout, ErrLimit)
-		}
+	if h.resolve.worn() {
+		h.err = &Error{Pos: pos, Err: err}
 	}
 	return m
 }
@@ -534,6 +531,9 @@ func (h *hunter) inline(a Action) error {
 	h.call.scope = nil
 	if h.size += len(data); h.size > maxTraceSize || p.spend(0) {
 		return fmt.Errorf("more than %d bytes of variables: %w", maxWritten, ErrLimit)
+	}
+	if h.resolve.worn() {
+		return fmt.Errorf("more than %d patterns that take longer than %v: %w", maxSlow, matchTimeout, ErrLimit)
 	}
 	if !done {
 		h.notice(a.Pos, NoticeUnknown, "inline application %s is not executed here", a.Application)

@@ -54,6 +54,7 @@ type NoticeKind string
 // The kinds of notices. Those of Load come first; Hunt and Walk know the rest.
 const (
 	NoticeDropped   NoticeKind = "dropped-line"       // FreeSWITCH drops a line, or a part of it
+	NoticeCut       NoticeKind = "cut-line"           // FreeSWITCH has no room for a line, and cuts it
 	NoticeGlobal    NoticeKind = "undefined-global"   // $${name} that is not set
 	NoticeInclude   NoticeKind = "missing-include"    // nothing to include there, or a file that cannot be read
 	NoticeExec      NoticeKind = "exec-refused"       // a directive that would run a program or ask the network

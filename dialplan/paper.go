@@ -262,7 +262,7 @@ func (p *paper) capture(data string) {
 	if len(f) < 3 {
 		return
 	}
-	m, err := p.tree.patterns.perform(f[1], f[2])
+	m, err := p.perform(f[1], f[2])
 	if err != nil {
 		p.notice(NoticePattern, "capture: %v", err)
 	}

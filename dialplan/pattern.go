@@ -20,8 +20,11 @@ const (
 	matchTimeout = 250 * time.Millisecond
 	// maxPairs is how many groups, with the whole match, FreeSWITCH has room for. A match with more is none.
 	maxPairs = 10
-	// maxPatterns is how many compiled patterns a tree keeps.
-	maxPatterns = 20_000
+	// maxPatterns is how large the compiled patterns together may be that a tree keeps, by their Size.
+	maxPatterns = 2 << 20
+	// maxCounted is up to which sum of its counts, as in \d{3,10}, a pattern is compiled to match in linear time: that has
+	// as many instructions.
+	maxCounted = 2000
 )
 
 // match is what a pattern left behind: the count of groups including the whole match (0 = no match), and offsets.
@@ -33,7 +36,8 @@ type match struct {
 // patternCache keeps compiled patterns.
 type patternCache struct {
 	mu   sync.Mutex
-	have map[string]*Pattern
+	have map[string]*Pattern // nil = it does not compile
+	size int
 }
 
 func newPatternCache() *patternCache { return &patternCache{have: map[string]*Pattern{}} }
@@ -52,8 +56,13 @@ func (c *patternCache) perform(subject, expression string) (match, error) {
 	if !ok {
 		p, err = CompilePattern(expression)
 		c.mu.Lock()
-		if len(c.have) >= maxPatterns {
+		size := len(expression) + 50
+		if p != nil {
+			size += p.size
+		}
+		if c.size += size; c.size > maxPatterns {
 			clear(c.have)
+			c.size = size
 		}
 		c.have[expression] = p
 		c.mu.Unlock()
@@ -76,7 +85,11 @@ type Pattern struct {
 	fast *regexp.Regexp
 	// slow matches anything; compiled when it is first wanted.
 	slow func() (*regexp2.Regexp, error)
+	size int
 }
+
+// Size is about how many instructions the pattern was compiled to, for those who keep many.
+func (p *Pattern) Size() int { return p.size }
 
 // CompilePattern compiles an expression as FreeSWITCH takes it in <condition expression="..."> once ${...} is expanded: a
 // PCRE pattern, /pattern/flags, or an Asterisk pattern behind "_". The error says what PCRE refuses.
@@ -113,8 +126,10 @@ func CompilePattern(expression string) (*Pattern, error) {
 		re.MatchTimeout = matchTimeout
 		return re, nil
 	})}
-	if options == regexp2.None && isPlain(translated) {
+	p.size = len(translated)
+	if n := counted(translated); options == regexp2.None && n <= maxCounted && isPlain(translated) {
 		p.fast, _ = regexp.Compile(translated)
+		p.size += n
 	}
 	if p.fast == nil {
 		if _, err := p.slow(); err != nil {
@@ -241,6 +256,18 @@ func isPlain(p string) bool {
 		}
 	}
 	return true
+}
+
+// counted is the sum of the counts of a pattern's quantifiers.
+func counted(p string) (n int) {
+	for i := range len(p) {
+		if p[i] == '{' {
+			least, rest := leadingInt(p[i+1:])
+			most, _ := leadingInt(strings.TrimPrefix(rest, ","))
+			n += max(least, most, 0)
+		}
+	}
+	return n
 }
 
 // leadingZero reports whether one of the counts of a quantifier, which begins behind its brace, is written like 00.

@@ -315,7 +315,7 @@ func (p *preprocessor) globalsIn(raw string, room int, pos Pos) line {
 		return l
 	}
 	pos.Col = l.parts[1].col
-	p.notice(pos, NoticeDropped, "FreeSWITCH drops a part of this line, which global variables make longer than its buffer of %d bytes", room)
+	p.notice(pos, NoticeCut, "FreeSWITCH drops a part of this line, which global variables make longer than its buffer of %d bytes", room)
 	if len(l.text) == room-1 {
 		l.text, l.parts = l.seen, l.parts[:1]
 	}

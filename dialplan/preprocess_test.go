@@ -79,7 +79,7 @@ func TestFilesAndLinesAreJoinedAsByFreeSWITCH(t *testing.T) {
 	}
 	dropped := 0
 	for _, n := range tree.Notices() {
-		if n.Kind == NoticeDropped {
+		if n.Kind == NoticeCut {
 			dropped++
 		}
 	}

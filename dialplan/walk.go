@@ -272,6 +272,9 @@ func (w *walker) execute(ctx context.Context, c *Call, a Action, depth int) erro
 	if p.spend(0) {
 		return errAt(a.Pos, "more than %d bytes of variables: %w", maxWritten, ErrLimit)
 	}
+	if p.worn() {
+		return errAt(a.Pos, "more than %d patterns that take longer than %v: %w", maxSlow, matchTimeout, ErrLimit)
+	}
 	if done {
 		return nil
 	}
@@ -489,7 +492,7 @@ func (w *walker) executeExtension(ctx context.Context, c *Call, a Action, depth 
 	if err := w.route(ctx, &inner, &place{f[0], cmp.Or(f[1], dialplan), inner.Context, a.Pos}, depth+1); err != nil {
 		return err
 	}
-	c.globals, c.store, c.Now, c.written = inner.globals, inner.store, inner.Now, inner.written
+	c.globals, c.store, c.Now, c.written, c.slow = inner.globals, inner.store, inner.Now, inner.written, inner.slow
 	// When an inner hunt is over FreeSWITCH forgets the profile of the one around it as well.
 	root := c
 	for root.outer != nil {

@@ -48,6 +48,8 @@ func (l *linter) files() {
 			if !l.harmless(n.Pos) {
 				l.found("dropped-line", n.Pos, nil, n.Text, "write <include>, </include> and each X-PRE-PROCESS on lines of their own")
 			}
+		case dialplan.NoticeCut:
+			l.found("dropped-line", n.Pos, nil, n.Text, "put the value on a line of its own where it is used, or part it into shorter ones")
 		case dialplan.NoticeGlobal: // a file alone does not say what vars.xml sets
 			if name := globalName.FindStringSubmatch(n.Text); !inside && !l.lone() && (name == nil || !computed[name[1]]) {
 				l.found("global-undefined", n.Pos, nil, n.Text, `set it before, in vars.xml: <X-PRE-PROCESS cmd="set" data="NAME=VALUE"/>; for a variable of the channel write ${NAME}`)

@@ -16,8 +16,9 @@ type language struct {
 }
 
 const (
-	maxProg   = 4000  // instructions of one pattern
-	maxStates = 20000 // of one question
+	maxProg   = 4000    // instructions of one pattern
+	maxStates = 20000   // of one question
+	maxWork   = 1 << 19 // states of one question times the instructions of its patterns
 )
 
 // languageOf returns the language of an expression as it stands in a dialplan, nil when it has none here.
@@ -244,9 +245,19 @@ func (s spot) key() string {
 	return string(b)
 }
 
+// room is how many states a question may have: fewer where each takes more work and memory.
+func room(terms []term) int {
+	instructions := 1
+	for _, t := range terms {
+		instructions += len(t.l.prog.Inst)
+	}
+	return min(maxStates, maxWork/instructions)
+}
+
 // witness finds the shortest text that lies in all terms. known is false when the question is too big.
 func witness(terms ...term) (text string, found, known bool) {
 	chars, _ := alphabet(terms)
+	most := room(terms)
 	spots := []spot{start(terms)}
 	seen := map[string]bool{spots[0].key(): true}
 	for i := 0; i < len(spots); i++ {
@@ -261,7 +272,7 @@ func witness(terms ...term) (text string, found, known bool) {
 		for _, r := range chars {
 			n := spots[i].next(terms, i, r)
 			if key := n.key(); !seen[key] {
-				if seen[key] = true; len(spots) >= maxStates {
+				if seen[key] = true; len(spots) >= most {
 					return "", false, false
 				}
 				spots = append(spots, n)
@@ -290,6 +301,7 @@ func everything() *language { return languageOf("^") }
 // length along the states, so that a big language costs no more than a small one.
 func many(limit, longest int, terms ...term) bool {
 	chars, sizes := alphabet(terms)
+	most := room(terms) / 10
 	spots := []spot{start(terms)}
 	index := map[string]int{spots[0].key(): 0}
 	counts := map[int]int{0: 1}
@@ -307,7 +319,7 @@ func many(limit, longest int, terms ...term) bool {
 				key := s.key()
 				to, ok := index[key]
 				if !ok {
-					if len(spots) >= maxStates/10 {
+					if len(spots) >= most {
 						return false
 					}
 					to = len(spots)

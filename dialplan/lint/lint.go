@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/signalbox/signalbox/dialplan"
 )
@@ -126,6 +127,9 @@ type linter struct {
 	orders   map[string][]order
 	seen     map[string]bool
 	beyond   int
+	weight   int           // of the patterns
+	spent    time.Duration // on attacks
+	unread   int           // patterns of which nothing is said, or not whether they are slow
 }
 
 // run applies every rule.
@@ -203,6 +207,9 @@ func (l *linter) finish() {
 	})
 	if l.beyond > 0 {
 		list = append(list, Finding{Rule: "too-many", Severity: Warning, What: fmt.Sprintf("%d more findings", l.beyond), Instead: "mend those that are shown, or silence a rule"})
+	}
+	if l.unread > 0 {
+		list = append(list, Finding{Rule: "too-many", Severity: Warning, What: fmt.Sprintf("%d patterns were not looked at as closely as others: this dialplan's are too large together, or too slow", l.unread), Instead: "check the parts of this tree by themselves"})
 	}
 	l.report.Findings = list
 }

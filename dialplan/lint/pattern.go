@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/signalbox/signalbox/dialplan"
 )
@@ -24,6 +25,10 @@ func (l *linter) pattern(expression string) *pattern {
 		return p
 	}
 	p := &pattern{dynamic: strings.Contains(expression, "${")}
+	if !p.dynamic && l.weight > maxWeight {
+		p.dynamic = true
+		l.unread++
+	}
 	if !p.dynamic {
 		p.compiled, p.err = dialplan.CompilePattern(expression)
 		if p.err == nil {
@@ -33,11 +38,32 @@ func (l *linter) pattern(expression string) *pattern {
 					p.language = nil // it takes nothing, or is too big to say
 				}
 			}
-			p.slow = attack(expression, p)
+			p.slow = l.attacked(expression, p)
+			l.weight += p.compiled.Size()
+			if p.language != nil {
+				l.weight += len(p.language.prog.Inst)
+			}
 		}
 	}
+	l.weight += len(expression)
 	l.patterns[expression] = p
 	return p
+}
+
+const (
+	maxWeight = 4 << 20          // instructions and bytes of all patterns that are kept; of further ones nothing is said
+	maxAttack = 20 * time.Second // for looking for texts on which patterns are slow, in all
+)
+
+// attacked is attack as long as there is time for it.
+func (l *linter) attacked(expression string, p *pattern) string {
+	if l.spent > maxAttack {
+		l.unread++
+		return ""
+	}
+	begun := time.Now()
+	defer func() { l.spent += time.Since(begun) }()
+	return attack(expression, p)
 }
 
 // maxCaptures is how many groups FreeSWITCH has room for.
