@@ -233,12 +233,14 @@ func (n *node) write(b *strings.Builder) {
 		_ = xml.EscapeText(b, []byte(value))
 		b.WriteString(`"`)
 	}
-	b.WriteString(">\n")
+	b.WriteString(">")
+	if strings.TrimSpace(n.text) == "" {
+		b.WriteString("\n")
+	} else { // of <expression> and <action>, where a line end in front would count
+		_ = xml.EscapeText(b, []byte(n.text))
+	}
 	for _, c := range n.children {
 		c.write(b)
-	}
-	if strings.TrimSpace(n.text) != "" {
-		_ = xml.EscapeText(b, []byte(n.text))
 	}
 	b.WriteString("</" + n.name + ">\n")
 }
