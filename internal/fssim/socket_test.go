@@ -34,6 +34,7 @@ func TestRepliesAsRecorded(t *testing.T) {
 		{"api uuid_exists 00000000-0000-0000-0000-000000000000", "", "false"},
 		{"api uuid_kill 00000000-0000-0000-0000-000000000000", "", "-ERR No such channel!\n"},
 		{"api global_getvar domain", "", "127.0.0.1"},
+		{"api global_getvar Domain", "", "127.0.0.1"},
 		{"api global_getvar nosuch", "", "-ERR no reply\n"},
 		{"api hostname", "", "vm"},
 		{"api switchname", "", "vm"},

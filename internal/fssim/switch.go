@@ -85,9 +85,9 @@ func New(o Options) (*Switch, error) {
 		return nil, fmt.Errorf("simulated switch: %w", err)
 	}
 	s.plan.Store(tree)
-	s.globals = maps.Clone(o.Globals)
-	if s.globals == nil {
-		s.globals = map[string]string{}
+	s.globals = map[string]string{} // by their names in lower case, which FreeSWITCH does not look at
+	for name, value := range o.Globals {
+		s.globals[strings.ToLower(name)] = value
 	}
 	if _, ok := s.globals["domain"]; !ok {
 		s.globals["domain"] = "127.0.0.1"
@@ -356,7 +356,7 @@ func (s *Switch) defaultDomain() string {
 // global returns a global variable.
 func (s *Switch) global(name string) (string, bool) {
 	s.mu.Lock()
-	v, ok := s.globals[name]
+	v, ok := s.globals[strings.ToLower(name)]
 	s.mu.Unlock()
 	if ok {
 		return v, true
@@ -368,7 +368,7 @@ func (s *Switch) setGlobal(name, value string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.globals) < maxVariables {
-		s.globals[name] = value
+		s.globals[strings.ToLower(name)] = value
 	}
 }
 
