@@ -18,4 +18,4 @@ var SoundFiles embed.FS
 // Revision is the number that extension and context signalbox carry in their attribute "revision", which FreeSWITCH
 // ignores and keeps: by it `signalbox doctor` tells whether the files that a switch has loaded are ours, older or newer. It
 // goes up with every change of what dialplan/public/05_signalbox.xml, dialplan/default/00_signalbox_voicemail.xml or dialplan/signalbox.xml do.
-const Revision = 4
+const Revision = 5

@@ -17,6 +17,7 @@ var known = map[int]string{
 	2: "0c990873aaf78e45",
 	3: "6026914a5d4e3fc9",
 	4: "e66f9d980140de39",
+	5: "e5442a95462c5816",
 }
 
 func TestEveryChangeOfTheDialplanHasItsRevision(t *testing.T) {

@@ -144,10 +144,10 @@ type Guard struct {
 // Command returns the API command (without "api ") that arms the guard, in a scheduler group of its own:
 //
 //	sched_api +3 signalbox-UUID expand uuid_transfer ${cond(${uuid_getvar(UUID signalbox_stage)} == unserved ? UUID : gone)}
-//	    'unset:socket_resume,execute_extension:signalbox-unserved XML signalbox,transfer:DEST XML CONTEXT' inline
+//	    'execute_extension:signalbox-unserved XML signalbox,transfer:DEST XML CONTEXT' ${cond(${uuid_setvar(UUID socket_resume)} == x ? inline : inline)}
 //
-// socket_resume goes first: when our connection ends in that moment, as it does when a frozen switch goes on, it would cut what has begun
-// and leave the caller in silence.
+// socket_resume goes before the transfer: when our connection ends in that moment, as it does when a frozen switch goes on, it would cut
+// what has begun and leave the caller in silence. As the first action of what has begun it comes too late (measured: 17 callers of 240).
 //
 // FreeSWITCH does not expand the arguments of an api command; "expand" does, when the guard fires. So it fires into a call
 // that nobody serves, and never into a conversation (measured).
@@ -162,8 +162,8 @@ func (g Guard) Command() (string, error) {
 		return "", fmt.Errorf("guard: time %v has to be 1 s to 24 h: %w", g.After, ErrInvalid)
 	}
 	return fmt.Sprintf("sched_api +%d signalbox-%s expand uuid_transfer ${cond(${uuid_getvar(%s signalbox_stage)} == unserved ? %s : gone)} "+
-		"'unset:socket_resume,execute_extension:signalbox-unserved XML signalbox,transfer:%s XML %s' inline",
-		seconds, g.UUID, g.UUID, g.UUID, g.Destination, g.Context), nil
+		"'execute_extension:signalbox-unserved XML signalbox,transfer:%s XML %s' ${cond(${uuid_setvar(%s socket_resume)} == x ? inline : inline)}",
+		seconds, g.UUID, g.UUID, g.UUID, g.Destination, g.Context, g.UUID), nil
 }
 
 // GuardOff returns the API command (without "api ") that takes off every guard of a call and nothing else.

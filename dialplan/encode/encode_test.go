@@ -198,7 +198,7 @@ func TestCommands(t *testing.T) {
 		{"respond without phrase", func() (string, error) { return encode.Respond(480, "") }, "480"},
 		{"guard", func() (string, error) {
 			return encode.Guard{UUID: id, Destination: "+14155550100", Context: "public", After: 2100 * time.Millisecond}.Command()
-		}, "sched_api +3 signalbox-" + id + " expand uuid_transfer ${cond(${uuid_getvar(" + id + " signalbox_stage)} == unserved ? " + id + " : gone)} 'unset:socket_resume,execute_extension:signalbox-unserved XML signalbox,transfer:+14155550100 XML public' inline"},
+		}, "sched_api +3 signalbox-" + id + " expand uuid_transfer ${cond(${uuid_getvar(" + id + " signalbox_stage)} == unserved ? " + id + " : gone)} 'execute_extension:signalbox-unserved XML signalbox,transfer:+14155550100 XML public' ${cond(${uuid_setvar(" + id + " socket_resume)} == x ? inline : inline)}"},
 		{"guard off", func() (string, error) { return encode.GuardOff(id) }, "sched_del signalbox-" + id},
 		{"guard off by its number", func() (string, error) { return encode.GuardOffByNumber("+OK Added: 17\n") }, "sched_del 17"},
 	} {

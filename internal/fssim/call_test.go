@@ -39,7 +39,7 @@ func TestNoAnswerThenVoicemail(t *testing.T) {
 			t.Errorf("%s = %q, want %q", name, got, want)
 		}
 	}
-	if got := c.api("sched_del signalbox-" + data.UUID()); got != "+OK Deleted: 1\n" {
+	if got := c.api("sched_del signalbox-" + data.UUID()); got != "+OK Deleted: 2\n" {
 		t.Errorf("the guard: %q", got)
 	}
 	c.execute("set", "hangup_after_bridge=false")
