@@ -16,8 +16,10 @@ import (
 func ours(channel *wire.Event) []encode.Var {
 	changed := []string{"continue_on_fail", "hangup_after_bridge", "sip_ignore_remote_cause"}
 	var vars []encode.Var
-	for _, name := range changed {
-		vars = append(vars, encode.Var{Name: "signalbox_was_" + name, Value: plain(channel.Var(name))})
+	if channel.Var("signalbox_touched") != "true" { // else a call of ours was sent to us again: it is kept, and what is there is ours
+		for _, name := range changed {
+			vars = append(vars, encode.Var{Name: "signalbox_was_" + name, Value: plain(channel.Var(name))})
+		}
 	}
 	vars = append(vars, encode.Var{Name: "signalbox_touched", Value: "true"})
 	for _, name := range changed {

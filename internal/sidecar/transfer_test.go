@@ -78,6 +78,10 @@ func TestATransferToTheNumberThatWasCalledIsOne(t *testing.T) {
 			if late := time.Since(transferred); late > 3*time.Second {
 				t.Errorf("the record of the first call was closed %s after the transfer", late)
 			}
+			// For the fallback there is what was before the first call, which had set it to true.
+			if was := r.API("uuid_getvar " + first.UUID + " signalbox_was_continue_on_fail"); was != "_undef_" {
+				t.Errorf("continue_on_fail was %q before, the second call says", was)
+			}
 			again.Answer()
 			r.Status(c, 200)
 			if err := again.WaitAcknowledged(r.Context()); err != nil {
