@@ -25,7 +25,7 @@ func judgeDevice(req *message, t *table, allowed bool, self func(string, uint16)
 		if req.method == "ACK" {
 			return fate{absorb: true, why: "ack of an unregistered device"}
 		}
-		return answer(403, "device is not registered")
+		return answer(403, notRegistered)
 	}
 	if req.method != "REGISTER" && (to.Tag() != "" || req.method == "ACK") {
 		next := nextURI(req)
@@ -135,6 +135,16 @@ const (
 	offenceWindow = time.Minute
 	maxOffenders  = 65536 // addresses remembered; beyond, the table is cleaned, and if that frees nothing, emptied
 )
+
+// notRegistered is why a device's request is refused which asks for more than to register.
+const notRegistered = "device is not registered"
+
+// relearning is how long a proxy that was started does not hold that against anybody: phones by UDP do not notice that it forgot them, and
+// register again when their registration runs out (FreeSWITCH gives an hour at most, unless told otherwise).
+const relearning = time.Hour
+
+// forgivable reports whether a refusal counts as no offence in a proxy that has run for a time.
+func forgivable(why string, run time.Duration) bool { return why == notRegistered && run < relearning }
 
 // bansOf keeps datagrams, whose address may be forged, from banning whoever connects.
 func (p *Proxy) bansOf(l *listener) *offenders {

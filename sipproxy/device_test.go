@@ -367,6 +367,20 @@ func TestWhoIsReachedAfterARestartMayCall(t *testing.T) {
 	other.expect("SIP/2.0 403")
 }
 
+// The proxy was started again, and the phones of an office go on calling until their registrations run out.
+func TestAnOfficeIsNotBannedForWhatTheProxyForgot(t *testing.T) {
+	ph := newPhones(t, nil)
+	office := newUA(t, "office", "127.0.0.21")
+	for i := range maxOffences + 5 {
+		office.udp(ph.in, office.invite(fmt.Sprint("call", i)))
+		office.expect("SIP/2.0 403")
+	}
+	ph.registers(office, "UDP", func(raw string) { office.udp(ph.in, raw) })
+	if forgivable(notRegistered, 2*relearning) || forgivable("no node takes devices", time.Minute) {
+		t.Error("what a phone may not do is forgiven for ever")
+	}
+}
+
 func TestABadAddressIsBannedAndARegisteredOneIsNot(t *testing.T) {
 	ph := newPhones(t, func(o *Options) { o.BanTime = 300 * time.Millisecond })
 	good, bad := newUA(t, "good", "127.0.0.20"), newUA(t, "bad", "127.0.0.21")

@@ -50,6 +50,7 @@ type Proxy struct {
 	cancel  context.CancelFunc
 	stop    <-chan struct{} // ctx.Done()
 	stopped sync.Once
+	began   time.Time
 	started atomic.Bool
 	serving atomic.Bool // the shards run
 	leaving atomic.Bool // Drain was called
@@ -91,7 +92,7 @@ func New(opt Options) (*Proxy, error) {
 	}
 	l := opt.Limits
 	p := &Proxy{
-		opt: opt, log: opt.Logger, parser: newParser(l),
+		opt: opt, log: opt.Logger, parser: newParser(l), began: time.Now(),
 		messages: newBuckets(l.MessagesPerSecond), calls: newBuckets(l.CallsPerSecond),
 		refusals: newBuckets(l.RefusalsPerSecond),
 		devices:  newBuckets(l.DeviceMessagesPerSecond), unknown: newBuckets(l.StrangerMessagesPerSecond),

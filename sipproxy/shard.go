@@ -279,7 +279,9 @@ func (s *shard) refuse(pk *packet, key txKey, f fate, registered bool) {
 	switch f.code {
 	case 403:
 		p.n.forbidden.Add(1)
-		p.offend(pk.lis, pk.conn, pk.src, f.why)
+		if !forgivable(f.why, pk.at.Sub(p.began)) {
+			p.offend(pk.lis, pk.conn, pk.src, f.why)
+		}
 	case 430:
 		p.n.flowsGone.Add(1)
 	case 482, 483:
