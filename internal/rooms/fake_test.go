@@ -52,6 +52,7 @@ type media struct {
 	removed   []string                       // files
 	missing   map[string]bool                // files that are not on its disk
 	stuck     bool                           // files are not removed
+	deaf      bool                           // legs are not hung up, though it is asked to
 }
 
 func newMedia(name string) *media {
@@ -264,6 +265,9 @@ func (f *media) HangUp(_ context.Context, legs ...string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.ended = append(f.ended, legs...)
+	if f.deaf {
+		return errors.New("no link")
+	}
 	return nil
 }
 

@@ -200,7 +200,7 @@ func (m *Manager) callOff(ctx context.Context, n *node, id, called string, legs 
 	defer m.Unwatch(w)
 	again := time.NewTicker(fetchAgain)
 	defer again.Stop()
-	for {
+	for told := false; ; {
 		select {
 		case <-over:
 			return off
@@ -213,7 +213,8 @@ func (m *Manager) callOff(ctx context.Context, n *node, id, called string, legs 
 			continue
 		}
 		off = true
-		if err := n.sw.HangUp(ctx, legs...); err != nil {
+		if err := n.sw.HangUp(ctx, legs...); err != nil && !told {
+			told = true // it is tried again and again
 			m.log.Warn("the host's phones ring on, though nobody waits for him", zap.String("conference", id), zap.Error(err))
 		}
 	}

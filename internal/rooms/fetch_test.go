@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/signalbox/signalbox/esl"
 	"github.com/signalbox/signalbox/internal/account"
@@ -170,5 +172,27 @@ func TestWhoJoinsBehindARestartFindsTheHost(t *testing.T) {
 	people, err := r.store.Participants(t.Context(), s.ID)
 	if err != nil || present(people) != 1 {
 		t.Errorf("the next sidecar does not keep the conference at once: %+v, %v", people, err)
+	}
+}
+
+// TestPhonesThatCannotBeStoppedAreSpokenOfOnce: it is tried again every 300 ms, for as long as a phone rings.
+func TestPhonesThatCannotBeStoppedAreSpokenOfOnce(t *testing.T) {
+	r, f := newRig(t), newMedia("n1")
+	core, logs := observer.New(zap.WarnLevel)
+	m, _ := r.manager("one", func(o *Options) { o.Logger = zap.New(core) }, f)
+	s := r.open(m, "n1", nil)
+	m.Abandon(t.Context(), s.ID)
+	f.set(func(f *media) { f.deaf = true })
+	over, off := make(chan struct{}), make(chan bool)
+	go func() { off <- m.callOff(t.Context(), m.nodes["n1"], s.ID, "host", []string{"leg"}, over) }()
+	r.until(m, s.ID, "it is tried more than once", func(store.Room, []store.Participant) bool {
+		m.changed(s.ID)
+		tried := 0
+		f.set(func(f *media) { tried = len(f.ended) })
+		return tried > 2
+	})
+	close(over)
+	if told := logs.FilterMessageSnippet("ring on").Len(); !<-off || told != 1 {
+		t.Errorf("said %d times", told)
 	}
 }
