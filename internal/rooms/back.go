@@ -20,13 +20,17 @@ const (
 	silentTime = 1500 * time.Millisecond
 )
 
-// returning finds who comes back: the participant with the same number who left last, not long ago. Of a number that is withheld, or was
-// shared when he came, nobody can say so.
-func returning(people []store.Participant, number tel.Number, host bool, now time.Time) (store.Participant, bool) {
+// isOf reports whether a participant may be who shows a number now. Of a number that is withheld, or was shared when he came, nobody can
+// say so; and nobody who came by a number that is believed is somebody whose number is doubted, or the reverse.
+func isOf(p store.Participant, number tel.Number, g Guest) bool {
+	return number != "" && p.Number == number && p.Host == g.IsHost && p.Verified == g.Verified && !p.Shared
+}
+
+// returning finds who comes back: the participant with the same number who left last, not long ago.
+func returning(people []store.Participant, number tel.Number, g Guest, now time.Time) (store.Participant, bool) {
 	var found store.Participant
 	for _, p := range people {
-		same := number != "" && p.Number == number && p.Host == host && !p.Shared
-		if same && !p.Joined.IsZero() && !p.Left.IsZero() && now.Sub(p.Left) <= backWithin && p.Left.After(found.Left) {
+		if isOf(p, number, g) && !p.Joined.IsZero() && !p.Left.IsZero() && now.Sub(p.Left) <= backWithin && p.Left.After(found.Left) {
 			found = p
 		}
 	}
@@ -39,14 +43,12 @@ func returning(people []store.Participant, number tel.Number, host bool, now tim
 
 // dropped finds who calls again while FreeSWITCH still holds the leg that he has lost: his number is in the room by a leg from which
 // nothing comes any more. That leg is not ended: it may be that of somebody behind the same private exchange, who holds the call.
-func (m *Manager) dropped(ctx context.Context, kept store.Room, people []store.Participant, number tel.Number, host bool) (store.Participant, bool) {
+func (m *Manager) dropped(ctx context.Context, kept store.Room, people []store.Participant, number tel.Number, g Guest) (store.Participant, bool) {
 	n := m.nodes[kept.Node]
 	if n == nil || !n.sw.Up() || number == "" {
 		return store.Participant{}, false
 	}
-	same := slices.DeleteFunc(slices.Clone(people), func(p store.Participant) bool {
-		return !p.Present() || p.Number != number || p.Host != host || p.Shared
-	})
+	same := slices.DeleteFunc(slices.Clone(people), func(p store.Participant) bool { return !p.Present() || !isOf(p, number, g) })
 	same = same[max(len(same)-maxSame, 0):]
 	ctx, cancel := context.WithTimeout(ctx, silentTime)
 	defer cancel()

@@ -320,8 +320,8 @@ func (m *Manager) enter(ctx context.Context, id string, g Guest) (Ticket, error)
 	now := time.Now().UTC()
 	p, back := store.Participant{}, false
 	if !g.Shared { // of many who call from one number nobody knows which one this is
-		if p, back = returning(people, number, g.IsHost, now); !back {
-			p, back = m.dropped(ctx, kept, people, number, g.IsHost)
+		if p, back = returning(people, number, g, now); !back {
+			p, back = m.dropped(ctx, kept, people, number, g)
 		}
 	}
 	switch {
