@@ -72,19 +72,20 @@ func (m *Manager) writeDecisions(ctx context.Context, first store.Access) {
 	}
 }
 
-// forgetClosed forgets rooms that another sidecar has closed and of which nothing was heard here.
+// forgetClosed forgets rooms that another sidecar has closed and of which nothing was heard here, as while there was no link to their node:
+// then those who left meanwhile seem to be in them still.
 func (m *Manager) forgetClosed(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, writes)
 	defer cancel()
 	m.mu.Lock()
-	var quiet []string
+	var known []string
 	for id, r := range m.rooms {
-		if r.size() == 0 && time.Since(r.began) > emptyFor {
-			quiet = append(quiet, id)
+		if time.Since(r.began) > emptyFor {
+			known = append(known, id)
 		}
 	}
 	m.mu.Unlock()
-	for _, id := range quiet {
+	for _, id := range known {
 		kept, err := m.opt.Store.Room(ctx, id)
 		if errors.Is(err, store.ErrNotFound) || err == nil && !kept.Closed.IsZero() {
 			m.mu.Lock()
