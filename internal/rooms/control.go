@@ -72,7 +72,7 @@ func (m *Manager) Do(ctx context.Context, id string, c Command, participant stri
 	case StartRecord, StopRecord:
 		return m.recordNow(ctx, n, kept, c == StartRecord)
 	case End:
-		m.spawn(func(ctx context.Context) { m.end(ctx, n, id, endedByHost) })
+		m.spawn(m.beginEnd(n, id, endedByHost)) // begun when whoever asks has his answer
 		return nil
 	}
 	return m.toAll(ctx, n, kept, c)

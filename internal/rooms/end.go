@@ -63,6 +63,11 @@ func (m *Manager) endIf(ctx context.Context, n *node, id string, still func(*roo
 
 // end tells everybody that the conference is over and sends them out of it.
 func (m *Manager) end(ctx context.Context, n *node, id, why string) {
+	m.beginEnd(n, id, why)(ctx)
+}
+
+// beginEnd has a room end: from now on nothing else is said in it, and nobody is called into it by keys. What it returns does the rest.
+func (m *Manager) beginEnd(n *node, id, why string) func(context.Context) {
 	var in store.Room
 	var done chan string
 	size := 0
@@ -77,19 +82,22 @@ func (m *Manager) end(ctx context.Context, n *node, id, why string) {
 		r.speaks.queue, done = nil, r.speaks.done
 		r.endDials()
 	})
-	if in.ID == "" {
-		return
+	switch {
+	case in.ID == "":
+		return func(context.Context) {}
+	case size == 0:
+		return func(ctx context.Context) { m.close(ctx, id, why) }
 	}
-	if size == 0 {
-		m.close(ctx, id, why)
-		return
-	}
+	return func(ctx context.Context) { m.sayEnd(ctx, n, in, done) }
+}
+
+func (m *Manager) sayEnd(ctx context.Context, n *node, in store.Room, done chan string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), longestNotice+writes)
 	defer cancel()
 	m.say(ctx, n, in, done, []word{{prompt: freeswitchconf.PromptEnded}})
 	if err := n.sw.Conference(ctx, in.Name(), "kick", "all"); err != nil {
-		m.log.Warn("conference not ended", zap.String("conference", id), zap.Error(err))
-		m.inRoom(id, func(r *room) {
+		m.log.Warn("conference not ended", zap.String("conference", in.ID), zap.Error(err))
+		m.inRoom(in.ID, func(r *room) {
 			r.ending = ""
 			r.stopTimers() // whatever happens next starts them again
 		})
