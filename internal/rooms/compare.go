@@ -60,8 +60,8 @@ func (m *Manager) compare(ctx context.Context, n *node, s seen) {
 			}
 		default:
 			m.compareRoom(ctx, n, kept, fsw.Conference{Name: kept.Name()})
-			if n.keeper.Load() && m.isOver(kept.ID, time.Now()) {
-				m.close(ctx, kept.ID, "ended while nobody watched")
+			if now := time.Now(); n.keeper.Load() && m.isOver(kept.ID, now) {
+				m.closeUnless(ctx, kept, "ended while nobody watched", func(p store.Participant) bool { return isComing(p) && now.Sub(p.Entered) < emptyFor })
 			}
 		}
 		m.changed(kept.ID)

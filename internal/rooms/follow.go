@@ -3,6 +3,7 @@ package rooms
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -56,6 +57,7 @@ const (
 	mediaLost   = "media server lost"
 	leftUnseen  = "left while nobody watched"
 	nobodyCame  = "nobody came"
+	neverCame   = "did not come"
 	leftByself  = "left"
 	everybody   = "everybody left"
 	subclass    = "conference::maintenance"
@@ -499,26 +501,24 @@ func (m *Manager) locked(ctx context.Context, n *node, id string, locked bool) {
 // destroyed closes a room whose conference has gone, unless somebody is on the way into it: then FreeSWITCH makes it anew for him.
 func (m *Manager) destroyed(ctx context.Context, n *node, id, uuid string) {
 	coming := false
+	var kept store.Room
 	m.inRoom(id, func(r *room) {
+		kept = r.Room
 		if r.uuid != uuid { // of one that was before
 			coming = true
 			return
 		}
 		for _, p := range r.people {
-			coming = coming || p.Joined.IsZero() && p.Left.IsZero()
+			coming = coming || isComing(*p)
 		}
 		coming = coming || r.dialing
 	})
-	if !coming && n.keeper.Load() {
-		m.close(ctx, id, everybody)
-	}
-	if !n.keeper.Load() {
-		m.mu.Lock()
-		if r := m.rooms[id]; r != nil && !coming {
-			r.stopTimers()
-			delete(m.rooms, id)
-		}
-		m.mu.Unlock()
+	switch {
+	case coming || kept.ID == "":
+	case n.keeper.Load(): // another sidecar may have let somebody in
+		m.closeUnless(ctx, kept, everybody, isComing)
+	default:
+		m.forget(id)
 	}
 }
 
@@ -535,13 +535,18 @@ func (m *Manager) sweepRooms(ctx context.Context, n *node, now time.Time) {
 		if err != nil || now.Sub(kept.Opened) < emptyFor {
 			continue
 		}
-		busy := false
-		for _, p := range people {
-			busy = busy || p.Present() || p.Left.IsZero() && now.Sub(p.Entered) < emptyFor
-		}
+		stays := func(p store.Participant) bool { return p.Present() || isComing(p) && now.Sub(p.Entered) < emptyFor }
+		busy := slices.ContainsFunc(people, stays)
 		m.inRoom(kept.ID, func(r *room) { busy = busy || r.dialing })
 		if !busy {
-			m.close(ctx, kept.ID, nobodyCame)
+			m.closeUnless(ctx, kept, nobodyCame, stays)
+			continue
+		}
+		for _, p := range people {
+			if isComing(p) && now.Sub(p.Entered) >= emptyFor { // his sidecar has died
+				p.Left, p.Reason = now.UTC(), neverCame
+				m.keep(ctx, p)
+			}
 		}
 	}
 }

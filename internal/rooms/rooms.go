@@ -241,11 +241,16 @@ func (m *Manager) people(ctx context.Context, kept store.Room) ([]store.Particip
 	if err != nil {
 		return nil, err
 	}
+	return m.seen(kept, list), nil
+}
+
+// seen are participants of a room whom the store has, as this process sees them while it follows the room's node.
+func (m *Manager) seen(kept store.Room, list []store.Participant) []store.Participant {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r := m.rooms[kept.ID]
 	if n := m.nodes[kept.Node]; r == nil || n == nil || !n.sw.Up() {
-		return list, nil
+		return list
 	}
 	seen := make([]store.Participant, 0, len(list))
 	for _, p := range list {
@@ -259,7 +264,7 @@ func (m *Manager) people(ctx context.Context, kept store.Room) ([]store.Particip
 			seen = append(seen, *p)
 		}
 	}
-	return seen, nil
+	return seen
 }
 
 // remember keeps an open room in memory. The caller holds the lock.
@@ -272,108 +277,6 @@ func (m *Manager) remember(kept store.Room) *room {
 	return r
 }
 
-// Enter checks that a guest may come in now and gives him a ticket. Whoever left less than a minute ago with the same number is
-// the same participant, unless many people call from it.
-func (m *Manager) Enter(ctx context.Context, id string, g Guest) (Ticket, error) {
-	ctx, cancel := context.WithTimeout(ctx, writes)
-	defer cancel()
-	t, err := m.enter(ctx, id, g)
-	m.opt.Meter.Entered(entered(err))
-	return t, err
-}
-
-func entered(err error) string {
-	for result, is := range map[string]error{"locked": ErrLocked, "full": ErrFull, "kicked": ErrKicked, "ended": ErrEnded} {
-		if errors.Is(err, is) {
-			return result
-		}
-	}
-	if err != nil {
-		return "failed"
-	}
-	return "in"
-}
-
-func (m *Manager) enter(ctx context.Context, id string, g Guest) (Ticket, error) {
-	kept, err := m.opt.Store.Room(ctx, id)
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return Ticket{}, ErrEnded
-	case err == nil && !kept.Closed.IsZero():
-		m.forget(id)
-		return Ticket{}, m.over(ctx, kept)
-	case err != nil:
-		return Ticket{}, err
-	}
-	number := g.Number
-	if g.Withheld {
-		number = ""
-	}
-	s, err := m.stateOf(ctx, kept, number)
-	if err != nil {
-		return Ticket{}, err
-	}
-	people, err := m.people(ctx, kept)
-	if err != nil {
-		return Ticket{}, err
-	}
-	now := time.Now().UTC()
-	p, back := store.Participant{}, false
-	if !g.Shared { // of many who call from one number nobody knows which one this is
-		if p, back = returning(people, number, g, now); !back {
-			p, back = m.dropped(ctx, kept, people, number, g)
-		}
-	}
-	switch {
-	case g.IsHost:
-	case s.Kicked:
-		return Ticket{}, ErrKicked
-	case s.Locked:
-		return Ticket{}, ErrLocked
-	case s.Full && !p.Present(), !back && len(people) >= maxPeople: // who has lost his leg has a place
-		return Ticket{}, ErrFull
-	}
-	p.Room, p.UUID, p.Node, p.Record, p.Number, p.Verified, p.Host = id, g.UUID, g.Node, g.Record, number, g.Verified, g.IsHost
-	p.Contact, p.Name, p.Clip, p.Shared, p.Member = g.Contact, g.Name, g.Clip, g.Shared, 0
-	p.Joined, p.Left, p.Reason, p.Muted = time.Time{}, time.Time{}, "", false
-	if !back {
-		p.ID, p.Entered = newID(), now
-	}
-	if err := m.opt.Store.PutParticipant(ctx, p); err != nil {
-		return Ticket{}, err
-	}
-	m.mu.Lock()
-	r := m.remember(kept)
-	r.people[p.ID] = &p
-	r.asking = max(r.asking-1, 0)
-	m.mu.Unlock()
-	return Ticket{
-		Room: id, Name: kept.Name(), Node: kept.Node, Host: kept.Number, Participant: p.ID, UUID: g.UUID, IsBack: back, HostPresent: s.HostPresent,
-		Flags: flags(kept, g.IsHost, s.Members > 0), MaxMembers: places(kept), IsHost: g.IsHost,
-	}, nil
-}
-
-// over is why nobody comes into a room that is closed. A sidecar closes an empty room without knowing whom another one still asks.
-func (m *Manager) over(ctx context.Context, kept store.Room) error {
-	switch kept.Why {
-	case mediaLost:
-		return ErrAnew
-	case nobodyCame, everybody, hostUnreached:
-	default:
-		return ErrEnded
-	}
-	people, err := m.opt.Store.Participants(ctx, kept.ID)
-	switch {
-	case err != nil:
-		return err
-	case slices.ContainsFunc(people, func(p store.Participant) bool { return !p.Joined.IsZero() }):
-		return ErrEnded
-	case kept.DialUntil.After(time.Now()):
-		return ErrUnreached
-	}
-	return ErrAnew
-}
-
 // forget takes a room that is closed out of memory.
 func (m *Manager) forget(id string) {
 	m.mu.Lock()
@@ -382,74 +285,6 @@ func (m *Manager) forget(id string) {
 		r.stopTimers()
 		delete(m.rooms, id)
 	}
-}
-
-// places are how many FreeSWITCH lets into a room: one more than Enter does, which is the host's. 0 = any number.
-func places(r store.Room) int {
-	if r.MaxMembers <= 0 {
-		return 0
-	}
-	return r.MaxMembers + 1
-}
-
-// flags are those of a member.
-func flags(r store.Room, host, running bool) []string {
-	var f []string
-	if running { // the conference is there: one that has gone meanwhile is not made anew
-		f = append(f, "join-only")
-	}
-	if host {
-		f = append(f, "moderator")
-	}
-	if r.Waits {
-		f = append(f, "wait-mod")
-	}
-	return f
-}
-
-// Arrive lets the leg of a participant in that another node has sent here, instead of the one he came with.
-func (m *Manager) Arrive(ctx context.Context, id, participant, leg, node string) (Ticket, error) {
-	ctx, cancel := context.WithTimeout(ctx, writes)
-	defer cancel()
-	kept, people, err := m.Roster(ctx, id)
-	if errors.Is(err, store.ErrNotFound) || err == nil && !kept.Closed.IsZero() {
-		return Ticket{}, ErrEnded
-	}
-	if err != nil {
-		return Ticket{}, err
-	}
-	if !m.same(kept.Node, node) {
-		return Ticket{}, ErrNode
-	}
-	members := 0
-	var p store.Participant
-	for _, x := range people {
-		if x.Present() {
-			members++
-		}
-		if x.ID == participant && x.Joined.IsZero() && x.Left.IsZero() {
-			p = x
-		}
-	}
-	switch { // what Enter looked at is some time ago, and here he can still be told
-	case p.ID == "":
-		return Ticket{}, ErrNobody
-	case p.Host:
-	case kept.Locked:
-		return Ticket{}, ErrLocked
-	case kept.MaxMembers > 0 && members >= kept.MaxMembers:
-		return Ticket{}, ErrFull
-	}
-	p.UUID, p.Node = leg, kept.Node
-	m.load(ctx, kept)
-	m.keep(ctx, p)
-	return Ticket{Room: id, Name: kept.Name(), Node: node, Participant: p.ID, UUID: leg, Flags: flags(kept, p.Host, members > 0), MaxMembers: places(kept), IsHost: p.Host}, nil
-}
-
-// same reports whether two nodes are one FreeSWITCH.
-func (m *Manager) same(a, b string) bool {
-	one, other := m.nodes[a], m.nodes[b]
-	return a == b || one != nil && other != nil && one.sw.CoreUUID() != "" && one.sw.CoreUUID() == other.sw.CoreUUID()
 }
 
 // Gone says that a leg with a ticket does not come into the room, or is not in it any more; it may be said more than once. That somebody
@@ -514,20 +349,38 @@ func (m *Manager) closeEmpty(ctx context.Context, id, why string) {
 		why = hostUnreached
 	}
 	m.mu.Unlock()
-	if busy || slices.ContainsFunc(people, func(p store.Participant) bool { return p.Left.IsZero() }) {
+	if busy || slices.ContainsFunc(people, isThere) {
 		return
 	}
-	m.close(ctx, id, why)
+	m.closeUnless(ctx, kept, why, isThere)
+}
+
+// isThere reports whether a participant is in a room or on the way into it, and isComing whether he is on the way.
+func isThere(p store.Participant) bool  { return p.Left.IsZero() }
+func isComing(p store.Participant) bool { return p.Left.IsZero() && p.Joined.IsZero() }
+
+// closeUnless closes a room, unless there is somebody such as busy says: he may have come since that was seen.
+func (m *Manager) closeUnless(ctx context.Context, kept store.Room, why string, busy func(store.Participant) bool) {
+	m.closeBy(ctx, kept.ID, why, func(why string, at time.Time) (bool, error) {
+		return m.opt.Store.CloseRoomUnless(ctx, kept.ID, why, at, func(list []store.Participant) bool { return slices.ContainsFunc(m.seen(kept, list), busy) })
+	})
 }
 
 // close closes a room's record.
 func (m *Manager) close(ctx context.Context, id, why string) {
+	m.closeBy(ctx, id, why, func(why string, at time.Time) (bool, error) { return m.opt.Store.CloseRoom(ctx, id, why, at) })
+}
+
+func (m *Manager) closeBy(ctx context.Context, id, why string, do func(why string, at time.Time) (bool, error)) {
 	m.mu.Lock()
 	if r := m.rooms[id]; r != nil && r.ending != "" {
 		why = r.ending
 	}
 	m.mu.Unlock()
-	open, err := m.opt.Store.CloseRoom(ctx, id, why, time.Now().UTC())
+	open, err := do(why, time.Now().UTC())
+	if errors.Is(err, store.ErrInUse) {
+		return
+	}
 	if err != nil {
 		m.log.Warn("conference not closed; it is tried again", zap.String("conference", id), zap.Error(err))
 		return

@@ -111,6 +111,9 @@ type Rooms interface {
 	ChangeRoom(ctx context.Context, id string, change func(*Room)) (Room, error)
 	// CloseRoom closes a room and, for the same reason, has everybody leave it. The result says that it was open.
 	CloseRoom(ctx context.Context, id, why string, at time.Time) (bool, error)
+	// CloseRoomUnless is CloseRoom, unless busy says of everybody who ever was in the room, as they are at that moment, that it is to stay
+	// open: ErrInUse. busy asks the store nothing.
+	CloseRoomUnless(ctx context.Context, id, why string, at time.Time, busy func([]Participant) bool) (bool, error)
 	// ClaimDial claims for an owner, until a time, the right to call the host into a room. false = another one has it, or has had it and
 	// it has not run out.
 	ClaimDial(ctx context.Context, room, owner string, now, until time.Time) (bool, error)
@@ -120,6 +123,9 @@ type Rooms interface {
 
 	// PutParticipant keeps a participant, new or as he is now.
 	PutParticipant(ctx context.Context, p Participant) error
+	// Admit keeps a participant of an open room whom may lets in, by what the room and everybody who ever was in it are at that moment; it
+	// may change him. ErrNotFound when the room is over, else the error of may, which asks the store nothing.
+	Admit(ctx context.Context, p *Participant, may func(Room, []Participant) error) error
 	// Participants returns everybody who ever was in a room or on the way into it, in the order they came.
 	Participants(ctx context.Context, room string) ([]Participant, error)
 	// ParticipantOf returns the participant whose leg has a UUID; ErrNotFound.

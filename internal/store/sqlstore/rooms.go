@@ -137,21 +137,26 @@ func (t tx) putRoom(r store.Room) error {
 }
 
 // CloseRoom closes a room.
-func (s *Store) CloseRoom(ctx context.Context, id, why string, at time.Time) (open bool, err error) {
+func (s *Store) CloseRoom(ctx context.Context, id, why string, at time.Time) (bool, error) {
+	return s.CloseRoomUnless(ctx, id, why, at, func([]store.Participant) bool { return false })
+}
+
+// CloseRoomUnless closes a room that is not busy.
+func (s *Store) CloseRoomUnless(ctx context.Context, id, why string, at time.Time, busy func([]store.Participant) bool) (open bool, err error) {
+	stays := false
 	err = s.writing(ctx, func(t tx) error {
-		r, err := t.room("SELECT room FROM rooms WHERE id = ? AND closed = 0"+s.dialect.Lock, id)
+		r, list, err := t.openRoom(id)
 		if err != nil {
 			return err
+		}
+		if stays = busy(list); stays {
+			return nil
 		}
 		r.Closed, r.Why = at, why
 		if err := t.putRoom(r); err != nil {
 			return err
 		}
 		open = true
-		list, err := t.participants(id)
-		if err != nil {
-			return err
-		}
 		for _, p := range list {
 			if !p.Left.IsZero() {
 				continue
@@ -164,10 +169,42 @@ func (s *Store) CloseRoom(ctx context.Context, id, why string, at time.Time) (op
 		return nil
 	})
 	err = s.one(ctx, err, "conference")
-	if errors.Is(err, store.ErrNotFound) {
+	switch {
+	case errors.Is(err, store.ErrNotFound):
 		return false, nil
+	case err == nil && stays:
+		return true, fmt.Errorf("conference: %w", store.ErrInUse)
 	}
 	return open, err
+}
+
+// openRoom reads an open room, which nobody else changes meanwhile, and its participants.
+func (t tx) openRoom(id string) (store.Room, []store.Participant, error) {
+	r, err := t.room("SELECT room FROM rooms WHERE id = ? AND closed = 0"+t.dialect.Lock, id)
+	if err != nil {
+		return r, nil, err
+	}
+	list, err := t.participants(id)
+	return r, list, err
+}
+
+// Admit keeps a participant whom may lets in.
+func (s *Store) Admit(ctx context.Context, p *store.Participant, may func(store.Room, []store.Participant) error) error {
+	var refused error
+	err := s.writing(ctx, func(t tx) error {
+		r, list, err := t.openRoom(p.Room)
+		if err != nil {
+			return err
+		}
+		if refused = may(r, list); refused != nil {
+			return nil
+		}
+		return t.putParticipant(*p)
+	})
+	if err = s.one(ctx, err, "participant of a conference"); err != nil {
+		return err
+	}
+	return refused
 }
 
 // ClaimDial claims the right to call the host.

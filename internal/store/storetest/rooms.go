@@ -16,6 +16,7 @@ var roomTests = []test{
 	{"ManyOpenOneRoom", roomOnce},
 	{"RoomIsChangedUntilItIsClosed", roomChanged},
 	{"ClosingARoomEndsItsParticipants", roomClosed},
+	{"WhoIsLetInDecidesWhetherARoomIsClosed", roomAdmits},
 	{"OneCallsTheHost", roomDial},
 	{"OneKeepsANode", roomKeeper},
 	{"WhoWasKickedStaysOutOfThatRoom", roomBars},
@@ -117,6 +118,53 @@ func roomClosed(t *testing.T, s store.Store) {
 	list, err := s.Participants(t.Context(), r.ID)
 	if err != nil || len(list) != 2 || list[0].Reason != "media server lost" || !list[0].Left.Equal(now.Add(time.Minute)) || list[1] != gone {
 		t.Errorf("participants %+v, %v", list, err)
+	}
+}
+
+func roomAdmits(t *testing.T, s store.Store) {
+	r := openRoom(t, s, aRoom("0000000000000001", "host", now))
+	full := errors.New("full")
+	var all sync.WaitGroup
+	var in atomic.Int32
+	for i := range 8 { // for two places
+		all.Go(func() {
+			p := store.Participant{ID: "?", Room: r.ID, UUID: fmt.Sprintf("u%d", i), Entered: now}
+			err := s.Admit(t.Context(), &p, func(kept store.Room, list []store.Participant) error {
+				if p.ID = fmt.Sprintf("p%d", i); kept.ID != r.ID || len(list) >= 2 {
+					return full
+				}
+				return nil
+			})
+			if err == nil {
+				in.Add(1)
+			} else if !errors.Is(err, full) {
+				t.Errorf("Admit: %v", err)
+			}
+		})
+	}
+	all.Wait()
+	list, err := s.Participants(t.Context(), r.ID)
+	if err != nil || in.Load() != 2 || len(list) != 2 || list[0].ID == "?" {
+		t.Errorf("%d were let in, participants %+v, %v", in.Load(), list, err)
+	}
+	busy := func(list []store.Participant) bool { return len(list) > 0 && list[0].Left.IsZero() }
+	if open, err := s.CloseRoomUnless(t.Context(), r.ID, "over", now, busy); !open || !errors.Is(err, store.ErrInUse) {
+		t.Errorf("CloseRoomUnless of a busy one: %v, %v", open, err)
+	}
+	if got, err := s.RoomOf(t.Context(), "acme", "host"); err != nil || got != r {
+		t.Errorf("a busy room: %+v, %v", got, err)
+	}
+	list[0].Left = now
+	must(t, s.PutParticipant(t.Context(), list[0]))
+	if open, err := s.CloseRoomUnless(t.Context(), r.ID, "over", now, busy); !open || err != nil {
+		t.Errorf("CloseRoomUnless: %v, %v", open, err)
+	}
+	p := store.Participant{ID: "late", Room: r.ID, UUID: "late", Entered: now}
+	if err := s.Admit(t.Context(), &p, func(store.Room, []store.Participant) error { return nil }); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("Admit to a closed one: %v", err)
+	}
+	if list, err = s.Participants(t.Context(), r.ID); err != nil || len(list) != 2 || list[0].Left.IsZero() || list[1].Left.IsZero() {
+		t.Errorf("participants of a closed one: %+v, %v", list, err)
 	}
 }
 
