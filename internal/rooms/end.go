@@ -54,6 +54,11 @@ func (m *Manager) timer(t *time.Timer, wanted bool, after time.Duration, do func
 }
 
 func (m *Manager) endIf(ctx context.Context, n *node, id string, still func(*room) bool, why string) {
+	if !n.keeps() { // who is in the room is not known any more: it is looked at, and counted from then on
+		n.lost.Store(true)
+		m.inRoom(id, (*room).stopClocks)
+		return
+	}
 	end := false
 	m.inRoom(id, func(r *room) { end = still(r) })
 	if end {

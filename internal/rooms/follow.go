@@ -80,8 +80,9 @@ type node struct {
 	lost   atomic.Bool // something found no room in the queue: the node is to be looked at anew
 	keeper atomic.Bool // this process is the one that writes and speaks
 	list   atomic.Pointer[Lister]
-	next   time.Time // when the keeper says again that he lives
-	look   time.Time // when a node that did not list its conferences is asked again
+	turned atomic.Pointer[time.Time] // when what is due was done last
+	next   time.Time                 // when the keeper says again that he lives
+	look   time.Time                 // when a node that did not list its conferences is asked again
 	sweep  time.Time
 
 	compared atomic.Bool // our rooms are what the node showed when its link came up
@@ -189,6 +190,7 @@ func (m *Manager) Behind(do func(context.Context)) {
 func (m *Manager) follow(ctx context.Context, n *node) {
 	again := time.NewTicker(time.Second)
 	defer again.Stop()
+	n.awake()
 	m.keepNode(ctx, n)
 	for {
 		select {
@@ -209,12 +211,28 @@ func (m *Manager) take(ctx context.Context, n *node, i item) {
 		m.compare(ctx, n, *i.seen)
 		return
 	}
+	if n.keeper.Load() && !n.keeps() { // what waits is of long ago
+		m.turn(ctx, n)
+	}
 	m.apply(ctx, n, i.event)
+}
+
+// awake says that this process was not frozen until now.
+func (n *node) awake() {
+	now := time.Now()
+	n.turned.Store(&now)
+}
+
+// keeps reports whether this process is the keeper. One that was frozen so long that another may have taken over is none until he has asked.
+func (n *node) keeps() bool {
+	turned := n.turned.Load()
+	return n.keeper.Load() && turned != nil && time.Since(*turned) < keeperDead
 }
 
 // turn does what is due every now and then.
 func (m *Manager) turn(ctx context.Context, n *node) {
 	now := time.Now()
+	defer n.awake()
 	if !n.sw.Up() {
 		m.isDown(ctx, n, now)
 		return

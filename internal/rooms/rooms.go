@@ -396,6 +396,11 @@ func (m *Manager) closeBy(ctx context.Context, id, why string, do func(why strin
 // stopTimers ends what goes on for a room by itself. The caller holds the lock.
 func (r *room) stopTimers() {
 	r.endDials()
+	r.stopClocks()
+}
+
+// stopClocks stops what would end the room. The caller holds the lock.
+func (r *room) stopClocks() {
 	for _, t := range []*time.Timer{r.alone, r.grace} {
 		if t != nil {
 			t.Stop()
