@@ -252,15 +252,18 @@ func legAt(first string, place int) string {
 	return first[:len(first)-legEnd] + fmt.Sprintf("%02x", place)
 }
 
-// hostAt finds the host who is being called and has taken the call at one of his phones.
+// isCalledBy reports whether a participant is a host who is being called, among his phones by a leg.
+func isCalledBy(p store.Participant, leg string) bool {
+	return p.Host && isComing(p) && len(leg) > legEnd && len(p.UUID) == len(leg) && p.UUID[:len(leg)-legEnd] == leg[:len(leg)-legEnd]
+}
+
+// hostAt finds the host who is being called by another sidecar and has taken the call at one of his phones.
 func (m *Manager) hostAt(ctx context.Context, id, leg string) (store.Participant, bool) {
 	people, err := m.opt.Store.Participants(ctx, id)
-	if err != nil || len(leg) <= legEnd {
+	if err != nil {
 		return store.Participant{}, false
 	}
-	i := slices.IndexFunc(people, func(p store.Participant) bool {
-		return p.Host && p.Joined.IsZero() && len(p.UUID) == len(leg) && p.UUID[:len(leg)-legEnd] == leg[:len(leg)-legEnd]
-	})
+	i := slices.IndexFunc(people, func(p store.Participant) bool { return isCalledBy(p, leg) })
 	if i < 0 {
 		return store.Participant{}, false
 	}

@@ -2,8 +2,10 @@ package rooms
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -194,5 +196,66 @@ func TestPhonesThatCannotBeStoppedAreSpokenOfOnce(t *testing.T) {
 	close(over)
 	if told := logs.FilterMessageSnippet("ring on").Len(); !<-off || told != 1 {
 		t.Errorf("said %d times", told)
+	}
+}
+
+// silentForAWhile is a store that does not say who is in a room while it is silent.
+type silentForAWhile struct {
+	store.Rooms
+	silent atomic.Bool
+}
+
+func (s *silentForAWhile) Participants(ctx context.Context, room string) ([]store.Participant, error) {
+	if s.silent.Load() {
+		return nil, errors.New("silent")
+	}
+	return s.Rooms.Participants(ctx, room)
+}
+
+func (s *silentForAWhile) ParticipantOf(ctx context.Context, room, leg string) (store.Participant, error) {
+	if s.silent.Load() {
+		return store.Participant{}, errors.New("silent")
+	}
+	return s.Rooms.ParticipantOf(ctx, room, leg)
+}
+
+// TestAHostWhoAcceptsWhileTheStoreIsSilentIsTheHost: this process has called him itself, and knows by which legs.
+func TestAHostWhoAcceptsWhileTheStoreIsSilentIsTheHost(t *testing.T) {
+	r, f := newRig(t), newMedia("n1")
+	kept := &silentForAWhile{Rooms: r.store}
+	m, _ := r.manager("one", func(o *Options) { o.Store = kept }, f)
+	seenUp(t, m, "n1")
+	s := r.open(m, "n1", nil)
+	if _, err := m.Enter(t.Context(), s.ID, anna()); err != nil {
+		t.Fatal(err)
+	}
+	f.answer = func(fsw.ConferenceCall) error {
+		kept.silent.Store(true)
+		return nil
+	}
+	done, err := m.Fetch(t.Context(), s.ID, twoPhones())
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := func() (in bool) {
+		m.inRoom(s.ID, func(x *room) { in = x.size() > 0 })
+		return in
+	}
+	deadline, again := time.After(10*time.Second), time.NewTicker(5*time.Millisecond)
+	defer again.Stop()
+	for !in() {
+		select {
+		case <-again.C:
+		case <-deadline:
+			t.Fatal("the host is not in")
+		}
+	}
+	kept.silent.Store(false)
+	if got := <-done; !got.Joined {
+		t.Errorf("fetched: %+v", got)
+	}
+	_, people, err := m.Roster(t.Context(), s.ID)
+	if err != nil || len(people) != 2 || !slices.ContainsFunc(people, func(p store.Participant) bool { return p.Host && p.Present() }) {
+		t.Errorf("participants %+v, %v", people, err)
 	}
 }

@@ -347,9 +347,10 @@ func (m *Manager) participant(ctx context.Context, n *node, id, uuid string, now
 	m.mu.Lock()
 	if r := m.rooms[id]; r != nil {
 		for _, p := range r.people {
-			if p.UUID == uuid {
+			if p.UUID == uuid || isCalledBy(*p, uuid) {
 				found := *p
 				m.mu.Unlock()
+				found.UUID = uuid
 				return found, true
 			}
 		}
