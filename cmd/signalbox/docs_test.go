@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -90,8 +91,12 @@ func (r reader) here(words []string) []string {
 }
 
 func parse(words []string) error {
-	_, err := newParser(context.Background()).Parse(words[1:])
-	return err
+	parser, printed := newParser(context.Background()), false
+	parser.Stdout, parser.Exit = io.Discard, func(int) { printed = true } // --version and --help print and end
+	if _, err := parser.Parse(words[1:]); !printed {
+		return err
+	}
+	return nil
 }
 
 func pages(t *testing.T) []docstest.Page {

@@ -156,17 +156,21 @@ func (versionCmd) Help() string { return "Example:\n\n  signalbox version" }
 
 // Run prints the version.
 func (versionCmd) Run() error {
-	version, revision := "unknown", ""
-	if info, ok := debug.ReadBuildInfo(); ok {
-		version = info.Main.Version
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" {
-				revision = " " + s.Value
-			}
-		}
-		fmt.Printf("signalbox %s%s %s\n", version, revision, info.GoVersion)
-		return nil
-	}
-	fmt.Println("signalbox", version)
+	fmt.Println(versionText())
 	return nil
+}
+
+// versionText is the version of the program, of its source and of Go.
+func versionText() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "signalbox unknown"
+	}
+	text := "signalbox " + info.Main.Version
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			text += " " + s.Value
+		}
+	}
+	return text + " " + info.GoVersion
 }

@@ -30,6 +30,8 @@ type cli struct {
 	Migrate     migrateCmd     `cmd:"" help:"Bring the store to the version of this program, or back."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 	Simulator   SimulatorCmd   `cmd:"" hidden:"" help:"A FreeSWITCH for tests and the lab."`
+
+	PrintVersion kong.VersionFlag `name:"version" help:"Print the version."`
 }
 
 func main() {
@@ -54,6 +56,7 @@ func newParser(ctx context.Context) *kong.Kong {
 		kong.Name("signalbox"),
 		kong.Description("A sidecar and screening proxy for FreeSWITCH: screens callers before any media exists and treats calls that the subscriber's phone did not take."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Vars{"version": versionText()},
 		kong.BindTo(ctx, (*context.Context)(nil)),
 	)
 	if err != nil {

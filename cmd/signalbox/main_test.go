@@ -465,8 +465,13 @@ func TestDialplanTrace(t *testing.T) {
 
 func TestVersion(t *testing.T) {
 	t.Parallel()
-	if out := newFolder(t).good("version"); !strings.HasPrefix(out, "signalbox ") || strings.Count(out, "\n") != 1 {
+	f := newFolder(t)
+	out := f.good("version")
+	if !strings.HasPrefix(out, "signalbox ") || strings.Count(out, "\n") != 1 {
 		t.Errorf("version says %q", out)
+	}
+	if flag := f.good("--version"); flag != out {
+		t.Errorf("--version says %q, version %q", flag, out)
 	}
 }
 

@@ -135,6 +135,13 @@ meant, such as a password that everybody knows or an empty list of trunks, is a 
 conferences lack in FreeSWITCH's conf folder, as far as its files say it (signalbox doctor asks the running switch).`
 }
 
+// configKey is one key as check-config prints it in JSON.
+type configKey struct {
+	Key   string `json:"key"`
+	Env   string `json:"env"` // the variable that overrides it
+	Value string `json:"value"`
+}
+
 // Run prints what counts.
 func (c *checkConfigCmd) Run(ctx context.Context) error {
 	cfg, err := c.load()
@@ -159,7 +166,11 @@ func (c *checkConfigCmd) Run(ctx context.Context) error {
 	}
 	rows := config.Keys(cfg)
 	if c.Format == "json" {
-		return printJSON(rows)
+		named := []configKey{}
+		for _, row := range rows {
+			named = append(named, configKey{row[0], row[1], row[2]})
+		}
+		return printJSON(named)
 	}
 	width := 30
 	for _, row := range rows {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/signalbox/signalbox/dialplan"
 	"github.com/signalbox/signalbox/dialplan/trace"
+	"github.com/signalbox/signalbox/internal/tel"
 )
 
 type dialplanTraceCmd struct {
@@ -77,6 +78,9 @@ func (c *dialplanTraceCmd) Run(ctx context.Context) error {
 	if conf == "" {
 		return errors.New("--conf is missing: name one XML file or a conf tree; see signalbox dialplan trace --help")
 	}
+	if err := knownOutcomes(c.Assume); err != nil {
+		return fmt.Errorf("--assume %w", err)
+	}
 	tree, err := c.load(conf)
 	if err != nil {
 		return err
@@ -104,6 +108,19 @@ func (c *dialplanTraceCmd) Run(ctx context.Context) error {
 		return err
 	}
 	return c.plans(ctx, walk)
+}
+
+// knownOutcomes refuses an outcome that no application can have: a misspelt one would be followed like a true one.
+func knownOutcomes(assume map[string]string) error {
+	for _, app := range slices.Sorted(maps.Keys(assume)) {
+		for outcome := range strings.SplitSeq(assume[app], ",") {
+			outcome = strings.TrimSpace(outcome)
+			if _, ok := tel.CauseByName(outcome); !ok && outcome != "" {
+				return fmt.Errorf("%s: FreeSWITCH has no outcome %q; write SUCCESS or one of its causes: %s", app, outcome, strings.Join(tel.CauseNames(), ", "))
+			}
+		}
+	}
+	return nil
 }
 
 func (c *dialplanTraceCmd) load(conf string) (*dialplan.Tree, error) {
@@ -265,6 +282,11 @@ func (c *dialplanTraceCmd) suite(ctx context.Context, tree *dialplan.Tree) error
 		tests[i].Vars = under(tests[i].Vars, c.Var)
 		tests[i].Fields = under(tests[i].Fields, c.Field)
 		tests[i].Known = under(tests[i].Known, c.Known)
+	}
+	for _, test := range tests {
+		if err := knownOutcomes(test.Assume); err != nil {
+			return fmt.Errorf("%s: line %d: assume:%w", c.CSV, test.Line, err)
+		}
 	}
 	now, err := c.now()
 	if err != nil {

@@ -1,10 +1,12 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/signalbox/signalbox/internal/strictyaml"
@@ -38,9 +40,32 @@ func Load(path string, environ []string) (*Config, error) {
 		}
 	}
 	if err := c.Validate(); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", path, placed(err, text, environ))
 	}
 	return c, nil
+}
+
+// placed puts before each fault of Validate the variable or the line that its value comes from; one that is nowhere written stays.
+func placed(err error, text []byte, environ []string) error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return err
+	}
+	var out []error
+	for _, err := range joined.Unwrap() {
+		var f *fault
+		if errors.As(err, &f) {
+			env := EnvPrefix + strings.ToUpper(strings.NewReplacer(".", "_", "[", "_", "]", "").Replace(f.key))
+			overridden := slices.ContainsFunc(environ, func(entry string) bool { return strings.HasPrefix(entry, env+"=") })
+			if line := strictyaml.Line(text, f.key); overridden {
+				err = fmt.Errorf("%s: %w", env, err)
+			} else if line > 0 {
+				err = fmt.Errorf("line %d: %w", line, err)
+			}
+		}
+		out = append(out, err)
+	}
+	return errors.Join(out...)
 }
 
 // Parse reads YAML over the defaults, strictly. It does not validate.

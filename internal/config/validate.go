@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/signalbox/signalbox/internal/tel"
 )
 
 var (
@@ -24,7 +26,7 @@ var (
 // Validate names the key of everything that cannot work, all faults at once.
 func (c *Config) Validate() error {
 	var v validation
-	v.check(regionGrammar.MatchString(c.Region), "region", "is %q: write a country as in ISO 3166, for example US", c.Region)
+	v.region("region", c.Region)
 	v.check(hostGrammar.MatchString(c.Domain), "domain", "is %q: write the host name by which others know your subscribers", c.Domain)
 	v.check(c.Store.SQLite != "", "store.sqlite", "is empty: name the file that holds accounts and call records")
 	v.check(c.Store.Postgres.Password == "" || c.Store.Postgres.DSN != "", "store.postgres.password", "is there, but store.postgres.dsn does not name a database")
@@ -75,6 +77,16 @@ func (c *Config) Validate() error {
 
 type validation struct{ faults []error }
 
+// fault is a value that cannot work.
+type fault struct{ key, what string }
+
+func (f *fault) Error() string { return f.key + " " + f.what }
+
+func (v *validation) region(key, region string) {
+	v.check(regionGrammar.MatchString(region) && tel.KnownRegion(region), key,
+		"is %q, which is no country whose numbers are known: write its two letters as in ISO 3166, for example US", region)
+}
+
 func (v *validation) dns(d DNS) {
 	v.check(len(d.Servers) <= 8, "dns.servers", "has %d servers: at most 8 are asked", len(d.Servers))
 	for i, server := range d.Servers {
@@ -89,7 +101,7 @@ func (v *validation) dns(d DNS) {
 
 func (v *validation) check(ok bool, key, format string, args ...any) {
 	if !ok {
-		v.faults = append(v.faults, fmt.Errorf("%s "+format, append([]any{key}, args...)...))
+		v.faults = append(v.faults, &fault{key, fmt.Sprintf(format, args...)})
 	}
 }
 
@@ -156,7 +168,9 @@ func (v *validation) proxy(p Proxy) {
 		}
 		v.check(t.CallsPerSecond >= 0 && t.CallsPerSecond <= 100000, key+".calls_per_second", "is %d: write 1 to 100000, or nothing for %d", t.CallsPerSecond, DefaultCallsPerSecond)
 		v.check(t.MessagesPerSecond >= 0 && t.MessagesPerSecond <= 1000000, key+".messages_per_second", "is %d: write 1 to 1000000, or nothing for %d a call", t.MessagesPerSecond, messagesPerCall)
-		v.check(t.Region == "" || regionGrammar.MatchString(t.Region), key+".region", "is %q: write a country as in ISO 3166, for example US", t.Region)
+		if t.Region != "" {
+			v.region(key+".region", t.Region)
+		}
 	}
 }
 

@@ -89,3 +89,16 @@ func check(text []byte) (empty bool, err error) {
 	}
 	return empty, nil
 }
+
+// Line is the line of a key's value in a text that Decode took, such as proxy.trunks[0].region; 0 when it does not stand there.
+func Line(text []byte, key string) int {
+	path, err := yaml.PathString("$." + key)
+	if err != nil {
+		return 0
+	}
+	node, err := path.ReadNode(bytes.NewReader(text))
+	if err != nil || node == nil || node.GetToken() == nil {
+		return 0
+	}
+	return node.GetToken().Position.Line
+}

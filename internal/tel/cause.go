@@ -20,6 +20,15 @@ func CauseByName(name string) (c Cause, ok bool) {
 	return Cause{}, false
 }
 
+// CauseNames lists the names of all causes, in the order of their values.
+func CauseNames() []string {
+	names := make([]string, 0, len(causes))
+	for _, c := range causes {
+		names = append(names, c.Name)
+	}
+	return names
+}
+
 // SIPForCause is the status with which FreeSWITCH answers an unanswered call that ends with the named cause. As in FreeSWITCH,
 // a name it does not know is 480.
 func SIPForCause(name string) int {
