@@ -13,6 +13,7 @@ import (
 	"github.com/signalbox/signalbox/internal/app"
 	"github.com/signalbox/signalbox/internal/call"
 	"github.com/signalbox/signalbox/internal/config"
+	"github.com/signalbox/signalbox/internal/export"
 	"github.com/signalbox/signalbox/internal/lab"
 	"github.com/signalbox/signalbox/internal/store"
 	"github.com/signalbox/signalbox/internal/tel"
@@ -42,8 +43,8 @@ The plan is made by the very function that the sidecar uses, from the same store
 
 // explanation is what explain prints as JSON.
 type explanation struct {
-	Arrival  call.Arrival   `json:"arrival"`
-	Plan     call.Plan      `json:"plan"`
+	Arrival  export.Arrival `json:"arrival"`
+	Plan     export.Plan    `json:"plan"`
 	Branches []treat.Branch `json:"branches"`
 }
 
@@ -59,7 +60,7 @@ func (c *explainCmd) Run(ctx context.Context) error {
 			return err
 		}
 		if c.Format == "json" {
-			return printJSON(explanation{arrival, plan, treat.Branches(plan)})
+			return printJSON(explanation{export.ArrivalOf(arrival), export.PlanOf(plan), treat.Branches(plan)})
 		}
 		out := newFolded(os.Stdout, lab.TerminalWidth(os.Stdout))
 		_, _ = fmt.Fprintf(out, "A call from %s", c.From)

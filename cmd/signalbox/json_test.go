@@ -1,6 +1,7 @@
 package main
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -66,5 +67,114 @@ func TestARegionThatIsNoneIsToldWithItsPlace(t *testing.T) {
 	c.Env = append(c.Env, "SIGNALBOX_REGION=ZZ")
 	if out, err := c.CombinedOutput(); err == nil || !strings.Contains(string(out), `SIGNALBOX_REGION: region is "ZZ"`) {
 		t.Errorf("of the environment: %v\n%s", err, out)
+	}
+}
+
+func TestExplainAsJSON(t *testing.T) {
+	t.Parallel()
+	f := newFolder(t)
+	f.write("two.yaml", `accounts: [{id: ada}]
+numbers: [{number: "+14155550100", account: ada, devices: [{user: "1000", host: pbx.example.net}], no_answer: 12s500ms, voicemail: {pilot: "+18056377243", conditions: [busy]}}]
+pilots: [{number: "+18056377243", systems: [{fqdn: vm.example.net, priority: 10}]}]
+voicemail_systems: [{fqdn: vm.example.net, transport: tcp, drain: false}]
+`)
+	f.good("provision", "apply", "two.yaml")
+	out := f.good("explain", "--from", "+12125550123", "--to", "+14155550100", "--diversion", "<sip:+14155550101@h>;reason=user-busy", "--format", "json")
+	out = regexp.MustCompile(`"at": "20[0-9-]{8}T[0-9:]{8}\.[0-9]{3}Z"`).ReplaceAllString(out, `"at": "NOW"`)
+	const want = `{
+  "arrival": {
+    "caller": {
+      "number": "+12125550123",
+      "user": "+12125550123",
+      "withheld": false,
+      "asserted": false
+    },
+    "called": {
+      "number": "+14155550100",
+      "dialled": "+14155550100"
+    },
+    "diversions": [
+      {
+        "number": "+14155550101",
+        "user": "+14155550101",
+        "reason": "user-busy",
+        "counter": 1
+      }
+    ],
+    "verdict": {
+      "screened": true,
+      "action": "deliver",
+      "likelihood": 0,
+      "model": "explain"
+    },
+    "at": "NOW",
+    "evidence": "token"
+  },
+  "plan": {
+    "number": "+14155550100",
+    "account": "ada",
+    "tenant": "operator",
+    "version": 1,
+    "steps": [
+      {
+        "kind": "ring",
+        "reason": {
+          "name": "subscriber",
+          "sentence": "the number belongs to ada, whose phone is rung for 12.5s"
+        },
+        "ring": {
+          "devices": [
+            {
+              "kind": "registered",
+              "profile": "internal",
+              "user": "1000",
+              "host": "pbx.example.net"
+            }
+          ],
+          "timeout_seconds": 12.5
+        }
+      },
+      {
+        "kind": "mailbox",
+        "reason": {
+          "name": "mailbox",
+          "sentence": "voicemail is provisioned with pilot +18056377243, which is vm.example.net"
+        },
+        "on": [
+          "busy"
+        ],
+        "mailbox": {
+          "condition": "deposit",
+          "pilot": "+18056377243",
+          "number": "+14155550100",
+          "mailbox": "+14155550100",
+          "systems": [
+            {
+              "fqdn": "vm.example.net",
+              "transport": "tcp",
+              "profile": "external"
+            }
+          ],
+          "progress_timeout_seconds": 4,
+          "answer_timeout_seconds": 20,
+          "total_timeout_seconds": 30
+        }
+      },
+`
+	if begin, _, _ := strings.Cut(out, "      {\n        \"kind\": \"notice\""); begin != want {
+		t.Errorf("explain prints\n%s", begin)
+	}
+	const branch = `  "branches": [
+    {
+      "step": 1,
+      "result": "answered",
+      "says": "they talk; the call is over"
+    },
+`
+	if !strings.Contains(out, branch) {
+		t.Errorf("explain prints\n%s", out)
+	}
+	if key := regexp.MustCompile(`"[^" ]*[A-Z][^" ]*":|000000`).FindString(out); key != "" {
+		t.Errorf("%s is no key in lower case, or nanoseconds", key)
 	}
 }

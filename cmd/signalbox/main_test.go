@@ -274,7 +274,7 @@ func TestExplain(t *testing.T) {
 	if err := json.Unmarshal([]byte(f.good("explain", "--from", "anonymous", "--to", "+14155550100", "--format", "json")), &explained); err != nil {
 		t.Fatal(err)
 	}
-	if !explained.Arrival.From.Withheld || explained.Plan.Account != "ada" || len(explained.Branches) == 0 {
+	if !explained.Arrival.Caller.Withheld || explained.Plan.Account != "ada" || len(explained.Branches) == 0 {
 		t.Errorf("as JSON: %+v", explained)
 	}
 	if text := f.good("explain", "--from", "+12125550123", "--to", "+14155550199"); !strings.Contains(text, "no account owns the number") {
@@ -364,8 +364,8 @@ func TestRecords(t *testing.T) {
 	if lines := f.good("records", "--format", "jsonl"); strings.Count(lines, "\n") != 1 || json.Unmarshal([]byte(lines), &exported) != nil || exported.ID != "one" || exported.Version != export.Version {
 		t.Errorf("the finished one as others get it: %q", lines)
 	}
-	var records []call.Record
-	if err := json.Unmarshal([]byte(f.good("records", "--limit", "1", "--format", "json")), &records); err != nil || len(records) != 1 || records[0].ID != "two" {
+	var records []export.Stored
+	if err := json.Unmarshal([]byte(f.good("records", "--limit", "1", "--format", "json")), &records); err != nil || len(records) != 1 || records[0].ID != "two" || !records[0].Open {
 		t.Errorf("the newest as JSON: %+v, %v", records, err)
 	}
 }

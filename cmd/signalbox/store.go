@@ -71,10 +71,7 @@ func (c *recordsCmd) Run(ctx context.Context) error {
 			return printLines(os.Stdout, records)
 		}
 		if c.Format == "json" {
-			if records == nil {
-				records = []call.Record{} // an empty list, not null
-			}
-			return printJSON(records)
+			return printJSON(export.StoredList(records))
 		}
 		if len(records) == 0 {
 			fmt.Fprintln(os.Stderr, "no call records yet")

@@ -165,7 +165,7 @@ func (s *Server) explain(q *request) (result, error) {
 	if err := treat.WriteText(&text, plan); err != nil {
 		return result{}, err
 	}
-	return result{body: Explanation{Text: text.String(), Plan: plan, Branches: treat.Branches(plan)}}, nil
+	return result{body: Explanation{Text: text.String(), Plan: export.PlanOf(plan), Branches: treat.Branches(plan)}}, nil
 }
 
 func listRecords(q *request) (result, error) {

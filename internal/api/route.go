@@ -7,7 +7,6 @@ import (
 	"strconv"
 
 	"github.com/signalbox/signalbox/internal/account"
-	"github.com/signalbox/signalbox/internal/call"
 	"github.com/signalbox/signalbox/internal/export"
 	"github.com/signalbox/signalbox/internal/provision"
 	"github.com/signalbox/signalbox/internal/treat"
@@ -172,7 +171,7 @@ type Question struct {
 // Explanation is what would happen to a call.
 type Explanation struct {
 	Text     string         `json:"text" doc:"For people, line by line."`
-	Plan     call.Plan      `json:"plan"`
+	Plan     export.Plan    `json:"plan"`
 	Branches []treat.Branch `json:"branches"`
 }
 

@@ -144,25 +144,14 @@ func between(from, to time.Time) Seconds {
 
 // Of makes the record that others get of a call.
 func Of(r call.Record) Record {
+	a := ArrivalOf(r.Arrival)
+	a.Called.Account = r.Plan.Account
 	out := Record{
 		Version: Version, ID: r.ID, Node: r.Node, UUID: r.UUID, CallID: r.Arrival.CallID, Instance: r.Owner,
 		Started: Time{r.Started}, Answered: Time{r.Answered}, Ended: Time{r.Ended},
 		Duration: between(r.Started, r.Ended), Talk: between(r.Answered, r.Ended),
-		Result: string(r.Result), Cause: r.Cause, Note: r.Note, Trunk: r.Arrival.Trunk,
-		Caller: Caller{
-			Number: string(r.Arrival.From.Number), User: r.Arrival.From.User, Name: r.Arrival.From.Name,
-			Withheld: r.Arrival.From.Withheld, Asserted: r.Arrival.From.Asserted,
-		},
-		Called: Called{
-			Number: string(r.Arrival.To), Dialled: r.Arrival.Dialled, Account: r.Plan.Account, Target: r.Arrival.Target, Cause: r.Arrival.Cause,
-		},
-		Verdict: verdict(r.Arrival.Verdict),
-	}
-	if r.Arrival.Source.IsValid() {
-		out.Source = r.Arrival.Source.String()
-	}
-	for _, d := range r.Arrival.Diversions {
-		out.Diversions = append(out.Diversions, Diversion{Number: string(d.Number), User: d.User, Reason: d.Reason, Counter: d.Counter, Withheld: d.HidesNumber()})
+		Result: string(r.Result), Cause: r.Cause, Note: r.Note, Trunk: a.Trunk, Source: a.Source,
+		Caller: a.Caller, Called: a.Called, Diversions: a.Diversions, Verdict: a.Verdict,
 	}
 	for _, s := range r.Steps {
 		out.Steps = append(out.Steps, step(s))

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/signalbox/signalbox/internal/call"
+	"github.com/signalbox/signalbox/internal/export"
 )
 
 // Text tells stories on a terminal, or in a file, while they run: the first story that has not been told to its end is shown
@@ -222,25 +223,26 @@ func (JSON) Event(Story, Event) {}
 // End does nothing.
 func (JSON) End(Story, Result) {}
 
-// WriteJSON prints the results as an array of {"story","ok","plan","events","error"}.
+// WriteJSON prints the results as an array of {"story","ok","seconds","plan","records","events","error"}.
 func WriteJSON(out io.Writer, results []Result) error {
 	type row struct {
-		Story   string        `json:"story"`
-		OK      bool          `json:"ok"`
-		Seconds float64       `json:"seconds"`
-		Plan    *call.Plan    `json:"plan"`
-		Records []call.Record `json:"records"`
-		Events  []Event       `json:"events"`
-		Error   string        `json:"error,omitempty"`
+		Story   string          `json:"story"`
+		OK      bool            `json:"ok"`
+		Seconds float64         `json:"seconds"`
+		Plan    *export.Plan    `json:"plan"`
+		Records []export.Stored `json:"records"`
+		Events  []Event         `json:"events"`
+		Error   string          `json:"error,omitempty"`
 	}
 	rows := make([]row, 0, len(results))
 	for _, r := range results {
-		one := row{Story: r.Story, OK: r.Err == nil, Seconds: float64(r.Took.Milliseconds()) / 1000, Plan: r.Plan, Records: r.Records, Events: r.Events}
+		one := row{Story: r.Story, OK: r.Err == nil, Seconds: float64(r.Took.Milliseconds()) / 1000, Records: export.StoredList(r.Records), Events: r.Events}
+		if r.Plan != nil {
+			plan := export.PlanOf(*r.Plan)
+			one.Plan = &plan
+		}
 		if one.Events == nil {
 			one.Events = []Event{}
-		}
-		if one.Records == nil {
-			one.Records = []call.Record{}
 		}
 		if r.Err != nil {
 			one.Error = r.Err.Error()

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/signalbox/signalbox/internal/call"
+	"github.com/signalbox/signalbox/internal/export"
 )
 
 // program builds signalbox.
@@ -59,9 +60,9 @@ func TestStoriesOnSimulator(t *testing.T) {
 		t.Fatal(err)
 	}
 	var rows []struct {
-		Story  string     `json:"story"`
-		OK     bool       `json:"ok"`
-		Plan   *call.Plan `json:"plan"`
+		Story  string       `json:"story"`
+		OK     bool         `json:"ok"`
+		Plan   *export.Plan `json:"plan"`
 		Events []struct {
 			T       *float64 `json:"t"`
 			From    string   `json:"from"`
