@@ -178,3 +178,61 @@ voicemail_systems: [{fqdn: vm.example.net, transport: tcp, drain: false}]
 		t.Errorf("%s is no key in lower case, or nanoseconds", key)
 	}
 }
+
+// What a dry run says in JSON is what the true run says, but for dry_run.
+func TestApplyAsJSON(t *testing.T) {
+	t.Parallel()
+	f := newFolder(t)
+	f.write("next.yaml", strings.NewReplacer("Lovelace", "King", "accounts:\n", "prune: true\naccounts:\n  - {id: bob}\n", "conditions: [no-answer, busy]", "conditions: [no-answer]").Replace(provisioned))
+	f.write("last.yaml", "prune: true\naccounts: [{id: bob}, {id: ada, name: Ada King}]\n")
+	for _, c := range []struct{ file, want string }{
+		{"provision.yaml", ""},
+		{"provision.yaml", "{\n  \"added\": [],\n  \"changed\": [],\n  \"removed\": []\n}\n"},
+		{"next.yaml", `{
+  "added": [
+    {
+      "kind": "account",
+      "key": "bob",
+      "row": "account bob"
+    }
+  ],
+  "changed": [
+    {
+      "kind": "account",
+      "key": "ada",
+      "row": "account ada",
+      "fields": [
+        {
+          "name": "name",
+          "before": "Ada Lovelace",
+          "after": "Ada King"
+        }
+      ]
+    },
+    {
+      "kind": "number",
+      "key": "+14155550100",
+      "row": "number +14155550100 (account ada)",
+      "fields": [
+        {
+          "name": "voicemail.conditions[1]",
+          "before": "busy"
+        }
+      ]
+    }
+  ],
+  "removed": []
+}
+`},
+		{"last.yaml", ""},
+	} {
+		dry := f.good("provision", "apply", c.file, "--dry-run", "--format", "json")
+		out := f.good("provision", "apply", c.file, "--format", "json")
+		if c.want != "" && out != c.want {
+			t.Errorf("%s: apply prints\n%s\nwant\n%s", c.file, out, c.want)
+		}
+		if want := strings.TrimSuffix(out, "\n}\n") + ",\n  \"dry_run\": true\n}\n"; dry != want {
+			t.Errorf("%s: the dry run prints\n%s\nwant\n%s", c.file, dry, want)
+		}
+	}
+}

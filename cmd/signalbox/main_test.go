@@ -16,6 +16,7 @@ import (
 
 	"github.com/signalbox/signalbox/internal/account"
 	"github.com/signalbox/signalbox/internal/app"
+	"github.com/signalbox/signalbox/internal/bulk"
 	"github.com/signalbox/signalbox/internal/call"
 	"github.com/signalbox/signalbox/internal/config"
 	"github.com/signalbox/signalbox/internal/export"
@@ -251,11 +252,11 @@ func TestProvisionRoundTrip(t *testing.T) {
 		t.Errorf("exported again:\n%s\nwant\n%s", out, exported)
 	}
 	other.write("smaller.yaml", strings.Replace("prune: true\n"+exported, "Ada Lovelace", "Ada King", 1))
-	var changes struct{ Added, Changed, Removed []string }
+	var changes bulk.Plan
 	if err := json.Unmarshal([]byte(other.good("provision", "apply", "smaller.yaml", "--format", "json")), &changes); err != nil {
 		t.Fatal(err)
 	}
-	if len(changes.Added)+len(changes.Removed) != 0 || len(changes.Changed) == 0 || !strings.Contains(changes.Changed[0], "account ada") {
+	if len(changes.Added)+len(changes.Removed) != 0 || len(changes.Changed) == 0 || !strings.Contains(changes.Changed[0].Line, "account ada") {
 		t.Errorf("a changed name: %+v", changes)
 	}
 }

@@ -77,7 +77,11 @@ func (c *provisionApplyCmd) Run(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", c.File, err)
 		}
 		if c.Format == "json" {
-			return printJSON(changes)
+			plan, err := bulk.Done(changes)
+			if err != nil {
+				return err
+			}
+			return printJSON(plan)
 		}
 		printChanges(os.Stdout, changes)
 		return nil

@@ -7,7 +7,12 @@ type Changes struct {
 	Added   []string `json:"added,omitempty"`
 	Changed []string `json:"changed,omitempty"`
 	Removed []string `json:"removed,omitempty"`
+
+	Rows []RowChange `json:"-"` // the same as rows, in the order of the document; removed ones behind them
 }
+
+// RowChange is a row that changed. Before is nil when it is new, After when it is gone.
+type RowChange struct{ Before, After Entry }
 
 // None reports whether nothing changed.
 func (c Changes) None() bool { return len(c.Added)+len(c.Changed)+len(c.Removed) == 0 }

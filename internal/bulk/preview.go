@@ -21,17 +21,42 @@ type Store interface {
 	Preview(ctx context.Context, d account.Document, now time.Time) (store.Changes, error)
 }
 
-// Plan says field by field what applying a document would change.
+// Plan says field by field what applying a document would change, or has changed.
 type Plan struct {
 	Added   []Difference `json:"added"`
 	Changed []Difference `json:"changed"`
 	Removed []Difference `json:"removed"`
+	DryRun  bool         `json:"dry_run,omitempty"` // nothing was written
 }
 
 // None reports whether nothing would change.
 func (p Plan) None() bool { return len(p.Added)+len(p.Changed)+len(p.Removed) == 0 }
 
-// Difference is one row that would change.
+// Done says what an Apply has changed, as a Preview said it before.
+func Done(changes store.Changes) (Plan, error) {
+	p := Plan{Added: []Difference{}, Changed: []Difference{}, Removed: []Difference{}}
+	for _, r := range changes.Rows {
+		switch {
+		case r.Before == nil:
+			p.Added = append(p.Added, differenceOf(r.After, nil))
+		case r.After == nil:
+			p.Removed = append(p.Removed, differenceOf(r.Before, nil))
+		default:
+			fields, err := fieldsOf(r.Before, r.After)
+			if err != nil {
+				return p, err
+			}
+			p.Changed = append(p.Changed, differenceOf(r.After, fields))
+		}
+	}
+	return p, nil
+}
+
+func differenceOf(e account.Entry, fields []Field) Difference {
+	return Difference{Kind: e.Kind(), Key: e.Key(), Line: e.Line(), Fields: fields}
+}
+
+// Difference is one row that would change, or has changed.
 type Difference struct {
 	Kind   account.Kind `json:"kind"`
 	Key    string       `json:"key"`
@@ -48,7 +73,7 @@ type Field struct {
 
 // Preview says what applying the document would change, and changes nothing. The error is that of an Apply.
 func Preview(ctx context.Context, s Store, d account.Document, now time.Time) (Plan, error) {
-	p := Plan{Added: []Difference{}, Changed: []Difference{}, Removed: []Difference{}}
+	p := Plan{Added: []Difference{}, Changed: []Difference{}, Removed: []Difference{}, DryRun: true}
 	d, err := d.Normalize()
 	if err != nil {
 		return p, err
@@ -62,7 +87,7 @@ func Preview(ctx context.Context, s Store, d account.Document, now time.Time) (P
 		was, err := s.Get(ctx, d.Tenant, e.Kind(), e.Key())
 		switch {
 		case errors.Is(err, store.ErrNotFound):
-			p.Added = append(p.Added, Difference{Kind: e.Kind(), Key: e.Key(), Line: e.Line()})
+			p.Added = append(p.Added, differenceOf(e, nil))
 		case err != nil:
 			return p, err
 		default:
@@ -71,7 +96,7 @@ func Preview(ctx context.Context, s Store, d account.Document, now time.Time) (P
 				return p, err
 			}
 			if len(fields) > 0 {
-				p.Changed = append(p.Changed, Difference{Kind: e.Kind(), Key: e.Key(), Line: e.Line(), Fields: fields})
+				p.Changed = append(p.Changed, differenceOf(e, fields))
 			}
 		}
 	}

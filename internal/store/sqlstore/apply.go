@@ -81,10 +81,13 @@ func words(items []*item) store.Changes {
 		case !i.writes():
 		case i.Op == store.Delete:
 			c.Removed = append(c.Removed, i.was.Entry.Line())
+			c.Rows = append(c.Rows, account.RowChange{Before: i.was.Entry})
 		case i.was == nil:
 			c.Added = append(c.Added, i.row.Entry.Line())
+			c.Rows = append(c.Rows, account.RowChange{After: i.row.Entry})
 		default:
 			c.Changed = append(c.Changed, i.row.Entry.Line())
+			c.Rows = append(c.Rows, account.RowChange{Before: i.was.Entry, After: i.row.Entry})
 		}
 	}
 	for _, list := range [][]string{c.Added, c.Changed, c.Removed} {
