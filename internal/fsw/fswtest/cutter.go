@@ -188,7 +188,7 @@ func (p *Passage) forward(from Side) {
 		here := p.cut.Message == n && p.cut.From == from
 		p.mu.Lock()
 		at := len(p.passed)
-		p.passed = append(p.passed, Passed{From: from, Text: text})
+		p.passed = append(p.passed, Passed{From: from, Text: text, through: !here}) // before it is: what it brings about may be quicker than we are
 		p.wasCut = p.wasCut || here
 		p.mu.Unlock()
 		if here {
@@ -198,11 +198,11 @@ func (p *Passage) forward(from Side) {
 			return
 		}
 		if _, err := out.Write(text); err != nil {
+			p.mu.Lock()
+			p.passed[at].through = false
+			p.mu.Unlock()
 			return
 		}
-		p.mu.Lock()
-		p.passed[at].through = true
-		p.mu.Unlock()
 	}
 }
 
