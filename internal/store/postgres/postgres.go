@@ -15,6 +15,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -28,7 +29,9 @@ import (
 
 const (
 	connections = 8                // of reads, and as many of writes; more wait for their turn
+	warm        = 4                // connections of reads that are open before a call needs them: those of one call and a neighbour's
 	idleTime    = 5 * time.Minute  // after which a connection that nobody uses is closed
+	warmTime    = 2 * time.Second  // bounds that
 	connectTime = 5 * time.Second  // longest wait for a new connection, unless the DSN has connect_timeout
 	watchPause  = time.Second      // between two attempts to listen
 	keepAlive   = 30 * time.Second // after which a silent connection that listens is asked whether the server lives
@@ -112,6 +115,32 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 		return nil, fmt.Errorf("database %s: %w", where(config), err)
 	}
 	return s, nil
+}
+
+// warm opens connections for reads where they are missing: a new one costs a process of the server's and the proof of the password, which
+// is much of the 150 ms that a call waits for the store. What does not succeed is done by the first that needs it.
+func (s *Store) warm(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, warmTime)
+	defer cancel()
+	var all sync.WaitGroup
+	var held [warm]*sql.Conn
+	for i := range held {
+		all.Go(func() {
+			c, err := s.read.Conn(ctx)
+			if err != nil {
+				return
+			}
+			held[i] = c
+			var revision int64
+			_ = c.QueryRowContext(ctx, "SELECT revision FROM revision").Scan(&revision)
+		})
+	}
+	all.Wait()
+	for _, c := range held {
+		if c != nil {
+			_ = c.Close()
+		}
+	}
 }
 
 // prepare migrates the database, or checks that it need not.
@@ -208,6 +237,7 @@ func (s *Store) listen(ctx context.Context, changed func()) error {
 		return err
 	}
 	changed()
+	s.warm(ctx)
 	for {
 		wait, cancel := context.WithTimeout(ctx, keepAlive)
 		_, err := conn.WaitForNotification(wait)
@@ -221,6 +251,7 @@ func (s *Store) listen(ctx context.Context, changed func()) error {
 			if err := bounded(conn.Ping); err != nil {
 				return err
 			}
+			s.warm(ctx)
 		}
 	}
 }

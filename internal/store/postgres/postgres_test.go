@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/signalbox/signalbox/internal/call"
 	"github.com/signalbox/signalbox/internal/store"
 	"github.com/signalbox/signalbox/internal/store/postgres"
@@ -159,6 +161,26 @@ func TestChangesAreToldAtOnce(t *testing.T) {
 	wait(t, changes, "a change of another process")
 	if took := time.Since(begun); took > time.Second {
 		t.Errorf("told after %v", took)
+	}
+}
+
+// A call needs several connections at once, and does not have the time to make them.
+func TestConnectionsAreThereBeforeCallsNeedThem(t *testing.T) {
+	dsn := pgtest.Of(t).New(t)
+	watched(t, postgres.Options{DSN: dsn})
+	db, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close(context.WithoutCancel(t.Context())) }()
+	const calls, others = 4, 2 // of a watcher, and of writes
+	for open, end := 0, time.Now().Add(20*time.Second); open < calls+others; {
+		if err := db.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'signalbox'").Scan(&open); err != nil {
+			t.Fatal(err)
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%d connections are open", open)
+		}
 	}
 }
 
