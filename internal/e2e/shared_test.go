@@ -53,6 +53,7 @@ func colleaguesOfAFirm() lab.Story {
 		defer list.close()
 		host := s.PlaceBy(s.Party("host", toneA), lab.Invite{To: lab.AccessNumber, From: s.Number})
 		s.Joins(ctx, host)
+		roster(ctx, s, "the host is in", func(_ store.Room, p []store.Participant) bool { return in(p) == 1 })
 		one := s.PlaceBy(s.Party("one", toneB), busyForward(s, s.From))
 		other := s.PlaceBy(s.Party("other", toneC), busyForward(s, s.From))
 		room := ""

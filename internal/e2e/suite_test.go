@@ -38,7 +38,7 @@ func run(m *testing.M) int {
 	}
 	seats = make(chan struct{}, 12)
 	if os.Getenv("SIGNALBOX_FREESWITCH") != "" {
-		seats = make(chan struct{}, 9) // each starts a FreeSWITCH
+		seats = make(chan struct{}, 7) // each starts a FreeSWITCH
 	}
 	if err := flag.Set("test.parallel", "100"); err != nil { // begins has them wait
 		fmt.Fprintln(os.Stderr, err)
@@ -52,6 +52,8 @@ func run(m *testing.M) int {
 var (
 	seats    chan struct{}
 	longOnes sync.WaitGroup
+	// starts are how many rigs come up at once: that is work, and those who play meanwhile have limits of seconds to keep.
+	starts = make(chan struct{}, 2)
 )
 
 // begins has a test run beside the others when its turn has come.
@@ -117,7 +119,9 @@ func perform(t *testing.T, c chapter, o lab.RigOptions) {
 		}
 		return yaml
 	}
+	starts <- struct{}{}
 	rig, err := lab.NewRig(t.Context(), o, stories)
+	<-starts
 	if err != nil {
 		t.Fatal(err)
 	}
