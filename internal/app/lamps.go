@@ -8,6 +8,7 @@ import (
 
 	"github.com/signalbox/signalbox/esl/wire"
 	"github.com/signalbox/signalbox/internal/account"
+	"github.com/signalbox/signalbox/internal/config"
 	"github.com/signalbox/signalbox/internal/mwi"
 	"github.com/signalbox/signalbox/internal/sidecar"
 	"github.com/signalbox/signalbox/internal/store"
@@ -55,7 +56,7 @@ func (a *App) heard(node string, event *wire.Event) {
 func (a *App) openTaker() {
 	var from mwi.TakerStore = a.store
 	if a.store == nil {
-		late := &lateStore{app: a}
+		late := &lateStore{app: a, config: a.config}
 		a.undo = append(a.undo, late.shut)
 		from = late
 	}
@@ -77,6 +78,7 @@ func (a *App) lamps() *telemetry.Lamps {
 // lateStore is the store of a proxy of its own, which must not wait for it: it is opened in the background, and again after it failed.
 type lateStore struct {
 	app    *App
+	config *config.Config // of the start: another store needs a restart
 	opened atomic.Pointer[store.Store]
 	mu     sync.Mutex // held while it is opened or shut
 	over   bool
@@ -89,12 +91,12 @@ func (l *lateStore) Revision(ctx context.Context) (int64, error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.over || NoStoreYet(l.app.config) {
+	if l.over || NoStoreYet(l.config) {
 		return 0, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	s, err := databaseOf(l.app.config, l.app.log).open(ctx)
+	s, err := databaseOf(l.config, l.app.log).open(ctx)
 	if err != nil {
 		return 0, err
 	}

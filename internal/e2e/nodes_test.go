@@ -73,6 +73,7 @@ func bothLinked() lab.Story {
 	return lab.Story{Name: "nodes-linked", Title: "The sidecar has its links to both switches.", Alone: true, Play: func(ctx context.Context, s *lab.Stage) {
 		logged(ctx, s, "sidecar", 1, "freeswitch link is up", lab.FirstNode)
 		logged(ctx, s, "sidecar", 1, "freeswitch link is up", lab.SecondNode)
+		pause(ctx, 2*time.Second) // PostgreSQL starts a process for each connection, and beside other chapters that takes its time
 	}}
 }
 
