@@ -46,6 +46,9 @@ func (c *dialplanLintCmd) Run() error {
 		return errors.New("--conf is missing: name one XML file or a conf tree; see signalbox dialplan lint --help")
 	}
 	report, err := lint.Check(c.Conf, lint.Options{Disable: c.Disable, Load: dialplan.LoadOptions{Context: c.Context}})
+	if errors.Is(err, lint.ErrNoRule) {
+		return fmt.Errorf("%w; signalbox dialplan lint --rules lists those that there are", err)
+	}
 	if err != nil {
 		return err
 	}

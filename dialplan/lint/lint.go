@@ -79,12 +79,15 @@ type Options struct {
 // maxFindings bounds a report; what is beyond is counted in one last finding.
 const maxFindings = 5000
 
+// ErrNoRule means that Options name a rule that is not one of Rules.
+var ErrNoRule = errors.New("there is no rule")
+
 // Check reads a file or a conf tree and returns everything that is wrong with it. XML that FreeSWITCH would refuse is a
 // finding, not an error.
 func Check(path string, opt Options) (*Report, error) {
 	for _, id := range opt.Disable {
 		if _, ok := ruleOf(id); !ok {
-			return nil, fmt.Errorf("there is no rule %q; signalbox dialplan lint --rules lists those that there are", id)
+			return nil, fmt.Errorf("%w %q", ErrNoRule, id)
 		}
 	}
 	abs, err := filepath.Abs(path)

@@ -26,7 +26,7 @@ func (q *request) beginnings() string { return strings.Join(q.token.Numbers, ", 
 // mayWrite refuses a number that the token does not reach.
 func (q *request) mayWrite(number string) error {
 	if !reaches(q.token, number) {
-		return problem("forbidden", "the token provisions numbers that begin with %s alone", q.beginnings())
+		return problem("forbidden", "%.20s: the token provisions numbers that begin with %s alone", number, q.beginnings())
 	}
 	return nil
 }

@@ -21,7 +21,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -30,6 +29,7 @@ import (
 
 	"github.com/signalbox/signalbox/internal/account"
 	"github.com/signalbox/signalbox/internal/call"
+	"github.com/signalbox/signalbox/internal/caught"
 	"github.com/signalbox/signalbox/internal/fsw"
 	"github.com/signalbox/signalbox/internal/store"
 	"github.com/signalbox/signalbox/internal/tel"
@@ -195,7 +195,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 
 // next tries to deliver the message of a node that is due for longest; the error is the store's.
 func (k *Keeper) next(ctx context.Context, n Node) error {
-	defer k.caught("delivering a message", nil) // it is tried again when its claim has run out
+	defer caught.Panic(k.log, "delivering a message", nil) // it is tried again when its claim has run out
 	now := time.Now()
 	due, err := k.opt.Store.DueSpooled(ctx, n.Name(), k.opt.Instance, 1, now, now.Add(claimed))
 	if err != nil {
@@ -211,20 +211,9 @@ func (k *Keeper) next(ctx context.Context, n Node) error {
 	return nil
 }
 
-// caught is deferred where a panic shall cost what is being done and not the process with every call, and runs what is to
-// be done then, which may be nil.
-func (k *Keeper) caught(doing string, then func()) {
-	if p := recover(); p != nil {
-		k.log.Error("panic while "+doing, zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
-		if then != nil {
-			then()
-		}
-	}
-}
-
 // adopt gives the store the messages that it did not take when they were recorded, and those that were being recorded when a sidecar died.
 func (k *Keeper) adopt(ctx context.Context) {
-	defer k.caught("taking in messages that are noted beside their files", nil)
+	defer caught.Panic(k.log, "taking in messages that are noted beside their files", nil)
 	notes, _ := filepath.Glob(filepath.Join(k.opt.Dir, "*.json"))
 	for _, name := range notes {
 		text, err := os.ReadFile(name)
@@ -311,7 +300,7 @@ func lastNote(rec call.Record) string {
 
 // try delivers a message. A panic costs this attempt: the message is put off as after any other that failed.
 func (k *Keeper) try(ctx context.Context, n Node, m store.Spooled, p account.Profile, rec call.Record) (out call.Record) {
-	defer k.caught("delivering a message", func() {
+	defer caught.Panic(k.log, "delivering a message", func() {
 		out = rec
 		out.Steps = []call.StepRecord{{Kind: call.StepMailbox, Started: rec.Started, Ended: time.Now(), Result: call.VoicemailDown,
 			Attempts: []call.Attempt{{Started: rec.Started, Ended: time.Now(), Result: call.VoicemailDown, Note: "the delivery itself broke: the log says more"}}}}

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/signalbox/signalbox/internal/account"
+	"github.com/signalbox/signalbox/internal/caught"
 	"github.com/signalbox/signalbox/internal/store"
 )
 
@@ -288,12 +289,7 @@ func (p *phones) follow(ctx context.Context, changes Changes) {
 
 // look forgets what was provisioned anew after a revision, and returns that up to which it has. A panic costs this look.
 func (p *phones) look(ctx context.Context, changes Changes, last int64, was bool) (revision int64, known bool) {
-	defer func() {
-		if v := recover(); v != nil {
-			p.log.Error("panic while looking for what was provisioned anew", zap.Any("panic", v), zap.ByteString("stack", debug.Stack()))
-			revision, known = last, was
-		}
-	}()
+	defer caught.Panic(p.log, "looking for what was provisioned anew", func() { revision, known = last, was })
 	touched, err := since(ctx, changes, last, was)
 	if err != nil {
 		return last, was

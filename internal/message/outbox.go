@@ -4,12 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"runtime/debug"
 	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/signalbox/signalbox/internal/caught"
 	"github.com/signalbox/signalbox/internal/store"
 	"github.com/signalbox/signalbox/internal/tel"
 )
@@ -128,7 +128,7 @@ func (b *Outbox) Run(ctx context.Context) error {
 
 // trim forgets what has not waited since a time.
 func (b *Outbox) trim(ctx context.Context, before time.Time) {
-	defer b.caught("forgetting old messages", nil)
+	defer caught.Panic(b.log, "forgetting old messages", nil)
 	for {
 		n, err := b.opt.Store.TrimOutgoing(ctx, before)
 		if err != nil && ctx.Err() == nil {
@@ -142,7 +142,7 @@ func (b *Outbox) trim(ctx context.Context, before time.Time) {
 
 // round sends what is due, as many as are sent at once and of each tenant as many as of the others, and reports whether there may be more.
 func (b *Outbox) round(ctx context.Context) (more bool) {
-	defer b.caught("looking for messages that are due", nil)
+	defer caught.Panic(b.log, "looking for messages that are due", nil)
 	now := time.Now()
 	list, err := b.opt.Store.ClaimOutgoing(ctx, b.opt.Instance, b.last, now, now.Add(lease), atOnce)
 	if err != nil {
@@ -167,7 +167,7 @@ var errBroke = errors.New("the sender broke: the operator's log says more")
 
 // try has a sender send a message. One that panics costs this try, and not the process with every call.
 func (b *Outbox) try(ctx context.Context, s Sender, m Message) (err error) {
-	defer b.caught("sending a message by "+s.Name(), func() { err = errBroke })
+	defer caught.Panic(b.log, "sending a message by "+s.Name(), func() { err = errBroke })
 	if m.Event == Invitation && b.opt.Stands != nil {
 		stands, err := b.opt.Stands(ctx, m)
 		if err == nil && !stands {
@@ -180,19 +180,9 @@ func (b *Outbox) try(ctx context.Context, s Sender, m Message) (err error) {
 	return s.Send(ctx, m)
 }
 
-// caught is deferred where a panic shall not end the process, and runs what is to be done then, which may be nil.
-func (b *Outbox) caught(doing string, then func()) {
-	if p := recover(); p != nil {
-		b.log.Error("panic while "+doing, zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
-		if then != nil {
-			then()
-		}
-	}
-}
-
 // send sends one message and keeps what became of it.
 func (b *Outbox) send(ctx context.Context, row store.Outgoing) {
-	defer b.caught("keeping what became of a message", nil) // it is sent again when its lease has run out
+	defer caught.Panic(b.log, "keeping what became of a message", nil) // it is sent again when its lease has run out
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sendTime)
 	defer cancel()
 	var m Message

@@ -3,7 +3,6 @@ package mwi
 import (
 	"context"
 	"errors"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -12,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/signalbox/signalbox/esl/wire"
+	"github.com/signalbox/signalbox/internal/caught"
 	"github.com/signalbox/signalbox/internal/fsw"
 	"github.com/signalbox/signalbox/internal/store"
 	"github.com/signalbox/signalbox/internal/tel"
@@ -216,19 +216,9 @@ func (k *Keeper) Run(ctx context.Context) error {
 	}
 }
 
-// caught is deferred where a panic shall not end the process and with it every call, and runs what is to be done then, which may be nil.
-func caught(log *zap.Logger, doing string, then func()) {
-	if p := recover(); p != nil {
-		log.Error("panic while "+doing, zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
-		if then != nil {
-			then()
-		}
-	}
-}
-
 // trim forgets phones that are nobody's.
 func (k *Keeper) trim(ctx context.Context) {
-	defer caught(k.log, "forgetting phones that are nobody's", nil)
+	defer caught.Panic(k.log, "forgetting phones that are nobody's", nil)
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	for {
@@ -250,7 +240,7 @@ type from struct {
 
 // poll adds the phones whose counts have changed, and returns from where the next one has to look.
 func (k *Keeper) poll(ctx context.Context, since from) (next from) {
-	defer caught(k.log, "looking for changed message counts", func() { next = since })
+	defer caught.Panic(k.log, "looking for changed message counts", func() { next = since })
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	now := time.Now()
@@ -327,7 +317,7 @@ var errSilent = errors.New("the node did not answer in time a moment ago")
 
 // tell has every switch tell one phone, but those that have been silent in this turn, to which it adds.
 func (k *Keeper) tell(ctx context.Context, d *due, silent map[string]bool) {
-	defer caught(k.log, "telling a phone of its messages", func() {
+	defer caught.Panic(k.log, "telling a phone of its messages", func() {
 		k.opt.Result("failed")
 		d.told = nil
 		k.again(d)

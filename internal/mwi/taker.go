@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/signalbox/signalbox/internal/account"
+	"github.com/signalbox/signalbox/internal/caught"
 	"github.com/signalbox/signalbox/internal/store"
 	"github.com/signalbox/signalbox/internal/tel"
 )
@@ -86,7 +87,7 @@ func (t *Taker) Run(ctx context.Context) error {
 }
 
 func (t *Taker) look(ctx context.Context) (err error) {
-	defer caught(t.log, "reading which voicemail systems send message counts", func() { err = errBroke })
+	defer caught.Panic(t.log, "reading which voicemail systems send message counts", func() { err = errBroke })
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	revision, err := t.opt.Store.Revision(ctx)

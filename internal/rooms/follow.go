@@ -258,7 +258,7 @@ func (m *Manager) keepNode(ctx context.Context, n *node) {
 	ctx, cancel := context.WithTimeout(ctx, writes)
 	defer cancel()
 	n.next = time.Now().Add(keepEvery)
-	mine, err := m.opt.Store.KeepNode(ctx, n.sw.Name(), m.opt.Instance, m.keeperDead())
+	mine, err := m.opt.Store.KeepNode(ctx, n.sw.Name(), m.opt.Instance, m.deadAfter())
 	if err != nil {
 		if ctx.Err() == nil {
 			m.log.Warn("nobody knows who keeps the conferences of the node; it stays as it was", zap.String("node", n.sw.Name()), zap.Error(err))
@@ -271,8 +271,8 @@ func (m *Manager) keepNode(ctx context.Context, n *node) {
 	}
 }
 
-// keeperDead is how long whoever keeps a node may be silent before he is taken for dead.
-func (m *Manager) keeperDead() time.Duration {
+// deadAfter is how long whoever keeps a node may be silent before he is taken for dead.
+func (m *Manager) deadAfter() time.Duration {
 	if m.opt.Exclusive {
 		return -time.Second // he is: we have his store
 	}

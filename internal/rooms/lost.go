@@ -57,7 +57,7 @@ func (m *Manager) isLost(ctx context.Context, n *node) bool {
 	}
 	ctx, cancel := context.WithTimeout(ctx, writes)
 	defer cancel()
-	mine, err := m.opt.Store.KeepNode(ctx, n.sw.Name(), m.opt.Instance, m.keeperDead())
+	mine, err := m.opt.Store.KeepNode(ctx, n.sw.Name(), m.opt.Instance, m.deadAfter())
 	return err == nil && mine
 }
 
